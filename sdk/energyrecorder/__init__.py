@@ -1,0 +1,1 @@
+"""Tell energyrecorder which step runs, from Python: decorators, context managers, `Energy`."""

@@ -1,0 +1,55 @@
+"""The errors that energyrecorder raises, each saying what is wrong and where."""
+
+from __future__ import annotations
+
+
+class EnergyError(Exception):
+    """Base of all errors of this project; never raised itself.
+
+    ``exit_code`` is what a command ends with when the error reaches its edge.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(EnergyError, ValueError):
+    """A settings file, an option or an environment variable holds something that is not allowed.
+
+    The message is one line that names the file, the table, the key and what is allowed instead.
+    """
+
+    exit_code = 2
+
+
+class BmcError(EnergyError):
+    """A poll of a BMC failed.
+
+    Args:
+        message: One line; foreign text in it is quoted with ``repr``.
+        reason: One of `energyrecorder.schema.ERRORS`, as written to ``server_bmc.error``.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BmcUnreachableError(BmcError):
+    """The BMC did not answer in time, refused the connection, or failed the TLS policy."""
+
+
+class BmcAuthError(BmcError):
+    """The BMC refused the log-in, the account lacks a privilege, or a lock-out guard holds us back."""
+
+
+class BmcDataError(BmcError):
+    """The BMC answered, but what it said is missing, malformed or not a valid reading.
+
+    The message names the resource and the attribute.
+    """
+
+
+class AnnotatorError(EnergyError):
+    """The annotator answered with an error or not at all."""
+
+    exit_code = 3

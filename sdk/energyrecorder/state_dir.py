@@ -1,0 +1,84 @@
+"""Where a service keeps what it must remember, and the lock that keeps a second one out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO, Optional
+
+from energyrecorder.errors import ConfigError
+
+
+def state_dir(explicit: Optional[str] = None) -> Path:
+    """Return the state directory, made if need be, for the owner alone.
+
+    In this order: ``explicit`` (the flag), ``ENERGY_STATE_DIR``, ``STATE_DIRECTORY`` (systemd),
+    ``/var/lib/energyrecorder`` for root, ``$XDG_STATE_HOME/energyrecorder``.
+
+    Raises:
+        ConfigError: It cannot be made or written; the message holds the command that mends it.
+    """
+    path = Path(
+        explicit or os.environ.get("ENERGY_STATE_DIR") or os.environ.get("STATE_DIRECTORY") or _default()
+    )
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"state directory {str(path)!r} cannot be made: {error.strerror}; "
+            f"mend with: sudo install -d -m 700 -o {os.environ.get('USER', 'USER')} {path}"
+        ) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"state directory {str(path)!r} is not writable; "
+            f"mend with: sudo chown {os.environ.get('USER', 'USER')} {path}"
+        )
+    return path
+
+
+def _default() -> str:
+    if os.geteuid() == 0:
+        return "/var/lib/energyrecorder"
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return str(Path(base) / "energyrecorder")
+
+
+class StateLock:
+    """An exclusive lock on a state directory, held while the process lives.
+
+    Args:
+        path: The lock file; it holds the owner's process id.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: Optional[IO[str]] = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            ConfigError: Another process holds it; the message names its process id.
+        """
+        file = self._path.open("a+", encoding="ascii")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            file.close()
+            raise ConfigError(
+                f"state directory {str(self._path.parent)!r} is in use by process {owner}; "
+                "stop that one or give another --state"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it is not held."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

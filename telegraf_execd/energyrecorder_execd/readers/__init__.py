@@ -1,0 +1,1 @@
+"""One folder per protocol: ``fetch`` asks, ``parse`` understands, ``select`` says which value is the power."""

@@ -1,0 +1,22 @@
+"""Find the real counterparts that tests talk to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def need(program: str) -> str:
+    """Return the path of ``program``; skip the test where it is missing, fail it under ``CI=true``.
+
+    ``make servers`` installs all of them.
+    """
+    path = shutil.which(program, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+    if path is None:
+        reason = f"{program} is not installed; `make servers` installs it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
