@@ -29,7 +29,7 @@ venv: $(VENV)/.developers ## the virtual environment with everything developers 
 
 .PHONY: demo
 demo: $(VENV)/.users ## six simulated servers, two test runs, one report: build/demo/report.html
-	@$(BIN)/python tools/demo/run.py
+	@PYTHONPATH=tools $(BIN)/python -m demo
 
 .PHONY: servers
 servers: ## install the real counterparts that tests talk to (Debian packages, Telegraf by go install)
@@ -55,11 +55,11 @@ test-e2e: $(VENV)/.developers ## real Telegraf, InfluxDB, Chromium and the demo,
 
 .PHONY: bench
 bench: $(VENV)/.developers ## all figures as ratios to named peers: build/bench/results.json
-	@$(BIN)/python tools/bench/run.py
+	@PYTHONPATH=tools $(BIN)/python -m bench
 
 .PHONY: bench-quick
 bench-quick: $(VENV)/.developers ## the same, short
-	@$(BIN)/python tools/bench/run.py --quick
+	@PYTHONPATH=tools $(BIN)/python -m bench --quick
 
 .PHONY: clean
 clean: ## remove build/

@@ -1,0 +1,1 @@
+"""Figures as ratios to named peers: `make bench`."""
