@@ -1,0 +1,24 @@
+"""``energy-bmcsim`` and ``python -m energyrecorder_bmcsim``."""
+
+from __future__ import annotations
+
+import sys
+
+_OLDEST = (3, 11)
+
+
+def main() -> None:
+    """Run the command line; without the ``simulator`` extra, say how to install it (exit 2)."""
+    if sys.version_info < _OLDEST:
+        sys.stderr.write("energy-bmcsim: needs Python 3.11 or newer\n")
+        sys.exit(2)
+    try:
+        from energyrecorder_bmcsim.cli import cli  # noqa: PLC0415  # its libraries are an extra
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"energy-bmcsim: {error.name} is missing: pip install 'energyrecorder[simulator]'\n")
+        sys.exit(2)
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Error bodies as Redfish services write them (DSP0266, Base message registry)."""
+
+from __future__ import annotations
+
+import json
+
+_TEXTS = {
+    "NoValidSession": "There is no valid session established with the implementation.",
+    "InsufficientPrivilege": "There are insufficient privileges for the account to perform the operation.",
+    "ResourceMissingAtURI": "The resource at the URI was not found.",
+    "SessionLimitExceeded": "The session establishment failed due to the number of simultaneous sessions "
+    "exceeding the limit of the implementation.",
+    "ServiceTemporarilyUnavailable": "The service is temporarily unavailable. Retry later.",
+    "OperationNotAllowed": "The HTTP method is not allowed on this resource.",
+    "MalformedJSON": "The request body submitted was malformed JSON.",
+    "GeneralError": "A general error has occurred.",
+}
+
+
+def error_body(message: str) -> bytes:
+    """Return the body of an error.
+
+    Args:
+        message: Name of the message in the Base registry, such as ``NoValidSession``.
+    """
+    message_id = f"Base.1.8.{message}"
+    info = {"@odata.type": "#Message.v1_1_1.Message", "MessageId": message_id, "Message": _TEXTS[message]}
+    error = {"code": "Base.1.8.GeneralError", "message": "See @Message.ExtendedInfo for more information."}
+    return json.dumps({"error": {**error, "@Message.ExtendedInfo": [info]}}).encode()
