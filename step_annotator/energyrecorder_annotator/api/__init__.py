@@ -1,0 +1,1 @@
+"""HTTP: bodies in, events and queries; answers out."""

@@ -1,0 +1,41 @@
+"""The route that shows power over time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from energyrecorder_annotator.api.answers import Answer, timed
+from energyrecorder_annotator.api.bodies import TimeNs
+from energyrecorder_annotator.api.context import ArrivalDep, ServiceDep
+from energyrecorder_annotator.api.errors import ApiError
+
+router = APIRouter(prefix="/v1", tags=["power"], default_response_class=Answer)
+
+HOUR_NS = 3600 * 1_000_000_000
+
+
+@router.get("/power")
+async def power(
+    arrival: ArrivalDep,
+    service: ServiceDep,
+    env: Annotated[list[str] | None, Query()] = None,
+    server: Annotated[list[str] | None, Query()] = None,
+    from_: Annotated[TimeNs | None, Query(alias="from")] = None,
+    to: TimeNs | None = None,
+    max_points: Annotated[int, Query(ge=1, le=10_000)] = 500,
+) -> Answer:
+    """Power, down-sampled: mean, least and greatest of each span; the last hour unless told otherwise."""
+    to_ns = service.clock() if to is None else to
+    from_ns = to_ns - HOUR_NS if from_ is None else from_
+    if from_ns >= to_ns:
+        raise ApiError(422, "invalid_request", "from: must be before to")
+    filters = {name: values for name, values in (("env", env), ("server", server)) if values}
+    found = await asyncio.to_thread(service.samples.power, filters, from_ns, to_ns, max_points)
+    series = [
+        {"env": one.env, "server": one.server, "scope": one.scope, "part": one.part, "points": one.points}
+        for one in found
+    ]
+    return Answer(timed({"series": series}, arrival.received_ns, service.clock))

@@ -1,0 +1,125 @@
+"""Routes that show steps, runs and reports."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from energyrecorder_annotator.api.answers import Answer, run_brief, step_detail, timed
+from energyrecorder_annotator.api.bodies import TimeNs
+from energyrecorder_annotator.api.context import ArrivalDep, ServiceDep
+from energyrecorder_annotator.api.errors import ApiError
+from energyrecorder_annotator.api.paging import next_cursor, read_cursor
+from energyrecorder_annotator.journal.base import StepQuery, StepWithResult
+from energyrecorder_annotator.run_report import REPORT_TYPES, content_security_policy, run_report
+from energyrecorder_annotator.service import Service
+
+router = APIRouter(prefix="/v1", tags=["runs"], default_response_class=Answer)
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.get("/steps")
+async def steps(  # noqa: PLR0917  # query parameters
+    arrival: ArrivalDep,
+    service: ServiceDep,
+    env: str | None = None,
+    scenario: str | None = None,
+    step: str | None = None,
+    state: Literal["running", "passed", "failed", "aborted", "lost"] | None = None,
+    group: str | None = None,
+    from_: Annotated[TimeNs | None, Query(alias="from")] = None,
+    to: TimeNs | None = None,
+    limit: Limit = 100,
+    cursor: str | None = None,
+) -> Answer:
+    """Steps and scenarios, newest first."""
+    query = StepQuery(
+        env=env,
+        scenario=scenario,
+        step=step,
+        state=state,
+        group=group,
+        from_ns=from_,
+        to_ns=to,
+        limit=limit + 1,
+        after=read_cursor(cursor),
+    )
+    found = await asyncio.to_thread(service.journal.list_steps, query)
+    now_ns = service.clock()
+    body = {
+        "steps": [step_detail(pair, now_ns) for pair in found[:limit]],
+        "next_cursor": next_cursor(found, limit),
+    }
+    return Answer(timed(body, arrival.received_ns, service.clock))
+
+
+@router.get("/runs")
+async def runs(  # query parameters
+    arrival: ArrivalDep,
+    service: ServiceDep,
+    env: str | None = None,
+    scenario: str | None = None,
+    state: Literal["running", "passed", "failed", "aborted", "lost"] | None = None,
+    group: str | None = None,
+    from_: Annotated[TimeNs | None, Query(alias="from")] = None,
+    to: TimeNs | None = None,
+    limit: Limit = 100,
+    cursor: str | None = None,
+) -> Answer:
+    """Runs (roots), newest first."""
+    query = StepQuery(
+        env=env,
+        scenario=scenario,
+        state=state,
+        group=group,
+        roots=True,
+        from_ns=from_,
+        to_ns=to,
+        limit=limit + 1,
+        after=read_cursor(cursor),
+    )
+    found = await asyncio.to_thread(service.journal.list_steps, query)
+    now_ns = service.clock()
+    body = {
+        "runs": [run_brief(pair, now_ns) for pair in found[:limit]],
+        "next_cursor": next_cursor(found, limit),
+    }
+    return Answer(timed(body, arrival.received_ns, service.clock))
+
+
+@router.get("/runs/{run_id}")
+async def run(run_id: str, arrival: ArrivalDep, service: ServiceDep) -> Answer:
+    """One run with its steps, ordered by start."""
+    body = await _run_body(run_id, service)
+    return Answer(timed(body, arrival.received_ns, service.clock))
+
+
+@router.get("/runs/{run_id}/report.{kind}")
+async def report(run_id: str, kind: Literal["json", "md", "html"], service: ServiceDep) -> Response:
+    """One run as a report."""
+    body = await _run_body(run_id, service)
+    if kind == "json":
+        return Answer(body)
+    write = partial(
+        run_report, body, kind, journal=service.journal, samples=service.samples, now_ns=service.clock()
+    )
+    text = await asyncio.to_thread(write)
+    headers = {"Content-Security-Policy": content_security_policy()} if kind == "html" else {}
+    return Response(text, media_type=REPORT_TYPES[kind], headers=headers)
+
+
+async def _run_body(run_id: str, service: Service) -> dict[str, Any]:
+    found: list[StepWithResult] = await asyncio.to_thread(service.journal.run_steps, run_id)
+    root = next((pair for pair in found if pair[0].step_id == run_id), None)
+    if root is None:
+        raise ApiError(404, "unknown_run", f"no run {run_id!r}")
+    now_ns = service.clock()
+    return {
+        "run": step_detail(root, now_ns),
+        "steps": [step_detail(pair, now_ns) for pair in found if pair is not root],
+    }

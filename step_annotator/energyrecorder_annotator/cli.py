@@ -1,0 +1,122 @@
+"""The commands of ``energy-annotator``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from energyrecorder import logs
+from energyrecorder.errors import EnergyError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        code = cli.main(list(arguments), prog_name="energy-annotator", standalone_mode=False)
+    except EnergyError as error:
+        click.echo(f"E! {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _settings_options(command: Command) -> Command:
+    for option in (
+        click.option("--config", metavar="FILE", help="Settings (annotator.toml)."),
+        click.option(
+            "--fleet", metavar="FILE", help="Run the collector on this fleet file, without settings."
+        ),
+        click.option("--host", help="Address to listen on."),
+        click.option("--port", type=click.IntRange(0, 65535), help="TCP port; 0 = any free one."),
+        click.option("--insecure", is_flag=True, help="Listen beyond this machine without a token."),
+    ):
+        command = option(command)
+    return command
+
+
+def _log_options(command: Command) -> Command:
+    for option in (
+        click.option("--log-level", type=click.Choice(logs.LEVELS)),
+        click.option("--log-format", type=click.Choice(logs.FORMATS), default="text"),
+        click.option("--log-file", metavar="FILE"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="energyrecorder")
+def cli() -> None:
+    """What ran when, and how much energy it took."""
+
+
+@cli.command()
+@_settings_options
+@click.option("--state", metavar="DIR", help="State directory.")
+@_log_options
+def serve(**options: Any) -> None:
+    """Serve the HTTP API until SIGTERM or SIGINT."""
+    logs.set_up(level=options["log_level"], log_format=options["log_format"], file=options["log_file"])
+    from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415
+    from energyrecorder_annotator.serve import serve as serve_until_stopped  # noqa: PLC0415
+
+    config, warning = _load(options)
+    if warning:
+        click.echo(f"W! {warning}", err=True)
+    state = state_dir(options["state"])
+    lock = StateLock(state / "annotator.lock")
+    lock.acquire()
+    try:
+        serve_until_stopped(config, state)
+    finally:
+        lock.release()
+
+
+@cli.command()
+@_settings_options
+def check(**options: Any) -> None:
+    """Validate the settings and print those in force, secrets masked."""
+    config, warning = _load(options)
+    from energyrecorder_annotator.settings_text import settings_text  # noqa: PLC0415
+
+    click.echo(settings_text(config), nl=False)
+    if warning:
+        click.echo(f"W! {warning}", err=True)
+
+
+@cli.command()
+@click.option("--power", "power_file", metavar="FILE", required=True, help="Readings: .lp or .csv.")
+@click.option("--steps", "steps_file", metavar="FILE.json", required=True, help="Steps: a JSON list.")
+@click.option(
+    "--window-s", type=click.FloatRange(min=0), help="Averaging window of readings that state none."
+)
+@click.option("--format", "output_format", type=click.Choice(["json", "table"]), default="json")
+def integrate(power_file: str, steps_file: str, window_s: float | None, output_format: str) -> None:
+    """Joules per step from files, without a service."""
+    from energyrecorder_annotator.integrate_files import integrate_files  # noqa: PLC0415
+
+    sys.stdout.write(
+        integrate_files(power_file, steps_file, window_s=window_s, as_table=output_format == "table")
+    )
+
+
+def _load(options: dict[str, Any]) -> tuple[Any, str | None]:
+    from energyrecorder_annotator.config import check_exposure, load_config  # noqa: PLC0415
+
+    config = load_config(
+        config=options["config"],
+        fleet=options["fleet"],
+        environ=os.environ,
+        flags={"host": options["host"], "port": options["port"]},
+    )
+    return config, check_exposure(config, insecure=options["insecure"])

@@ -1,0 +1,85 @@
+"""Collects points as they arrive and writes them to the store in batches, at most a second later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from energyrecorder_annotator.samples.base import Batch, BmcPoll, Reading, SampleStore, SampleStoreError
+from energyrecorder_annotator.samples.freshness import Freshness
+
+FLUSH_S = 0.5
+MAX_BACKLOG = 200_000
+"""Points kept in memory while the store cannot be written; the newest beyond that are dropped and counted."""
+
+_log = logging.getLogger(__name__)
+
+
+class Intake:
+    """The one way into the sample store.
+
+    Args:
+        store: Where the points go.
+        freshness: Told of the points once they are stored.
+        on_switched: Told of polls that show a host switched on or off.
+    """
+
+    def __init__(
+        self,
+        store: SampleStore,
+        freshness: Freshness,
+        on_switched: Callable[[Sequence[BmcPoll]], None],
+    ) -> None:
+        self._store = store
+        self._freshness = freshness
+        self._on_switched = on_switched
+        self._waiting = Batch()
+        self._refused: str | None = None
+        self.stored = 0
+        self.dropped = 0
+
+    def take(self, point: Reading | BmcPoll) -> None:
+        """Accept one point."""
+        if len(self._waiting) >= MAX_BACKLOG:
+            self.dropped += 1
+        elif isinstance(point, Reading):
+            self._waiting.readings.append(point)
+        else:
+            self._waiting.polls.append(point)
+
+    async def run(self) -> None:
+        """Write what arrives until cancelled; then write the rest."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_S)
+                await self.flush()
+        finally:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what has arrived; when the store refuses, keep it for the next time."""
+        batch, self._waiting = self._waiting, Batch()
+        if not len(batch):
+            return
+        try:
+            await asyncio.to_thread(self._store.add, batch)
+        except SampleStoreError as error:
+            self._keep(batch, str(error))
+            return
+        if self._refused is not None:
+            _log.info("samples are written again")
+            self._refused = None
+        self.stored += len(batch)
+        switched = self._freshness.add(batch)
+        if switched:
+            self._on_switched(switched)
+
+    def _keep(self, batch: Batch, reason: str) -> None:
+        if reason != self._refused:
+            _log.error("%s; they wait in memory", reason)
+            self._refused = reason
+        newer, self._waiting = self._waiting, batch
+        points: list[Reading | BmcPoll] = [*newer.readings, *newer.polls]
+        for point in points:
+            self.take(point)

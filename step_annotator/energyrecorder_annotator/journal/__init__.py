@@ -1,0 +1,1 @@
+"""What ran when, on disk before anybody is told so."""

@@ -1,0 +1,1 @@
+"""The schema of the journal, one file per step, applied in order."""

@@ -1,0 +1,130 @@
+"""Reading the SQLite journal, beside the writer, on a connection that cannot write."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from energyrecorder_annotator.journal.base import (
+    JournalError,
+    Look,
+    Mark,
+    OpenStep,
+    StepQuery,
+    StepWithResult,
+)
+from energyrecorder_annotator.journal.rows import MARK_COLUMNS, STEP_COLUMNS, row_mark, row_result, row_step
+from energyrecorder_annotator.lifecycle import Step
+
+_SELECT = (
+    f"SELECT {', '.join('s.' + name.strip() for name in STEP_COLUMNS.split(','))}, "  # noqa: S608  # column names only
+    "r.samples, r.newest_ns, r.detail FROM steps s LEFT JOIN results r ON r.step_id = s.step_id"
+)
+_STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608  # column names only
+_LOOKS = "SELECT * FROM (SELECT step_id, look, due_ns, edges FROM looks"
+_OVERLAP_LIMIT = 1000
+
+
+class SqliteReads:
+    """The reading half of `Journal`.
+
+    Args:
+        reader: Connection that only this object uses.
+    """
+
+    def __init__(self, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+        self._lock = threading.Lock()
+
+    def close_reader(self) -> None:
+        """Let go of the connection."""
+        with self._lock:
+            self._reader.close()
+
+    def _rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            with self._lock:
+                return self._reader.execute(query, tuple(values)).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"journal cannot be read: {error}") from None
+
+    def step(self, step_id: str) -> StepWithResult | None:
+        """See `Journal`."""
+        rows = self._rows(f"{_SELECT} WHERE s.step_id = ?", (step_id,))
+        return _with_result(rows[0]) if rows else None
+
+    def list_steps(self, query: StepQuery) -> list[StepWithResult]:
+        """See `Journal`."""
+        wanted = {
+            "s.env = ?": query.env,
+            "s.scenario = ?": query.scenario,
+            "s.step = ?": query.step,
+            "s.state = ?": query.state,
+            "s.run_group = ?": query.group,
+            "s.start_ns < ?": query.to_ns,
+            "(s.end_ns IS NULL OR s.end_ns > ?)": query.from_ns,
+        }
+        terms = [term for term, value in wanted.items() if value is not None]
+        values: list[Any] = [value for value in wanted.values() if value is not None]
+        if query.roots:
+            terms.append("s.run_id = s.step_id")
+        if query.after is not None:
+            terms.append("(s.start_ns, s.step_id) < (?, ?)")
+            values.extend(query.after)
+        where = f"WHERE {' AND '.join(terms)}" if terms else ""
+        order = "ORDER BY s.start_ns DESC, s.step_id DESC LIMIT ?"
+        rows = self._rows(f"{_SELECT} {where} {order}", (*values, query.limit))
+        return [_with_result(row) for row in rows]
+
+    def run_steps(self, run_id: str) -> list[StepWithResult]:
+        """See `Journal`."""
+        rows = self._rows(f"{_SELECT} WHERE s.run_id = ?", (run_id,))
+        found = [_with_result(row) for row in rows]
+        return sorted(found, key=lambda pair: (pair[0].start_ns, pair[0].depth, pair[0].step_id))
+
+    def overlapping(self, step: Step) -> list[Step]:
+        """See `Journal`."""
+        query = (
+            f"{_STEPS} WHERE env = ? AND end_ns > ? AND start_ns < ? AND step_id != ? UNION ALL "
+            f"{_STEPS} WHERE env = ? AND end_ns IS NULL AND start_ns < ? AND step_id != ? LIMIT ?"
+        )
+        same = (step.end_ns, step.step_id)
+        rows = self._rows(query, (step.env, step.start_ns, *same, step.env, *same, _OVERLAP_LIMIT))
+        return [row_step(row) for row in rows]
+
+    def marks(self, env: str, from_ns: int, to_ns: int) -> list[Mark]:
+        """See `Journal`."""
+        query = (
+            f"SELECT {MARK_COLUMNS} FROM marks WHERE env = ? AND t_ns BETWEEN ? AND ? ORDER BY t_ns, mark_id"  # noqa: S608
+        )
+        return [row_mark(row) for row in self._rows(query, (env, from_ns, to_ns))]
+
+    def looks(self, now_ns: int, limit: int) -> list[Look]:
+        """See `Journal`."""
+        query = (
+            f"{_LOOKS} WHERE (look > 0) = 0 ORDER BY due_ns LIMIT ?) UNION ALL "
+            f"{_LOOKS} WHERE (look > 0) = 1 AND due_ns <= ? ORDER BY due_ns LIMIT ?)"
+        )
+        rows = self._rows(query, (limit, now_ns, limit))
+        return [Look(step_id=row[0], look=row[1], due_ns=row[2], edges=row[3]) for row in rows]
+
+    def open_steps(self) -> list[OpenStep]:
+        """See `Journal`."""
+        rows = self._rows("SELECT step_id, run_id, start_ns, ttl_s FROM steps WHERE end_ns IS NULL")
+        return [OpenStep(step_id=row[0], run_id=row[1], start_ns=row[2], ttl_s=row[3]) for row in rows]
+
+    def life(self) -> dict[str, tuple[int, int]]:
+        """See `Journal`."""
+        return {row[0]: (row[1], row[2]) for row in self._rows("SELECT run_id, heard_ns, alive_ns FROM life")}
+
+    def changes(self, after: int, limit: int) -> list[tuple[int, str, int]]:
+        """See `Journal`."""
+        query = "SELECT changed_seq, step_id, version FROM steps WHERE changed_seq > ? "
+        found = self._rows(f"{query} ORDER BY changed_seq LIMIT ?", (after, limit))
+        return [(row[0], row[1], row[2]) for row in found]
+
+
+def _with_result(row: tuple[Any, ...]) -> StepWithResult:
+    return row_step(row[:-3]), row_result(*row[-3:])

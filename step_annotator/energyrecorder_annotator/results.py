@@ -1,0 +1,149 @@
+"""When the energy of a step is computed, and when it is looked at again.
+
+A step is due when every server it needs has a reading that covers its end, or 120 s after its end. Readings
+may come later still (back-fill, a collector that was away), so each result is looked at again after 1, 5 and
+30 minutes and a day, and computed anew when there are other readings than before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Future
+from dataclasses import replace
+
+from energyrecorder.clock import Clock
+from energyrecorder_annotator.expected import LOOK_BACK_NS, Expected, expected_servers
+from energyrecorder_annotator.journal.base import Journal, JournalError, Look, StoredResult, edges_of
+from energyrecorder_annotator.lifecycle import Step
+from energyrecorder_annotator.overlap import overlap_count
+from energyrecorder_annotator.samples.base import SampleStore, SampleStoreError
+from energyrecorder_annotator.samples.freshness import Freshness
+
+SECOND_NS = 1_000_000_000
+TICK_S = 0.25
+SETTLE_NS = 120 * SECOND_NS
+"""A result waits no longer than this for readings."""
+FIRST_NS = 2 * SECOND_NS
+"""…nor less: readings of the last second are still on their way into the store."""
+LOOKS_AFTER_NS = (60 * SECOND_NS, 300 * SECOND_NS, 1800 * SECOND_NS, 86400 * SECOND_NS)
+AROUND_NS = 300 * SECOND_NS
+"""Readings this long before and after a step tell how its source behaves."""
+COUNT_AROUND_NS = 60 * SECOND_NS
+"""New readings within this of a step may change its energy."""
+MOST_LOOKS = 5000
+MOST_AT_ONCE = 50
+"""Results computed in one go: after a burst of steps, calls are answered in between."""
+
+_log = logging.getLogger(__name__)
+
+
+def following_look(look: Look, now_ns: int) -> Look | None:
+    """Return the look after ``look``, or None after the last."""
+    if look.look >= len(LOOKS_AFTER_NS):
+        return None
+    first_ns = now_ns if look.look == 0 else look.due_ns - LOOKS_AFTER_NS[look.look - 1]
+    return replace(look, look=look.look + 1, due_ns=first_ns + LOOKS_AFTER_NS[look.look])
+
+
+class Results:
+    """Computes what is due.
+
+    Args:
+        journal: Steps and results.
+        samples: Readings.
+        freshness: What is newest of each server.
+        clock: Our wall clock.
+        prefer: Whose reading of a server counts, best first.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        samples: SampleStore,
+        freshness: Freshness,
+        *,
+        clock: Clock,
+        prefer: tuple[str, ...],
+    ) -> None:
+        self._journal = journal
+        self._samples = samples
+        self._freshness = freshness
+        self._clock = clock
+        self._prefer = prefer
+        self._waiting: dict[Look, tuple[str, Expected]] = {}
+
+    async def run(self) -> None:
+        """Look for what is due until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await asyncio.to_thread(self.tick)
+            except (JournalError, SampleStoreError) as error:
+                _log.debug("results are computed later: %s", error)
+
+    def tick(self) -> int:
+        """Compute what is due now and return how many looks were done."""
+        now_ns = self._clock()
+        looks = self._journal.looks(now_ns, MOST_LOOKS)
+        self._waiting = {look: self._waiting[look] for look in looks if look in self._waiting}
+        due = [look for look in looks if look.look > 0 or self._is_settled(look, now_ns)][:MOST_AT_ONCE]
+        written = [self._do(look) for look in due]
+        for future in written:
+            if future is not None:
+                future.result()
+        return len(due)
+
+    def _is_settled(self, look: Look, now_ns: int) -> bool:
+        if now_ns >= look.due_ns + SETTLE_NS:
+            return True
+        if now_ns < look.due_ns + FIRST_NS:
+            return False
+        if look not in self._waiting:
+            found = self._journal.step(look.step_id)
+            if found is None:
+                return True
+            self._waiting[look] = (found[0].env, self._expected(found[0])[0])
+        env, expected = self._waiting[look]
+        return self._freshness.covers(env, expected.servers, look.due_ns)
+
+    def _do(self, look: Look) -> Future[bool] | None:
+        # Loads numpy, which a service that has no result to compute does not pay for.
+        from energyrecorder_annotator.energy import failed_result  # noqa: PLC0415
+
+        now_ns = self._clock()
+        found = self._journal.step(look.step_id)
+        if found is None or edges_of(found[0]) != look.edges:
+            return None
+        step, before = found
+        try:
+            result = self._computed(step, before, now_ns)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            # What readings nobody thought of may raise: they must not keep all others from their results.
+            _log.exception("energy of step %s cannot be computed", step.step_id)
+            result = failed_result(now_ns)
+        following = following_look(look, now_ns)
+        return self._journal.submit(lambda transaction: transaction.put_result(look, result, following))
+
+    def _computed(self, step: Step, before: StoredResult | None, now_ns: int) -> StoredResult | None:
+        """Return the result, or None when the stored one still says the same."""
+        from energyrecorder_annotator.energy import says_the_same, step_result  # noqa: PLC0415
+
+        end_ns = step.start_ns if step.end_ns is None else step.end_ns
+        expected, seen = self._expected(step)
+        counted = self._samples.count(
+            step.env, expected.servers, step.start_ns - COUNT_AROUND_NS, end_ns + COUNT_AROUND_NS
+        )
+        if before is not None and counted == (before.samples, before.newest_ns):
+            return None
+        readings = self._samples.readings(
+            step.env, expected.servers, step.start_ns - AROUND_NS, end_ns + AROUND_NS, self._prefer
+        )
+        overlap = overlap_count(step, self._journal.overlapping(step), expected, seen)
+        result = step_result(step, expected, readings, overlap=overlap, computed_ns=now_ns, counted=counted)
+        return None if before is not None and says_the_same(before, result) else result
+
+    def _expected(self, step: Step) -> tuple[Expected, set[str]]:
+        end_ns = step.start_ns if step.end_ns is None else step.end_ns
+        seen = self._samples.servers_seen(step.env, step.start_ns - LOOK_BACK_NS, end_ns + 1)
+        return expected_servers(step.servers, seen), seen

@@ -1,0 +1,1 @@
+"""Readings of servers: from line protocol into a store, and back as series."""

@@ -1,0 +1,177 @@
+"""The contract of a store of readings, wherever they live.
+
+- `SampleStore.add` is idempotent: a reading of the same series with the same time replaces the former.
+- Times are nanoseconds since the Unix epoch, UTC; spans include their start and exclude their end.
+- A missing reading (``watts`` None) is stored and given back as missing, never as 0.
+- `SampleStore.readings` gives one series per server: the first of the preferred ones that has a reading in
+  the span, as tuples in the order of `energyrecorder_analysis.series.PowerRow`.
+- `SampleStore.add` raises `SampleStoreError` when the points cannot be stored now; none of them is then.
+- All methods may be called from any thread and may block on the disk or network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from energyrecorder.errors import EnergyError
+
+PowerTuple = tuple[
+    int,
+    float | None,
+    float | None,
+    float | None,
+    float | None,
+    str | None,
+    str | None,
+    str | None,
+    float | None,
+]
+"""time_ns, watts, window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct."""
+
+PREFERENCES = ("bmc", "meter", "legacy")
+"""Whose reading of a server as a whole counts: its BMC, an external meter, the original API."""
+
+
+class SampleStoreError(EnergyError):
+    """The store cannot be written or read just now (disk full, read-only, away)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One point of ``server_power``; the fields are those of the schema, None where absent."""
+
+    env: str
+    server: str
+    scope: str
+    part: str | None
+    t_ns: int
+    watts: float | None
+    window_s: float | None = None
+    refresh_s: float | None = None
+    quantum_w: float | None = None
+    accuracy_pct: float | None = None
+    clock: str | None = None
+    protocol: str | None = None
+    source: str | None = None
+    side: str | None = None
+    avg_w: float | None = None
+    min_w: float | None = None
+    max_w: float | None = None
+    energy_counter_j: float | None = None
+    energy_wrap_j: float | None = None
+    backfill: bool = False
+
+    @property
+    def is_total(self) -> bool:
+        """Whether it is the BMC's reading of a whole server."""
+        return self.scope == "server" and self.part is None
+
+
+@dataclass(frozen=True, slots=True)
+class BmcPoll:
+    """One point of ``server_bmc``."""
+
+    env: str
+    server: str
+    t_ns: int
+    up: bool
+    host: str
+    error: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """Points to be stored together."""
+
+    readings: list[Reading] = field(default_factory=list)
+    polls: list[BmcPoll] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.readings) + len(self.polls)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReadings:
+    """Readings of one server as a whole, from one series.
+
+    Args:
+        server: Server id.
+        preference: Which of `PREFERENCES` the series is.
+        rows: In order of time.
+    """
+
+    server: str
+    preference: str
+    rows: Sequence[PowerTuple]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerPoints:
+    """One down-sampled series: ``points`` are (t_ns, mean_w, min_w, max_w)."""
+
+    env: str
+    server: str
+    scope: str
+    part: str | None
+    points: list[tuple[int, float, float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """What is newest of one server.
+
+    Args:
+        heard_ns: Last point of any kind.
+        reading: Last valid reading of the whole server; None if there was none.
+        host: Power state in its last poll; ``unknown`` if never told.
+    """
+
+    env: str
+    server: str
+    heard_ns: int
+    reading: Reading | None
+    host: str
+
+
+class SampleStore(Protocol):
+    """Where readings are kept; see the contract at the top of this file."""
+
+    def add(self, batch: Batch) -> None:
+        """Store points."""
+
+    def readings(
+        self, env: str, servers: Iterable[str], from_ns: int, to_ns: int, prefer: Sequence[str]
+    ) -> list[ServerReadings]:
+        """Return the readings of each server that has any in the span."""
+
+    def count(self, env: str, servers: Iterable[str], from_ns: int, to_ns: int) -> tuple[int, int]:
+        """Return how many readings `readings` could draw on, and the time of the newest (0 if none)."""
+
+    def servers_seen(self, env: str, from_ns: int, to_ns: int) -> set[str]:
+        """Return the servers that reported a poll or a total in a span."""
+
+    def host_changes(self, env: str, from_ns: int, to_ns: int) -> list[BmcPoll]:
+        """Return the polls at which a host's power state was another than before, oldest first."""
+
+    def power(
+        self, filters: Mapping[str, Sequence[str]], from_ns: int, to_ns: int, max_points: int
+    ) -> list[PowerPoints]:
+        """Return power over time, mean, least and greatest of each of at most ``max_points`` spans.
+
+        Args:
+            filters: ``env`` and ``server``, each a list of names; an absent one means all.
+            from_ns: Start.
+            to_ns: End.
+            max_points: Per series.
+        """
+
+    def last_seen(self, since_ns: int) -> list[LastSeen]:
+        """Return what is newest of every server heard since."""
+
+    def forget(self, before_ns: int) -> int:
+        """Delete readings before a time and return how many."""
+
+    def close(self) -> None:
+        """Let go of the store."""

@@ -1,0 +1,93 @@
+"""What is newest of each server, in memory: the age of its last sample, and how far its time is covered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from energyrecorder_annotator.samples.base import Batch, BmcPoll, LastSeen, Reading
+
+HOUR_NS = 3600 * 1_000_000_000
+
+
+@dataclass(slots=True)
+class ServerFreshness:
+    """The newest of one server.
+
+    Args:
+        heard_ns: Last point of any kind, ns since the Unix epoch.
+        sample_ns: Last valid reading of the whole server; 0 if there was none.
+        covered_ns: Power is known up to here: a BMC's record ends its window then; a polled reading is
+            late by half its window and half its refresh period on average.
+        host: Power state in its last poll.
+    """
+
+    heard_ns: int = 0
+    sample_ns: int = 0
+    covered_ns: int = 0
+    host: str = "unknown"
+
+    def add_reading(self, reading: Reading) -> None:
+        """Take in a reading, which may be older than the newest."""
+        self.heard_ns = max(self.heard_ns, reading.t_ns)
+        if reading.watts is None:
+            return
+        self.covered_ns = max(self.covered_ns, reading.t_ns - _lag_ns(reading, self.sample_ns))
+        self.sample_ns = max(self.sample_ns, reading.t_ns)
+
+
+def _lag_ns(reading: Reading, before_ns: int) -> int:
+    if reading.clock == "bmc":
+        return 0
+    if reading.refresh_s is None and reading.window_s is None:
+        # Nothing declared: the estimator may assume as much as the spacing of the polls.
+        return max(0, reading.t_ns - before_ns) if before_ns else 0
+    window_s = reading.window_s or 0.0
+    refresh_s = reading.refresh_s if reading.refresh_s is not None else window_s
+    return int((window_s + refresh_s) / 2 * 1e9)
+
+
+class Freshness:
+    """The newest of all servers; updated by the intake, read by requests and results."""
+
+    def __init__(self, seen: Iterable[LastSeen] = ()) -> None:
+        self._lock = threading.Lock()
+        self._envs: dict[str, dict[str, ServerFreshness]] = {}
+        for last in seen:
+            server = self._server(last.env, last.server)
+            server.host = last.host
+            if last.reading is not None:
+                server.add_reading(last.reading)
+            server.heard_ns = max(server.heard_ns, last.heard_ns)
+
+    def add(self, batch: Batch) -> list[BmcPoll]:
+        """Take in points; return the polls that show a host switched on or off since the poll before."""
+        switched = []
+        with self._lock:
+            for reading in batch.readings:
+                if reading.scope == "server":
+                    self._server(reading.env, reading.server).add_reading(reading)
+            for poll in batch.polls:
+                server = self._server(poll.env, poll.server)
+                if {server.host, poll.host} == {"on", "off"} and poll.t_ns >= server.heard_ns - HOUR_NS:
+                    switched.append(poll)
+                server.heard_ns = max(server.heard_ns, poll.t_ns)
+                if poll.host != "unknown":
+                    server.host = poll.host
+        return switched
+
+    def servers(self, env: str, since_ns: int) -> dict[str, ServerFreshness]:
+        """Return the servers of ``env`` heard since; empty for an environment nobody reports."""
+        with self._lock:
+            known = self._envs.get(env, {})
+            return {server: fresh for server, fresh in known.items() if fresh.heard_ns >= since_ns}
+
+    def covers(self, env: str, servers: Iterable[str], until_ns: int) -> bool:
+        """Tell whether power of each server is known up to ``until_ns``."""
+        with self._lock:
+            known = self._envs.get(env, {})
+            return all(server in known and known[server].covered_ns >= until_ns for server in servers)
+
+    def _server(self, env: str, server: str) -> ServerFreshness:
+        return self._envs.setdefault(env, {}).setdefault(server, ServerFreshness())

@@ -1,0 +1,1 @@
+"""The schema of the embedded sample store, one file per step, applied in order."""

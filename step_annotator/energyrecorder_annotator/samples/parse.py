@@ -1,0 +1,95 @@
+"""Line protocol in, readings and polls out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from line_protocol_parser import LineFormatError, parse_line
+
+from energyrecorder.schema import HOST_STATES, SERVER_BMC, SERVER_POWER
+from energyrecorder_annotator.samples.base import BmcPoll, Reading
+
+MAX_TIME_NS = 2**63 - 1
+
+
+class BadLineError(ValueError):
+    """A line that is not a point; the message is one line, foreign text quoted."""
+
+
+def parse_point(line: str, received_ns: int) -> Reading | BmcPoll | None:
+    """Return the reading or poll that a line holds; None for a comment or a measurement we do not keep.
+
+    Args:
+        line: One line of line protocol, without its newline.
+        received_ns: Stands in for a time that is not given, ns since the Unix epoch.
+
+    Raises:
+        BadLineError: The line is not line protocol, or lacks what identifies a point.
+    """
+    try:
+        point = parse_line(line)
+    except (LineFormatError, ValueError, OverflowError, UnicodeError) as error:
+        raise BadLineError(f"not line protocol ({error}): {_shown(line)}") from None
+    if point is None or point["measurement"] not in {SERVER_POWER, SERVER_BMC}:
+        return None
+    tags, fields = point["tags"], point["fields"]
+    time_ns = received_ns if point["time"] is None else point["time"]
+    if not tags.get("env") or not tags.get("server") or not 0 <= time_ns <= MAX_TIME_NS:
+        raise BadLineError(f"without env, server or a time since 1970: {_shown(line)}")
+    if point["measurement"] == SERVER_BMC:
+        return _poll(tags, fields, time_ns)
+    if not tags.get("scope"):
+        raise BadLineError(f"server_power without scope: {_shown(line)}")
+    return _reading(tags, fields, time_ns)
+
+
+def _reading(tags: Mapping[str, str], fields: Mapping[str, Any], time_ns: int) -> Reading:
+    return Reading(
+        env=tags["env"],
+        server=tags["server"],
+        scope=tags["scope"],
+        part=tags.get("part") or None,
+        t_ns=time_ns,
+        watts=_number(fields, "watts"),
+        window_s=_number(fields, "window_s"),
+        refresh_s=_number(fields, "refresh_s"),
+        quantum_w=_number(fields, "quantum_w"),
+        accuracy_pct=_number(fields, "accuracy_pct"),
+        clock=_text(fields, "clock"),
+        protocol=_text(fields, "protocol"),
+        source=_text(fields, "source"),
+        side=_text(fields, "side"),
+        avg_w=_number(fields, "avg_w"),
+        min_w=_number(fields, "min_w"),
+        max_w=_number(fields, "max_w"),
+        energy_counter_j=_number(fields, "energy_counter_j"),
+        energy_wrap_j=_number(fields, "energy_wrap_j"),
+        backfill=bool(_number(fields, "backfill")),
+    )
+
+
+def _poll(tags: Mapping[str, str], fields: Mapping[str, Any], time_ns: int) -> BmcPoll:
+    host = _text(fields, "host")
+    return BmcPoll(
+        env=tags["env"],
+        server=tags["server"],
+        t_ns=time_ns,
+        up=bool(_number(fields, "up")),
+        host=host if host in HOST_STATES else "unknown",
+        error=_text(fields, "error") or "",
+    )
+
+
+def _number(fields: Mapping[str, Any], name: str) -> float | None:
+    value = fields.get(name)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _shown(line: str) -> str:
+    return repr(line[:200])

@@ -1,0 +1,32 @@
+"""The parts of a running annotator, as requests find them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from energyrecorder.clock import Clock
+from energyrecorder_annotator.config import Config
+from energyrecorder_annotator.host import PluginHost
+from energyrecorder_annotator.intake import Intake
+from energyrecorder_annotator.journal.base import Journal
+from energyrecorder_annotator.life_watch import LifeWatch
+from energyrecorder_annotator.recording import Recorder
+from energyrecorder_annotator.results import Results
+from energyrecorder_annotator.samples.base import SampleStore
+from energyrecorder_annotator.samples.freshness import Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything a route may use; made by `energyrecorder_annotator.serve`."""
+
+    config: Config
+    clock: Clock
+    journal: Journal
+    samples: SampleStore
+    freshness: Freshness
+    intake: Intake
+    life: LifeWatch
+    recorder: Recorder
+    results: Results
+    hosts: tuple[PluginHost, ...]

@@ -1,0 +1,94 @@
+"""The SQLite journal: what a killed process, a damaged file and a full disk leave behind."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from energyrecorder.errors import ConfigError
+from energyrecorder_annotator.journal.base import JournalError, StepQuery
+from energyrecorder_annotator.journal.sqlite import SqliteJournal
+from energyrecorder_annotator.lifecycle import Step
+
+
+def put(journal, *steps):
+    journal.submit(lambda transaction: transaction.put_steps(steps)).result(10)
+
+
+def step(step_id, **more):
+    return Step(step_id, step_id, None, "pod1", "s", None, **{"start_ns": 1, "version": 1, **more})
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from energyrecorder_annotator.journal.sqlite import SqliteJournal
+from energyrecorder_annotator.lifecycle import Step
+journal = SqliteJournal(Path(sys.argv[1]))
+number = 0
+while True:
+    steps = [Step(f"{number}-{n}", f"{number}-{n}", None, "e", "s", None, start_ns=number * 10 + n, version=1)
+             for n in range(3)]
+    journal.submit(lambda t: t.put_steps(steps)).result()
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+    number += 1
+"""
+
+
+@pytest.mark.parametrize("acknowledged", [1, 7, 40])
+def test_what_was_acknowledged_survives_sigkill_whole(tmp_path, acknowledged):
+    path = tmp_path / "journal.db"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True)
+    with process:
+        for _ in range(acknowledged):
+            last = int(process.stdout.readline())
+        os.kill(process.pid, signal.SIGKILL)
+        rest = process.stdout.read().split()
+    last = int(rest[-1]) if rest else last
+    journal = SqliteJournal(path)
+    try:
+        found = {one.step_id for one, _ in journal.list_steps(StepQuery(limit=100_000))}
+    finally:
+        journal.close()
+    expected = {f"{number}-{n}" for number in range(last + 1) for n in range(3)}
+    # The work that was under way may be there too, but only as a whole.
+    assert found - expected in (set(), {f"{last + 1}-{n}" for n in range(3)})
+    assert expected <= found
+
+
+def test_a_damaged_file_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(ConfigError, match=r"journal\.db.*nothing was changed"):
+        SqliteJournal(path)
+    assert path.read_bytes() == b"this is not a database" * 100
+
+
+def test_a_file_of_a_newer_version_is_refused(tmp_path):
+    path = tmp_path / "journal.db"
+    SqliteJournal(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(ConfigError, match="schema version 99"):
+        SqliteJournal(path)
+
+
+def test_a_full_disk_is_told_to_everybody_and_nothing_remains(tmp_path):
+    journal = SqliteJournal(tmp_path / "journal.db")
+    try:
+        put(journal, step("before"))
+        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        big = [step(f"big{n}", start_ns=n, title="x" * 20_000) for n in range(10)]
+        with pytest.raises(JournalError, match="full"):
+            put(journal, *big)
+        journal._connection.execute("PRAGMA max_page_count = 1000000")
+        put(journal, step("after", start_ns=3))
+        assert {one.step_id for one, _ in journal.list_steps(StepQuery())} == {"before", "after"}
+    finally:
+        journal.close()

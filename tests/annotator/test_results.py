@@ -1,0 +1,253 @@
+"""When results are computed, from what, and when again; the clock is ours."""
+
+from itertools import pairwise
+
+import pytest
+
+from energyrecorder_annotator.expected import Expected, expected_servers
+from energyrecorder_annotator.journal.base import Look
+from energyrecorder_annotator.journal.sqlite import SqliteJournal
+from energyrecorder_annotator.lifecycle import Step, apply
+from energyrecorder_annotator.overlap import overlap_count
+from energyrecorder_annotator.results import Results, following_look
+from energyrecorder_annotator.samples.base import PREFERENCES, Batch, BmcPoll, Reading
+from energyrecorder_annotator.samples.embedded import EmbeddedSamples
+from energyrecorder_annotator.samples.freshness import Freshness
+from support.steps import SECOND, start, stop
+
+T0 = 10_000
+
+
+class Bench:
+    """Journal, samples and results with a clock that the test turns."""
+
+    def __init__(self, directory):
+        self.journal = SqliteJournal(directory / "journal.db")
+        self.samples = EmbeddedSamples(directory / "samples.db")
+        self.freshness = Freshness()
+        self.now_s = float(T0)
+        self.results = Results(
+            self.journal,
+            self.samples,
+            self.freshness,
+            clock=lambda: round(self.now_s * SECOND),
+            prefer=PREFERENCES,
+        )
+
+    def take(self, *events):
+        for event in events:
+
+            def work(transaction, event=event):
+                transaction.put_steps(apply(event, transaction).changed)
+
+            self.journal.submit(work).result(10)
+
+    def power(self, server, from_s, to_s, watts=100.0, every_s=1.0):
+        """Readings of a 1-s sensor, polled every second."""
+        count = round((to_s - from_s) / every_s)
+        readings = [
+            Reading(
+                "pod1",
+                server,
+                "server",
+                None,
+                round((from_s + n * every_s) * SECOND),
+                watts,
+                window_s=1.0,
+                refresh_s=1.0,
+                clock="poll",
+                source="power_control",
+                side="ac",
+            )
+            for n in range(count)
+        ]
+        self.add(Batch(readings=readings))
+
+    def add(self, batch):
+        self.samples.add(batch)
+        self.freshness.add(batch)
+
+    def step(self, began=T0 + 100, ended=T0 + 160, **more):
+        self.take(start("r", began, **more), stop("r", ended))
+        self.now_s = ended
+
+    def tick_at(self, now_s):
+        self.now_s = now_s
+        return self.results.tick()
+
+    def result(self, step_id="r"):
+        found = self.journal.step(step_id)[1]
+        return None if found is None else found.detail
+
+
+@pytest.fixture
+def bench(tmp_path):
+    one = Bench(tmp_path)
+    yield one
+    one.journal.close()
+    one.samples.close()
+
+
+def test_a_result_comes_as_soon_as_every_server_covers_the_end(bench):
+    bench.power("n1", T0, T0 + 170)
+    bench.power("n2", T0, T0 + 160)
+    bench.step()
+    assert bench.tick_at(T0 + 170) == 0
+    bench.power("n2", T0 + 160, T0 + 163)
+    assert bench.tick_at(T0 + 170.5) == 1
+    result = bench.result()
+    assert result["quality"] == "resolved"
+    assert result["energy_j"] == pytest.approx(2 * 100 * 60, abs=result["u95_j"])
+    assert set(result["per_server"]) == {"n1", "n2"}
+    assert (result["servers"], result["expected"]) == (2, 2)
+
+
+def test_a_result_waits_two_minutes_for_a_silent_server_and_names_it(bench):
+    bench.power("n1", T0, T0 + 300)
+    bench.add(Batch(polls=[BmcPoll("pod1", "mute", (T0 + 90) * SECOND, False, "unknown", "timeout")]))
+    bench.step()
+    assert bench.tick_at(T0 + 160 + 119) == 0
+    assert bench.tick_at(T0 + 160 + 120) == 1
+    result = bench.result()
+    assert result["quality"] != "resolved"
+    assert "mute" in result["reason"]
+    assert result["energy_j"] == pytest.approx(6000, abs=60)
+    assert result["coverage"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_server_that_was_silent_for_an_hour_is_not_expected(bench):
+    bench.power("n1", T0, T0 + 170)
+    bench.add(Batch(polls=[BmcPoll("pod1", "old", (T0 + 100 - 3700) * SECOND, True, "on", "")]))
+    bench.step()
+    assert bench.tick_at(T0 + 170) == 1
+    assert set(bench.result()["per_server"]) == {"n1"}
+
+
+def test_servers_that_a_step_names_are_the_ones_that_count(bench):
+    for server in ("n1", "n2", "x1"):
+        bench.power(server, T0, T0 + 170)
+    bench.step(servers=("n*", "named-but-mute"))
+    bench.tick_at(T0 + 400)
+    result = bench.result()
+    assert set(result["per_server"]) == {"n1", "n2", "named-but-mute"}
+    assert "named-but-mute" in result["reason"]
+
+
+def test_a_glob_that_matches_nobody_is_told(bench):
+    bench.power("n1", T0, T0 + 170)
+    bench.step(servers=("n1", "gone-*"))
+    bench.tick_at(T0 + 400)
+    result = bench.result()
+    assert result["quality"] == "coarse"
+    assert "gone-*" in result["reason"]
+
+
+def test_nobody_there_is_unresolvable_at_once_and_never_zero(bench):
+    bench.step()
+    assert bench.tick_at(T0 + 163) == 1
+    result = bench.result()
+    assert (result["quality"], result["energy_j"], result["u95_j"]) == ("unresolvable", None, None)
+
+
+def test_readings_that_come_late_change_the_result_at_the_next_look(bench):
+    bench.add(Batch(polls=[BmcPoll("pod1", "n1", (T0 + 90) * SECOND, False, "unknown", "timeout")]))
+    bench.step()
+    bench.tick_at(T0 + 290)
+    assert bench.result()["energy_j"] is None
+    bench.power("n1", T0, T0 + 200)
+    assert bench.tick_at(T0 + 290 + 59) == 0
+    assert bench.tick_at(T0 + 290 + 60) == 1
+    assert bench.result()["quality"] == "resolved"
+
+
+def test_a_look_that_finds_nothing_new_leaves_the_result_and_the_version(bench):
+    bench.power("n1", T0, T0 + 400)
+    bench.step()
+    bench.tick_at(T0 + 300)
+    before, version = bench.result(), bench.journal.step("r")[0].version
+    assert bench.tick_at(T0 + 360) == 1
+    assert bench.result() == before
+    assert bench.journal.step("r")[0].version == version
+
+
+def test_it_is_looked_at_again_after_1_5_30_minutes_and_a_day():
+    look, due = Look("r", 0, 1000 * SECOND, "e"), []
+    now_s = 1130
+    while (look := following_look(look, now_s * SECOND)) is not None:
+        due.append(look.due_ns / SECOND - 1130)
+        now_s = look.due_ns / SECOND + 7  # looked at a little late: that does not add up
+    assert due == [60, 300, 1800, 86400]
+
+
+def test_a_stop_that_replaces_a_loss_makes_a_new_result(bench):
+    bench.power("n1", T0, T0 + 400)
+    bench.step(ended=T0 + 160)
+    bench.tick_at(T0 + 170)
+    bench.journal.submit(lambda t: t.put_steps([_with_end(t.step("r"), T0 + 200)])).result(10)
+    assert bench.result() is None
+    assert bench.tick_at(T0 + 300) == 1
+    assert bench.result()["energy_j"] == pytest.approx(10_000, rel=0.02)
+
+
+def _with_end(step, end_s):
+    values = {name: getattr(step, name) for name in step.__slots__}
+    return Step(**{**values, "end_ns": end_s * SECOND, "version": step.version + 1})
+
+
+def test_steps_of_a_run_add_up_to_it(bench):
+    bench.power("n1", T0, T0 + 150, 100.0)
+    bench.power("n1", T0 + 150, T0 + 400, 300.0)
+    bench.take(start("r", T0 + 100))
+    edges = [T0 + 100, T0 + 130, T0 + 170, T0 + 200]
+    for number, (began, ended) in enumerate(pairwise(edges)):
+        bench.take(start(f"s{number}", began, step=f"s{number}", parent="r"), stop(f"s{number}", ended))
+    bench.take(stop("r", edges[-1]))
+    bench.tick_at(T0 + 300)
+    parts = sum(bench.result(f"s{number}")["energy_j"] for number in range(3))
+    assert parts == pytest.approx(bench.result()["energy_j"], rel=1e-9)
+
+
+def test_one_step_that_cannot_be_computed_does_not_hold_up_the_others(bench, monkeypatch, caplog):
+    bench.power("n1", T0, T0 + 400)
+    bench.take(start("bad", T0 + 100, scenario="bad"), stop("bad", T0 + 150))
+    bench.step()
+    computed = bench.results._computed
+
+    def fail_once(step, before, now_ns):
+        if step.step_id == "bad":
+            raise ZeroDivisionError("boom")
+        return computed(step, before, now_ns)
+
+    monkeypatch.setattr(bench.results, "_computed", fail_once)
+    assert bench.tick_at(T0 + 300) == 2
+    assert bench.result()["quality"] == "resolved"
+    assert bench.result("bad")["quality"] == "unresolvable"
+    assert "boom" in caplog.text
+    monkeypatch.undo()
+    bench.tick_at(T0 + 360)
+    assert bench.result("bad")["quality"] == "resolved"
+
+
+def test_expected_servers():
+    seen = {"n1", "n2", "x"}
+    assert expected_servers(None, seen) == Expected(("n1", "n2", "x"))
+    assert expected_servers(("n*",), seen) == Expected(("n1", "n2"))
+    assert expected_servers(("n1", "new"), seen) == Expected(("n1", "new"))
+    assert expected_servers(("[ab]*", "x"), seen) == Expected(("x",), ("[ab]*",))
+    assert expected_servers(None, ()) == Expected(())
+
+
+def test_overlap_counts_others_on_the_same_servers_but_not_the_own_family():
+    def step(step_id, parent=None, servers=None):
+        return Step(step_id, "r", parent, "pod1", "s", None, servers=servers, start_ns=1, end_ns=9)
+
+    mine = step("mine", parent="r", servers=("n1",))
+    others = [
+        step("r"),
+        step("child", parent="mine"),
+        step("grandchild", parent="child"),
+        step("sibling", parent="r"),
+        step("stranger", servers=("n[12]",)),
+        step("elsewhere", servers=("n2",)),
+    ]
+    assert overlap_count(mine, others, Expected(("n1",)), {"n1", "n2"}) == 2

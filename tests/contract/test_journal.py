@@ -1,0 +1,342 @@
+"""What every journal must do; a further implementation joins by adding itself to `OPENERS`."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from energyrecorder_annotator.journal.base import Look, Mark, StepQuery, StoredResult, edges_of
+from energyrecorder_annotator.journal.sqlite import SqliteJournal
+from energyrecorder_annotator.lifecycle import Step, apply
+from support.steps import SECOND, start, stop
+
+OPENERS = {"sqlite": SqliteJournal}
+
+
+@pytest.fixture(params=sorted(OPENERS))
+def opened(request, tmp_path):
+    """Return a function that opens one more connection to the same journal."""
+    journals = []
+
+    def open_one():
+        journals.append(OPENERS[request.param](tmp_path / "journal.db"))
+        return journals[-1]
+
+    yield open_one
+    for journal in journals:
+        journal.close()
+
+
+@pytest.fixture
+def journal(opened):
+    return opened()
+
+
+def take(journal, event):
+    """Put an event through the state machine, durably."""
+
+    def work(transaction):
+        decision = apply(event, transaction)
+        transaction.put_steps(decision.changed)
+        return decision
+
+    return journal.submit(work).result(10)
+
+
+def put(journal, *steps):
+    journal.submit(lambda transaction: transaction.put_steps(steps)).result(10)
+
+
+def step(step_id, **more):
+    values = {
+        "run_id": step_id,
+        "parent_id": None,
+        "env": "pod1",
+        "scenario": "s",
+        "step": None,
+        "version": 1,
+    }
+    return Step(step_id=step_id, **{**values, "start_ns": SECOND, **more})
+
+
+HOSTILE = 'newline\n, comma="quote" \\ \x00 \u2028 🎉 </script> ' + "x" * 10_000
+
+
+def test_every_field_of_a_step_comes_back(journal):
+    full = step(
+        "a",
+        run_id="r",
+        parent_id="r",
+        step=HOSTILE,
+        scenario=HOSTILE,
+        env=HOSTILE,
+        group=HOSTILE,
+        title=HOSTILE,
+        url="https://ci/1",
+        tags={HOSTILE: HOSTILE},
+        work=2.5,
+        servers=("n1", "n[2-4]*"),
+        ttl_s=120.0,
+        implicit=True,
+        state="failed",
+        exit_code=-15,
+        start_ns=2**62,
+        end_ns=2**62 + 1,
+        stop_ns=5,
+        stop_state="failed",
+        ended_by="stop",
+        started=True,
+        start_claim="at:boot:1:2",
+        depth=3,
+        clock_error_ns=17,
+        time_flags=("replayed_after_reboot",),
+        version=9,
+    )
+    put(journal, full, step("b"))
+    assert journal.step("a") == (full, None)
+    assert journal.step("b") == (step("b"), None)
+    assert journal.step("nobody") is None
+
+
+def test_a_work_sees_its_own_writes_and_those_of_works_before(journal):
+    put(journal, step("r"))
+
+    def work(transaction):
+        transaction.put_steps([step("c", run_id="r", parent_id="r", step="x")])
+        return (
+            [child.step_id for child in transaction.children("r")],
+            [run.step_id for run in transaction.open_runs("pod1")],
+            transaction.free_start_ns(step("c", step="x").series, SECOND),
+            transaction.free_start_ns(step("c", step="y").series, SECOND),
+        )
+
+    assert journal.submit(work).result(10) == (["c"], ["r"], SECOND + 1, SECOND)
+
+
+def test_the_first_free_start_of_a_series_is_found(journal):
+    taken = [5, 6, 7, 9]
+    put(journal, *(step(f"x{ns}", step="x", start_ns=ns) for ns in taken), step("y", step="y", start_ns=8))
+    put(journal, step("unstarted", step="x", start_ns=8, started=False))
+    series = step("x", step="x").series
+    free = journal.submit(lambda t: [t.free_start_ns(series, ns) for ns in range(4, 12)]).result(10)
+    assert free == [4, 8, 8, 8, 8, 10, 10, 11]
+
+
+def test_a_work_that_fails_leaves_nothing_and_harms_no_other(journal):
+    entered = threading.Event()
+    go_on = threading.Event()
+
+    def slow(transaction):
+        entered.set()
+        assert go_on.wait(10)
+        transaction.put_steps([step("slow")])
+
+    def bad(transaction):
+        transaction.put_steps([step("bad", start_ns=5)])
+        raise LookupError("mine")
+
+    first = journal.submit(slow)
+    assert entered.wait(10)
+    grouped = [
+        journal.submit(lambda t, n=n: t.put_steps([step(f"good{n}", start_ns=n + 10)])) for n in range(3)
+    ]
+    failed = journal.submit(bad)
+    go_on.set()
+    for future in (first, *grouped):
+        future.result(10)
+    with pytest.raises(LookupError, match="mine"):
+        failed.result(10)
+    assert journal.step("bad") is None
+    assert {found[0].step_id for found in journal.list_steps(StepQuery())} == {
+        "slow",
+        "good0",
+        "good1",
+        "good2",
+    }
+
+
+def test_a_read_after_completion_sees_the_write(journal):
+    for number in range(50):
+        put(journal, step(f"s{number}", start_ns=number))
+        assert journal.step(f"s{number}") is not None
+
+
+def test_two_writers_of_which_the_first_commits_last_nothing_is_skipped(opened):
+    """A reader that follows the sequence numbers sees each change, although it reads all the time."""
+    one, two, reader = opened(), opened(), opened()
+    holding = threading.Event()
+    release = threading.Event()
+
+    def first_to_begin(transaction):
+        transaction.put_steps([step("first", start_ns=1)])
+        holding.set()
+        assert release.wait(10)
+
+    slow = one.submit(first_to_begin)
+    assert holding.wait(10)
+    quick = two.submit(lambda transaction: transaction.put_steps([step("second", start_ns=2)]))
+    seen, cursor = [], 0
+
+    def follow():
+        nonlocal cursor
+        for seq, step_id, _ in reader.changes(cursor, 100):
+            assert seq > cursor
+            cursor = seq
+            seen.append(step_id)
+
+    for _ in range(20):
+        follow()
+    release.set()
+    slow.result(10)
+    follow()
+    quick.result(10)
+    follow()
+    assert sorted(seen) == ["first", "second"]
+
+
+def test_changes_come_in_order_once_with_their_last_version(journal):
+    put(journal, step("a", start_ns=1), step("b", start_ns=2))
+    put(journal, step("a", start_ns=1, title="new", version=2))
+    assert [(step_id, version) for _, step_id, version in journal.changes(0, 10)] == [("b", 1), ("a", 2)]
+    last = journal.changes(0, 10)[-1][0]
+    assert journal.changes(last, 10) == []
+    assert [step_id for _, step_id, _ in journal.changes(0, 1)] == ["b"]
+
+
+def test_the_lists_are_paged_newest_first(journal):
+    steps = [step(f"s{n}", start_ns=100 + n // 2, scenario=f"sc{n}") for n in range(10)]
+    put(journal, *steps)
+    pages, after = [], None
+    while True:
+        found = journal.list_steps(StepQuery(limit=3, after=after))
+        if not found:
+            break
+        pages.append([one.step_id for one, _ in found])
+        after = (found[-1][0].start_ns, found[-1][0].step_id)
+    assert [len(page) for page in pages] == [3, 3, 3, 1]
+    assert [step_id for page in pages for step_id in page] == [f"s{n}" for n in reversed(range(10))]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (StepQuery(env="pod2"), "d"),
+        (StepQuery(scenario="t"), "e"),
+        (StepQuery(step="x"), "b"),
+        (StepQuery(state="failed"), "c"),
+        (StepQuery(group="g"), "a"),
+        (StepQuery(roots=True), "edca"),
+        (StepQuery(from_ns=40 * SECOND), "ea"),
+        (StepQuery(to_ns=20 * SECOND), "ba"),
+        (StepQuery(env="pod1' OR '1'='1"), ""),
+    ],
+)
+def test_lists_are_filtered(journal, query, expected):
+    ended = {"end_ns": 35 * SECOND, "state": "passed"}
+    put(
+        journal,
+        step("a", start_ns=SECOND, group="g"),
+        step("b", start_ns=10 * SECOND, run_id="a", parent_id="a", step="x", **ended),
+        step("c", start_ns=20 * SECOND, **{**ended, "state": "failed"}),
+        step("d", start_ns=30 * SECOND, env="pod2", **ended),
+        step("e", start_ns=36 * SECOND, scenario="t"),
+    )
+    assert "".join(one.step_id for one, _ in journal.list_steps(query)) == expected
+
+
+def test_a_run_has_its_steps_in_order(journal):
+    take(journal, start("r", 1))
+    take(journal, start("b", 3, step="second", parent="r"))
+    take(journal, start("a", 2, step="first", parent="r"))
+    take(journal, start("other", 2, scenario="else"))
+    assert [one.step_id for one, _ in journal.run_steps("r")] == ["r", "a", "b"]
+
+
+def test_overlapping_steps_are_those_of_the_same_time_and_environment(journal):
+    spans = {"before": (1, 10), "touches": (5, 20), "inside": (22, 25), "after": (30, 40), "open": (29, None)}
+    for step_id, (began, ended) in spans.items():
+        end_ns = None if ended is None else ended * SECOND
+        put(journal, step(step_id, scenario=step_id, start_ns=began * SECOND, end_ns=end_ns))
+    put(journal, step("elsewhere", env="pod2", start_ns=21 * SECOND, end_ns=25 * SECOND))
+    mine = step("mine", start_ns=20 * SECOND, end_ns=30 * SECOND)
+    put(journal, mine)
+    assert {one.step_id for one in journal.overlapping(mine)} == {"inside", "open"}
+
+
+def ended_step(journal):
+    take(journal, start("r", 1))
+    take(journal, stop("r", 5))
+    [look] = journal.looks(0, 10)
+    return look
+
+
+RESULT = StoredResult(detail={"energy_j": 1.5, "quality": "resolved"}, samples=3, newest_ns=7)
+
+
+def test_a_step_that_ends_is_due_and_its_result_is_part_of_it(journal):
+    look = ended_step(journal)
+    assert (look.step_id, look.look, look.due_ns) == ("r", 0, 5 * SECOND)
+    following = replace(look, look=1, due_ns=65 * SECOND)
+    version = journal.step("r")[0].version
+    assert journal.submit(lambda t: t.put_result(look, RESULT, following)).result(10)
+    found, result = journal.step("r")
+    assert result == RESULT
+    assert found.version == version + 1
+    assert journal.changes(0, 10)[-1][1:] == ("r", version + 1)
+    assert journal.looks(64 * SECOND, 10) == []
+    assert journal.looks(65 * SECOND, 10) == [following]
+    assert journal.submit(lambda t: t.put_result(following, None, None)).result(10)
+    assert journal.looks(10**18, 10) == []
+    assert journal.step("r")[1] == RESULT
+
+
+def test_a_result_for_edges_that_have_changed_meanwhile_is_refused(journal):
+    look = ended_step(journal)
+    moved = replace(journal.step("r")[0], servers=("n1",))
+    put(journal, moved)
+    assert not journal.submit(lambda t: t.put_result(look, RESULT, None)).result(10)
+    assert journal.step("r")[1] is None
+    [anew] = journal.looks(0, 10)
+    assert anew == Look("r", 0, 5 * SECOND, edges_of(moved))
+
+
+def test_a_change_of_the_edges_takes_the_result_away_and_context_does_not(journal):
+    look = ended_step(journal)
+    journal.submit(lambda t: t.put_result(look, RESULT, None)).result(10)
+    put(journal, replace(journal.step("r")[0], title="new"))
+    assert journal.step("r")[1] == RESULT
+    put(journal, replace(journal.step("r")[0], end_ns=6 * SECOND))
+    assert journal.step("r")[1] is None
+    assert [one.due_ns for one in journal.looks(0, 10)] == [6 * SECOND]
+
+
+def test_a_step_known_from_its_stop_only_is_not_due(journal):
+    take(journal, stop("r", 5, env="pod1", scenario="s"))
+    assert journal.looks(10**18, 10) == []
+    take(journal, start("r", 1, scenario="s"))
+    assert [look.step_id for look in journal.looks(0, 10)] == ["r"]
+
+
+def test_marks_are_kept_once(journal):
+    mark = Mark("m1", "pod1", "note", 5, HOSTILE, HOSTILE, HOSTILE, "r", "n1")
+    assert journal.submit(lambda t: t.add_mark(mark)).result(10)
+    assert not journal.submit(lambda t: t.add_mark(replace(mark, title="other"))).result(10)
+    assert journal.marks("pod1", 0, 10) == [mark]
+    assert journal.marks("pod1", 6, 10) == []
+    assert journal.marks("pod2", 0, 10) == []
+
+
+def test_life_signs_of_ended_runs_are_dropped(journal):
+    take(journal, start("r", 1))
+    signs = {"r": (5, 4), "gone": (3, 2)}
+    journal.submit(lambda t: t.put_life(signs)).result(10)
+    assert journal.life() == {"r": (5, 4)}
+    assert [(one.step_id, one.run_id) for one in journal.open_steps()] == [("r", "r")]
+
+
+def test_everything_is_there_after_opening_again(opened):
+    first = opened()
+    look = ended_step(first)
+    second = opened()
+    assert second.step("r") == first.step("r")
+    assert second.looks(0, 10) == [look]
