@@ -1,0 +1,62 @@
+"""Puts one process together: guard, readers, standard output, and what ``run`` or ``once`` does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from energyrecorder.clock import wall_ns
+from energyrecorder_execd.fleet import Fleet
+from energyrecorder_execd.guard import LockoutGuard
+from energyrecorder_execd.lockout_file import LockoutFile
+from energyrecorder_execd.loop import Surroundings
+from energyrecorder_execd.once import poll_once
+from energyrecorder_execd.output import LineWriter, take_stdout
+from energyrecorder_execd.poller import Tools
+from energyrecorder_execd.readers.registry import Registry
+from energyrecorder_execd.runner import Runner
+from energyrecorder_execd.selection import Selection
+from energyrecorder_execd.server_locks import ServerLocks
+from energyrecorder_execd.state import FactsStore
+
+LAST_LINES_S = 10.0
+
+
+def run(selection: Selection, fleet: Fleet, folder: Path, registry: Registry) -> None:
+    """Poll the fleet on its schedule until told to end.
+
+    Args:
+        selection: Where the fleet comes from, for changes.
+        fleet: As loaded at start.
+        folder: Our part of the state directory.
+        registry: Makes the readers.
+    """
+
+    async def _run() -> None:
+        unread = asyncio.Event()
+        locks = ServerLocks(folder)
+        writer = LineWriter(take_stdout(), unread.set)
+        around = Surroundings(_tools(folder, registry), FactsStore(folder / "servers"), writer.write)
+        await Runner(selection, registry, around, writer, locks).run(fleet, unread)
+
+    asyncio.run(_run())
+
+
+def once(fleet: Fleet, folder: Path, registry: Registry) -> int:
+    """Poll every server once and return the exit code; arguments as for `run`."""
+
+    async def _once() -> int:
+        registry.require({server.protocol for server in fleet.servers})
+        writer = LineWriter(take_stdout(), lambda: None)
+        facts = FactsStore(folder / "servers")
+        code = await poll_once(fleet, _tools(folder, registry), facts, writer.write)
+        await registry.close()
+        await writer.finish(LAST_LINES_S)
+        return code
+
+    return asyncio.run(_once())
+
+
+def _tools(folder: Path, registry: Registry) -> Tools:
+    file = LockoutFile(folder)
+    return Tools(LockoutGuard(file, wall_ns), registry.reader, file.credential)

@@ -1,0 +1,140 @@
+"""Finds the power meter of an iLO, by its links where it gives them, else at the paths of its firmwares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from energyrecorder.errors import BmcDataError, BmcError
+from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
+from energyrecorder_execd.readers.base import ServerInfo
+from energyrecorder_execd.readers.ilo.records import RECORD_S, has_records
+from energyrecorder_execd.readers.json_values import Json, link, sub_object, targets, text
+
+ROOTS = ("/redfish/v1/", "/rest/v1")
+"""iLO 5 and 6, and iLO 4 from 2.3 on; iLO 4 with its own REST only."""
+
+# Firmware 2.1 of iLO 4 and firmware 2.4; iLO 5 and 6 link to the second one.
+_METERS = ("PowerMetrics/FastPowerMeter", "Power/FastPowerMeter")
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Where things stand on one iLO.
+
+    Args:
+        path: Of the meter.
+        answer: What it held when it was found.
+        system: Path of the resource with the host's power state; None if there is none.
+        manager: Path of the resource with the iLO's clock; None if there is none.
+        info: What is known of the server.
+    """
+
+    path: str
+    answer: Answer
+    system: str | None
+    manager: str | None
+    info: ServerInfo
+
+
+async def find_meter(http: BmcHttp) -> Meter:
+    """Return where the meter is.
+
+    Raises:
+        BmcError: The iLO cannot be reached, refuses the log-in, or has no meter (reason ``unsupported``).
+    """
+    for root_path in ROOTS:
+        root = await _get(http, root_path, anonymous=True)
+        if root is None:
+            continue
+        body = root.document
+        http.offer_sessions(_link(body, "Sessions"))
+        for chassis in await _members(http, _link(body, "Chassis")):
+            found = await _meter_of(http, chassis)
+            if found is None:
+                continue
+            systems = await _members(http, _link(body, "Systems"))
+            managers = await _members(http, _link(body, "Managers"))
+            info = await _server_info(http, body, systems, managers)
+            return Meter(
+                path=found.path,
+                answer=found,
+                system=systems[0] if systems else None,
+                manager=managers[0] if managers else None,
+                info=info,
+            )
+    raise BmcError("no FastPowerMeter at any chassis", reason="unsupported")
+
+
+async def _get(http: BmcHttp, path: str | None, *, anonymous: bool = False) -> Answer | None:
+    """Return the object at ``path``; None if there is none."""
+    if path is None:
+        return None
+    try:
+        answer = await http.get(path, anonymous=anonymous)
+    except HttpStatusError as error:
+        if error.absent:
+            return None
+        raise
+    if not isinstance(answer.document, dict):
+        raise BmcDataError(f"{path}: the document is no object", reason="data")
+    return answer
+
+
+def _link(body: Json, key: str) -> str | None:
+    """Return a link of Redfish (``Chassis``, ``Links.Sessions``) or of iLO 4's REST (``links.Chassis``)."""
+    return link(body, key) or link(sub_object(body, "links"), key) or link(sub_object(body, "Links"), key)
+
+
+async def _members(http: BmcHttp, path: str | None) -> list[str]:
+    answer = await _get(http, path)
+    if answer is None:
+        return []
+    body = answer.document
+    return targets(body.get("Members")) or targets(sub_object(body, "links").get("Member"))
+
+
+async def _meter_of(http: BmcHttp, chassis: str) -> Answer | None:
+    answer = await _get(http, chassis)
+    if answer is None:
+        return None
+    body = answer.document
+    power = await _get(http, link(body, "Power") or link(sub_object(body, "links"), "PowerMetrics", "Power"))
+    linked = None if power is None else _fast_meter_link(power.document)
+    guesses = [f"{chassis.rstrip('/')}/{tail}" for tail in _METERS]
+    for path in dict.fromkeys(filter(None, (linked, *guesses))):
+        meter = await _get(http, path)
+        if meter is not None and has_records(meter.document):
+            return meter
+    return None
+
+
+def _fast_meter_link(power: Json) -> str | None:
+    oem = sub_object(power, "Oem")
+    vendor = sub_object(oem, "Hpe") or sub_object(oem, "Hp")
+    return link(sub_object(vendor, "Links") or sub_object(vendor, "links"), "FastPowerMeter")
+
+
+async def _server_info(http: BmcHttp, root: Json, systems: list[str], managers: list[str]) -> ServerInfo:
+    system = await _get(http, systems[0]) if systems else None
+    manager = await _get(http, managers[0]) if managers else None
+    body: Json = system.document if system is not None else {}
+    firmware = text(manager.document, "FirmwareVersion") if manager is not None else _root_firmware(root)
+    return ServerInfo(
+        vendor=text(body, "Manufacturer"),
+        model=text(body, "Model"),
+        bmc_fw=firmware,
+        bios=text(body, "BiosVersion"),
+        refresh_s=RECORD_S,
+        refresh_from="vendor",
+        window_s=RECORD_S,
+    )
+
+
+def _root_firmware(root: Json) -> str | None:
+    """Return what the root of iLO 4's own REST says: ``Oem.Hp.Manager[0]``."""
+    managers: Any = sub_object(sub_object(root, "Oem"), "Hp").get("Manager")
+    if isinstance(managers, list) and managers and isinstance(managers[0], dict):
+        kind, version = text(managers[0], "ManagerType"), text(managers[0], "ManagerFirmwareVersion")
+        return " ".join(part for part in (kind, version) if part) or None
+    return None

@@ -1,0 +1,192 @@
+"""Polls the power meter of one iLO and writes each of its records once, with the record's own time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from energyrecorder.errors import BmcAuthError, BmcError
+from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
+from energyrecorder_execd.readers.base import Context, Poll, Reading, ServerInfo, Target
+from energyrecorder_execd.readers.facts import own_facts, remember_info, remembered_info
+from energyrecorder_execd.readers.host_state import HostMemory, must_verify, told_state, verified
+from energyrecorder_execd.readers.ilo.discover import Meter, find_meter
+from energyrecorder_execd.readers.ilo.records import (
+    RECORD_S,
+    STALE_S,
+    PowerRecord,
+    clock_offset_s,
+    new_records,
+    parse_meter,
+)
+from energyrecorder_execd.readers.json_values import epoch_s
+
+SOURCE = "ilo_fast_meter"
+BACKFILL_AGE_S = 2 * RECORD_S
+"""A record this much older than the newest one was missed when it was new."""
+
+_log = logging.getLogger(__name__)
+
+
+class IloReader:
+    """One HPE iLO with a power meter; see `readers.base.Reader`.
+
+    Args:
+        target: The iLO.
+        context: Memory and clock; facts are kept under ``ilo``: ``meter``, ``system``, ``manager`` (paths),
+            ``last`` (time of the last record written out), ``offset_s`` (of the iLO's clock).
+        http: Shared by the process.
+    """
+
+    def __init__(self, target: Target, context: Context, http: HttpClients) -> None:
+        self._clock = context.clock
+        self._server = target.server
+        self._facts = own_facts(context.memory, "ilo")
+        self._info = remembered_info(self._facts)
+        self._http = BmcHttp(target, http, self._facts, context.clock)
+        self._host = HostMemory()
+
+    async def poll(self) -> Poll:
+        """Ask the iLO once.
+
+        Raises:
+            BmcError: The poll failed as a whole.
+        """
+        before = self._http.requests
+        answer = await self._meter()
+        records = parse_meter(answer.document, answer.path)
+        ilo_now_s = await self._ilo_now_s(answer)
+        fresh = new_records(records, self._last(), ilo_now_s)
+        newest = fresh[-1] if fresh else None
+        state = await self._host_state(newest.watts if newest is not None else None, expected=bool(fresh))
+        readings, dropped = self._readings(fresh, state, answer)
+        if newest is not None:
+            self._facts["last"] = newest.raw
+        error, message = _trouble(records, newest, ilo_now_s, answer.path)
+        if dropped:
+            error = "no_reading"
+            message = f"{answer.path}: PowerDetail: 0 W while the host is not known to be off"
+        return Poll(
+            readings=tuple(readings),
+            host={None: state},
+            protocol="ilo",
+            source=SOURCE,
+            requests=self._http.requests - before,
+            error=error,
+            message=message,
+            info=self._told_info(),
+        )
+
+    async def close(self) -> None:
+        """Log out; never raises."""
+        try:
+            await self._http.close()
+        except BmcError as error:
+            _log.debug("%s: log-out: %s", self._server, error)
+
+    def _last(self) -> str | None:
+        last = self._facts.get("last")
+        return last if isinstance(last, str) else None
+
+    def _told_info(self) -> ServerInfo | None:
+        info, self._info = self._info, None
+        return info
+
+    async def _meter(self) -> Answer:
+        path = self._facts.get("meter")
+        if isinstance(path, str):
+            try:
+                return await self._http.get(path)
+            except HttpStatusError as error:
+                # Another firmware keeps it elsewhere.
+                if not error.absent:
+                    raise
+        meter = await find_meter(self._http)
+        self._remember(meter)
+        return meter.answer
+
+    def _remember(self, meter: Meter) -> None:
+        self._facts.update(meter=meter.path, system=meter.system, manager=meter.manager)
+        remember_info(self._facts, meter.info)
+        self._info = meter.info
+
+    async def _ilo_now_s(self, answer: Answer) -> float | None:
+        """Return the iLO's clock now, and keep its offset from ours in the facts."""
+        # Both clocks show whole seconds, cut off: half a second is their mean error.
+        now_s = answer.date_s
+        middle_ns = answer.middle_ns
+        manager = self._facts.get("manager")
+        if now_s is None and isinstance(manager, str):
+            try:
+                clock = await self._http.get(manager)
+            except HttpStatusError:
+                return None
+            middle_ns = clock.middle_ns
+            now_s = epoch_s(clock.document.get("DateTime")) if isinstance(clock.document, dict) else None
+        if now_s is None:
+            return None
+        measured_s = now_s + 0.5 - middle_ns / 1e9
+        previous = self._facts.get("offset_s")
+        self._facts["offset_s"] = clock_offset_s(previous if isinstance(previous, int) else None, measured_s)
+        return now_s
+
+    async def _host_state(self, watts: float | None, *, expected: bool) -> str:
+        path = self._facts.get("system")
+        if not isinstance(path, str):
+            return "unknown"
+        now_ns = self._clock()
+        # A poll between two records says nothing new of the host.
+        seen = watts if expected else self._host.lowest_on_w
+        if not must_verify(self._host, watts=seen, source=SOURCE, now_ns=now_ns):
+            return self._host.state
+        try:
+            state = told_state((await self._http.get(path)).document)
+        except BmcAuthError:
+            raise
+        except HttpStatusError as error:
+            state = None if error.absent else "unknown"
+        except BmcError:
+            state = "unknown"
+        self._host = verified(self._host, state, watts=watts, source=SOURCE, now_ns=now_ns)
+        return self._host.state
+
+    def _readings(
+        self, fresh: Sequence[PowerRecord], state: str, answer: Answer
+    ) -> tuple[list[Reading], bool]:
+        """Return the readings, and whether the newest record was dropped, as 0 W of a host not off."""
+        offset_s = self._facts.get("offset_s") or 0
+        readings = []
+        for record in fresh:
+            if record.watts == 0 and state != "off":
+                continue
+            newest = record is fresh[-1]
+            readings.append(
+                Reading(
+                    watts=record.watts,
+                    sampled_at_ns=round((record.time_s - offset_s) * 1e9),
+                    clock="bmc",
+                    protocol="ilo",
+                    source=SOURCE,
+                    window_s=RECORD_S,
+                    refresh_s=RECORD_S,
+                    min_w=record.min_w,
+                    max_w=record.max_w,
+                    latency_s=answer.latency_s if newest else None,
+                    backfill=fresh[-1].time_s - record.time_s > BACKFILL_AGE_S,
+                )
+            )
+        return readings, bool(fresh) and fresh[-1].watts == 0 and state != "off"
+
+
+def _trouble(
+    records: Sequence[PowerRecord],
+    newest: PowerRecord | None,
+    ilo_now_s: float | None,
+    path: str,
+) -> tuple[str, str]:
+    if not records:
+        return "no_reading", f"{path}: PowerDetail holds no record"
+    if newest is None and ilo_now_s is not None and ilo_now_s - records[-1].time_s > STALE_S:
+        age_s = round(ilo_now_s - records[-1].time_s)
+        return "no_reading", f"{path}: PowerDetail: no record for {age_s} s"
+    return "", ""

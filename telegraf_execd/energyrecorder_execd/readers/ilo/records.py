@@ -1,0 +1,116 @@
+"""Understands the power meter of an iLO and says which of its records are new (pure).
+
+The meter is a ring of 120 records of 10 s (spacing 10 s, now and then 11 s). iLO 4 up to firmware 2.1 writes
+the newest first, later ones write it last, so that only ``Time`` counts, never the position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from energyrecorder_execd.quirks import MAX_PLAUSIBLE_W
+from energyrecorder_execd.readers.json_values import (
+    as_object,
+    epoch_s,
+    lenient_number,
+    malformed,
+    members,
+    number,
+)
+
+RECORD_S = 10.0
+"""Length of one record, and period at which a new one appears, seconds."""
+
+FUTURE_S = 30.0
+"""A record this much later than the iLO's own clock was written before that clock was set back."""
+
+CLOCK_SET_BACK_S = 60.0
+STALE_S = 60.0
+"""A meter without a record younger than this has stopped."""
+
+
+OFFSET_IGNORED_S = 2.0
+"""An offset of the iLO's clock up to this is none."""
+
+OFFSET_HOLD_S = 3.0
+"""An offset in force changes only when the measured one moves away from it by more than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerRecord:
+    """One record of the meter.
+
+    Args:
+        raw: Its time as the iLO wrote it: the identity of the record.
+        time_s: The same, end of the record, seconds since the Unix epoch by the iLO's clock.
+        watts: Average over the record.
+        min_w: Least power in it; None unknown.
+        max_w: Greatest power in it; None unknown.
+    """
+
+    raw: str
+    time_s: float
+    watts: float
+    min_w: float | None = None
+    max_w: float | None = None
+
+
+def has_records(document: Any) -> bool:
+    """Whether this is a meter: on the path of another firmware an iLO 4 answers JSON without PowerDetail."""
+    return isinstance(document, dict) and isinstance(document.get("PowerDetail"), list)
+
+
+def parse_meter(document: Any, path: str) -> tuple[PowerRecord, ...]:
+    """Return the records of a meter, oldest first, each time once; records without time or value left out.
+
+    Raises:
+        BmcDataError: This is no meter, or a value is malformed.
+    """
+    body = as_object(document, path)
+    if not has_records(body):
+        raise malformed(path, "PowerDetail", body.get("PowerDetail"))
+    found: dict[float, PowerRecord] = {}
+    for index, item in enumerate(members(body["PowerDetail"])):
+        raw = item.get("Time")
+        time_s = epoch_s(raw)
+        watts = number(item, "Average", f"{path}: PowerDetail/{index}")
+        if time_s is None or watts is None or not 0 <= watts <= MAX_PLAUSIBLE_W:
+            continue
+        found[time_s] = PowerRecord(
+            str(raw), time_s, watts, lenient_number(item, "Minimum"), lenient_number(item, "Peak")
+        )
+    return tuple(found[time_s] for time_s in sorted(found))
+
+
+def new_records(
+    records: Sequence[PowerRecord], last_raw: str | None, ilo_now_s: float | None
+) -> tuple[PowerRecord, ...]:
+    """Return the records that were not written out yet, oldest first.
+
+    Args:
+        records: As `parse_meter` returns them.
+        last_raw: Time of the last record that was written out; None: none was, then the newest alone counts.
+        ilo_now_s: The iLO's own clock, seconds since the Unix epoch; None unknown.
+    """
+    past = [r for r in records if ilo_now_s is None or r.time_s <= ilo_now_s + FUTURE_S]
+    if not past:
+        return ()
+    last_s = epoch_s(last_raw)
+    # After the clock was set back (1970 until the first NTP answer) the newest record is the only safe one.
+    if last_s is None or past[-1].time_s < last_s - CLOCK_SET_BACK_S:
+        return (past[-1],)
+    return tuple(record for record in past if record.time_s > last_s)
+
+
+def clock_offset_s(previous_s: int | None, measured_s: float) -> int:
+    """Return how much the iLO's clock is ahead, whole seconds, without following every jitter.
+
+    Args:
+        previous_s: The offset in force; None: none yet.
+        measured_s: iLO's clock minus ours, seconds.
+    """
+    if previous_s is not None and abs(measured_s - previous_s) <= OFFSET_HOLD_S:
+        return previous_s
+    return 0 if abs(measured_s) <= OFFSET_IGNORED_S else round(measured_s)

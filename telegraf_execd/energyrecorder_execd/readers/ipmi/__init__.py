@@ -1,0 +1,98 @@
+"""The IPMI reader: power over RMCP+ by DCMI, else by the vendor's power sensors."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from energyrecorder.secret import Secret
+from energyrecorder_execd.readers.base import Context, Target
+from energyrecorder_execd.readers.facts import own_facts
+from energyrecorder_execd.readers.ipmi import reader
+from energyrecorder_execd.readers.ipmi.lanplus import Endpoint, LanplusTransport
+from energyrecorder_execd.readers.ipmi.sensor_source import SensorSource
+from energyrecorder_execd.readers.ipmi.sources import DcmiSource
+from energyrecorder_execd.readers.ipmi.transport import PRIVILEGES, Bridge, Login, Transport
+
+__all__ = ["IpmiEndpoint", "IpmiReader"]
+
+_PORT = 623
+_SUITES = (17, 3)
+
+
+class IpmiEndpoint:
+    """What all IPMI readers of a process share: one UDP socket, and pyghmi's thread if anyone wants it."""
+
+    def __init__(self) -> None:
+        self._lanplus = Endpoint()
+        self._pyghmi: Any = None
+
+    def transport(self, kind: str, login: Login, facts: MutableMapping[str, Any]) -> Transport:
+        """Return a transport to one BMC.
+
+        Args:
+            kind: ``lanplus`` or ``pyghmi``.
+            login: Whom to log in to, and as whom.
+            facts: What is remembered of this BMC.
+        """
+        if kind == "lanplus":
+            return LanplusTransport(login, self._lanplus, facts)
+        from energyrecorder_execd.readers.ipmi.pyghmi_transport import (  # noqa: PLC0415  # its import costs 0.1 s
+            PyghmiThread,
+            PyghmiTransport,
+        )
+
+        if self._pyghmi is None:
+            self._pyghmi = PyghmiThread()
+        return PyghmiTransport(login, self._pyghmi)
+
+    def close(self) -> None:
+        """Close what is shared, after the readers were closed."""
+        self._lanplus.close()
+        if self._pyghmi is not None:
+            self._pyghmi.close()
+            self._pyghmi = None
+
+
+class IpmiReader(reader.IpmiReader):
+    """The reader of one BMC of the fleet file.
+
+    Args:
+        target: The BMC.
+        context: What is remembered of it, and the clock.
+        endpoint: What all IPMI readers share.
+    """
+
+    def __init__(self, target: Target, context: Context, endpoint: IpmiEndpoint) -> None:
+        facts = own_facts(context.memory, reader.PROTOCOL)
+        options = target.options
+        bridge = Bridge(options["bridge"]) if options.get("bridge") else None
+        pattern = options.get("sensor")
+        privilege = options.get("privilege") or "user"
+        suite = options.get("cipher_suite")
+        kg: Secret | None = options.get("kg")
+        transport = endpoint.transport(
+            options.get("transport") or "lanplus",
+            Login(
+                address=target.address,
+                port=target.port or _PORT,
+                user=target.user,
+                password=target.password,
+                kg=kg,
+                privilege=PRIVILEGES[privilege],
+                suites=_SUITES if suite is None else (suite,),
+                timeout_s=target.timeout_s,
+            ),
+            facts,
+        )
+        sources = (
+            DcmiSource(transport, bridge, facts, context.clock),
+            SensorSource(transport, bridge, facts, context.clock, pattern),
+        )
+        super().__init__(
+            transport,
+            sources,
+            facts=facts,
+            settings=f"{privilege}|{bridge}|{pattern}",
+            clock=context.clock,
+        )

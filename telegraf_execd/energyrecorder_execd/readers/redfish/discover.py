@@ -1,0 +1,359 @@
+"""Finds, once, where a BMC keeps the power of its computers: walks its resources down the rungs of `select`.
+
+Documents are kept while the walk lasts, so that a walk which the deadline of a poll cuts off (a GB200 lists
+47 chassis) goes on in the next poll where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from energyrecorder.errors import BmcDataError, BmcError
+from energyrecorder_execd import quirks
+from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
+from energyrecorder_execd.readers.base import ServerInfo
+from energyrecorder_execd.readers.json_values import Json, as_object, link, sub_object, text
+from energyrecorder_execd.readers.redfish.measure import measure, supply_readings
+from energyrecorder_execd.readers.redfish.parse import (
+    is_absent,
+    parse_environment,
+    parse_extras,
+    parse_power,
+    parse_sensor,
+    parse_supply_metrics,
+)
+from energyrecorder_execd.readers.redfish.plan import Place, Plan, TotalPlan
+from energyrecorder_execd.readers.redfish.resources import (
+    Chassis,
+    Collection,
+    System,
+    last_part,
+    parse_chassis,
+    parse_collection,
+    parse_firmware,
+    parse_system,
+)
+from energyrecorder_execd.readers.redfish.select import Chosen, Found, choose, computers, tiers
+
+ROOT = "/redfish/v1/"
+_T = TypeVar("_T")
+MAX_PAGES = 20
+MAX_SENSORS_READ = 8
+"""Sensors that look like a total by their id are read until one is; so many at most."""
+
+
+class Walk:
+    """The documents of one walk through a BMC, each asked for once.
+
+    Args:
+        http: The BMC.
+        begun_ns: When it began, nanoseconds since the Unix epoch, UTC.
+    """
+
+    def __init__(self, http: BmcHttp, begun_ns: int) -> None:
+        self._http = http
+        self.begun_ns = begun_ns
+        self.answers: dict[str, Answer | None] = {}
+        self.problems: list[BmcError] = []
+
+    async def get(self, path: str | None, *, anonymous: bool = False) -> Any:
+        """Return the document at ``path``; None if there is none or the BMC fails to give it.
+
+        Raises:
+            BmcError: The BMC cannot be reached, or refuses the log-in.
+        """
+        if path is None:
+            return None
+        if path not in self.answers:
+            try:
+                self.answers[path] = await self._http.get(path, anonymous=anonymous)
+            except HttpStatusError as error:
+                # One resource that fails (500 of one OpenBMC sensor, 503 of a Dell enclosure) spoils no walk.
+                self.answers[path] = None
+                if error.reason != "unsupported":
+                    self.problems.append(error)
+            except BmcDataError as error:
+                self.answers[path] = None
+                self.problems.append(error)
+        answer = self.answers[path]
+        return None if answer is None else answer.document
+
+    async def members(self, path: str | None) -> Collection:
+        """Return a collection with all its pages; empty if there is none."""
+        paths: dict[str, None] = {}
+        bodies: list[Json] = []
+        seen: set[str] = set()
+        while path is not None and path not in seen and len(seen) < MAX_PAGES:
+            seen.add(path)
+            document = await self.get(path)
+            if not isinstance(document, dict):
+                break
+            page = parse_collection(document, path)
+            paths.update(dict.fromkeys(page.paths))
+            bodies += page.bodies
+            path = page.next_page
+        return Collection(tuple(paths), tuple(bodies), None)
+
+    async def each(self, path: str | None, parse: Callable[[Any, str], _T]) -> tuple[_T, ...]:
+        """Return the parsed members of a collection; malformed ones are left out."""
+        found = []
+        for member in (await self.members(path)).paths:
+            document = await self.get(member)
+            if document is not None:
+                try:
+                    found.append(parse(document, member))
+                except BmcDataError as error:
+                    self.problems.append(error)
+        return tuple(found)
+
+    def offer_sessions(self, path: str | None) -> None:
+        """Tell the log-in where this service makes sessions."""
+        self._http.offer_sessions(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a BMC manages.
+
+    Args:
+        systems: In its order.
+        chassis: In its order.
+        firmware: Of the BMC; None unknown.
+        effects: What the quirk table says of it.
+    """
+
+    systems: tuple[System, ...]
+    chassis: tuple[Chassis, ...]
+    firmware: str | None
+    effects: quirks.Effects
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What a walk found.
+
+    Args:
+        plan: Where the totals are read from now on.
+        valid: Whether at least one of them holds a value now.
+        info: What is known of the server.
+        inventory: What the BMC manages.
+    """
+
+    plan: Plan
+    valid: bool
+    info: ServerInfo
+    inventory: Inventory
+
+
+async def discover(walk: Walk, *, known_nodes: Sequence[str], now_ns: int) -> Discovery:
+    """Walk the BMC and return where its totals are.
+
+    Args:
+        walk: Fresh, or the one that was cut off.
+        known_nodes: Nodes that were seen before.
+        now_ns: Nanoseconds since the Unix epoch, UTC.
+
+    Raises:
+        BmcError: The BMC cannot be reached, refuses the log-in, or is no Redfish service.
+    """
+    inventory = await _inventory(walk)
+    chosen, valid = await _descend(walk, inventory, known_nodes)
+    totals = tuple(TotalPlan(c.node, c.scope, c.found.place, c.host) for c in chosen)
+    plan = Plan(totals, now_ns, inventory.effects)
+    return Discovery(plan, valid, _server_info(walk, inventory, chosen), inventory)
+
+
+async def _inventory(walk: Walk) -> Inventory:
+    root = await _root(walk)
+    systems = await walk.each(link(root, "Systems"), parse_system)
+    chassis = await walk.each(link(root, "Chassis"), parse_chassis)
+    managers = await walk.members(link(root, "Managers"))
+    firmware = parse_firmware(await walk.get(managers.paths[0])) if managers.paths else None
+    vendor, model = _maker(systems, chassis)
+    found = quirks.effects(vendor or text(root, "Vendor"), model, firmware)
+    return Inventory(systems, chassis, firmware, found)
+
+
+async def _root(walk: Walk) -> Json:
+    root = await walk.get(ROOT, anonymous=True)
+    if root is None and any(problem.reason == "privilege" for problem in walk.problems):
+        # Some services show even their root to known users only.
+        walk.answers.pop(ROOT)
+        root = await walk.get(ROOT)
+    if not isinstance(root, dict):
+        raise (
+            walk.problems[-1]
+            if walk.problems
+            else BmcDataError(f"GET {ROOT}: no Redfish service here", reason="unsupported")
+        )
+    walk.offer_sessions(link(sub_object(root, "Links"), "Sessions"))
+    return root
+
+
+def _maker(systems: Sequence[System], chassis: Sequence[Chassis]) -> tuple[str | None, str | None]:
+    own, housing = computers(systems), [c for c in chassis if not c.is_component]
+    vendors = [*(s.vendor for s in own), *(c.vendor for c in housing)]
+    models = [*(s.model for s in own), *(c.model for c in housing)]
+    return next(filter(None, vendors), None), next(filter(None, models), None)
+
+
+async def _descend(
+    walk: Walk, inventory: Inventory, known_nodes: Sequence[str]
+) -> tuple[tuple[Chosen, ...], bool]:
+    every: list[Found] = []
+    for tier in tiers(inventory.chassis):
+        for rung in _RUNGS:
+            step: list[Found] = []
+            for chassis in tier:
+                try:
+                    step += await rung(walk, chassis, inventory.effects)
+                except BmcDataError as error:
+                    walk.problems.append(error)
+            chosen = choose(step, inventory.chassis, inventory.systems, known_nodes=known_nodes)
+            if chosen:
+                return chosen, True
+            every += step
+    # Places that hold no value now, of a host that is off, say.
+    silent = choose(every, inventory.chassis, inventory.systems, known_nodes=known_nodes, valid_only=False)
+    return silent, False
+
+
+async def _power(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> list[Found]:
+    document = await walk.get(chassis.power)
+    if document is None or chassis.power is None:
+        return []
+    return [
+        Found(chassis, Place("power", candidate.source, (chassis.power,)), candidate)
+        for candidate in parse_power(document, chassis.power, effects)
+    ]
+
+
+async def _environment(walk: Walk, chassis: Chassis, _: quirks.Effects) -> list[Found]:
+    path = chassis.environment
+    document = await walk.get(path)
+    if document is None or path is None:
+        return []
+    candidate, follow = parse_environment(document, path)
+    if candidate is None:
+        return []
+    place = Place("environment", "environment_metrics", (path,), side=candidate.side)
+    if follow is not None:
+        place = Place("sensor", "environment_metrics", (follow,), side=candidate.side)
+        document = await walk.get(follow)
+        if document is None:
+            return []
+        candidate, _same = measure(place, {follow: document}, quirks.Effects())
+    return [Found(chassis, place, candidate)]
+
+
+async def _sensors(walk: Walk, chassis: Chassis, _: quirks.Effects) -> list[Found]:
+    if chassis.sensors is None:
+        return []
+    collection = await walk.members(chassis.sensors)
+    ranked = sorted(
+        (rank, path)
+        for path in collection.paths
+        if (rank := quirks.total_sensor_rank(last_part(path))) is not None
+    )
+    expanded = {last_part(path): body for body in collection.bodies if (path := link(body, "@odata.id"))}
+    for _rank, path in ranked[:MAX_SENSORS_READ]:
+        document = await walk.get(path)
+        place = Place("sensor", "sensor", (path,))
+        if document is None and last_part(path) in expanded:
+            # Some services expand the collection and have no resource behind a member.
+            document = expanded[last_part(path)]
+            place = Place("member", "sensor", (chassis.sensors,), member=last_part(path))
+        found = None if document is None else _total_sensor(chassis, place, document, path)
+        if found is not None:
+            return [found]
+    return []
+
+
+def _total_sensor(chassis: Chassis, place: Place, document: Any, path: str) -> Found | None:
+    sensor = parse_sensor(document, path)
+    rank = quirks.total_sensor_rank(last_part(path), sensor.name)
+    if rank is None or not sensor.measures_watts or sensor.context in quirks.PART_CONTEXTS:
+        return None
+    side = quirks.TOTAL_SENSORS[rank].side
+    return Found(chassis, replace(place, side=side), replace(sensor.candidate, side=side))
+
+
+async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> list[Found]:
+    if effects.supplies_are_shared:
+        return []
+    places = []
+    if await walk.get(chassis.power) is not None and chassis.power is not None:
+        places = [Place("supplies", source, (chassis.power,)) for source in _SUPPLY_SOURCES]
+    places += await _supply_metrics(walk, chassis)
+    ranked = []
+    for place in places:
+        documents = {path: await walk.get(path) for path in place.paths}
+        readings = [w for w in supply_readings(place, documents, effects) if w is not None]
+        if not readings:
+            continue
+        candidate, place_now = measure(place, documents, effects)
+        # Sums of parts before totals that every supply repeats (rules 4 and 5), input before output.
+        repeated = len(readings) > 1 and not place_now.distinct
+        key = (repeated, _SUPPLY_SOURCES.index(place.source))
+        ranked.append((key, Found(chassis, place_now, candidate)))
+    return [found for _, found in sorted(ranked, key=lambda item: item[0])]
+
+
+async def _supply_metrics(walk: Walk, chassis: Chassis) -> list[Place]:
+    subsystem = await walk.get(chassis.power_subsystem)
+    if not isinstance(subsystem, dict):
+        return []
+    inputs: list[str] = []
+    outputs: list[str] = []
+    for path in (await walk.members(link(subsystem, "PowerSupplies"))).paths:
+        supply = await walk.get(path)
+        if not isinstance(supply, dict) or is_absent(supply):
+            continue
+        metrics = link(supply, "Metrics")
+        document = await walk.get(metrics)
+        if document is None or metrics is None:
+            continue
+        reading = parse_supply_metrics(as_object(document, metrics), metrics)
+        inputs += _reading_path(reading.input_w, reading.input_from, metrics)
+        outputs += _reading_path(reading.output_w, reading.output_from, metrics)
+    answering = [
+        tuple([path for path in paths if await walk.get(path) is not None]) for paths in (inputs, outputs)
+    ]
+    return [
+        Place("metrics", source, paths)
+        for source, paths in zip(_SUPPLY_SOURCES, answering, strict=True)
+        if paths
+    ]
+
+
+def _reading_path(watts: float | None, follow: str | None, metrics: str) -> list[str]:
+    if watts is not None:
+        return [metrics]
+    return [] if follow is None else [follow]
+
+
+_SUPPLY_SOURCES = ("psu_input_sum", "psu_output_sum")
+_Rung = Callable[[Walk, Chassis, quirks.Effects], Awaitable[list[Found]]]
+_RUNGS: tuple[_Rung, ...] = (_power, _environment, _sensors, _supplies)
+
+
+def _server_info(walk: Walk, inventory: Inventory, chosen: Sequence[Chosen]) -> ServerInfo:
+    vendor, model = _maker(inventory.systems, inventory.chassis)
+    main = chosen[0].found.chassis if chosen else None
+    answer = walk.answers.get(main.power) if main is not None and main.power else None
+    cap_w, psu_count = parse_extras(answer.document if answer is not None else None)
+    found = chosen[0].found.candidate if chosen else None
+    return ServerInfo(
+        vendor=vendor,
+        model=model,
+        bmc_fw=inventory.firmware,
+        bios=next((s.bios for s in computers(inventory.systems) if s.bios), None),
+        power_cap_w=cap_w,
+        refresh_s=found.refresh_s if found else None,
+        refresh_from="declared" if found and found.refresh_s and found.source == "sensor" else None,
+        window_s=found.window_s if found else None,
+        accuracy_pct=found.accuracy_pct if found else None,
+        psu_count=psu_count,
+    )

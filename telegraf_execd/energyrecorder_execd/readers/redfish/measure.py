@@ -1,0 +1,89 @@
+"""Takes the value of one planned total out of the documents of a poll (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from energyrecorder.errors import BmcDataError
+from energyrecorder_execd import quirks
+from energyrecorder_execd.readers.json_values import as_object, members
+from energyrecorder_execd.readers.redfish.parse import (
+    Candidate,
+    Supply,
+    parse_environment,
+    parse_power,
+    parse_sensor,
+    parse_supplies,
+    parse_supply_metrics,
+)
+from energyrecorder_execd.readers.redfish.plan import Place
+from energyrecorder_execd.readers.redfish.resources import last_part
+from energyrecorder_execd.readers.redfish.select import supply_total
+
+
+def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects) -> tuple[Candidate, Place]:
+    """Take one total out of the documents; also return the place, which may have learned something.
+
+    Args:
+        place: Where it stands.
+        documents: By path, all of the place's.
+        effects: What the quirk table says of this BMC.
+
+    Raises:
+        BmcDataError: A value is malformed, or the resource is no longer what it was.
+    """
+    path = place.paths[0]
+    if place.form == "power":
+        for candidate in parse_power(documents.get(path), path, effects):
+            if candidate.source == place.source:
+                return candidate, place
+        return Candidate(None, place.source), place
+    if place.form == "environment":
+        found, _ = parse_environment(documents.get(path), path)
+        return found or Candidate(None, place.source), place
+    if place.form in {"sensor", "member"}:
+        document = documents.get(path)
+        if place.form == "member":
+            document = _member(document, path, place.member)
+        sensor = parse_sensor(document, path)
+        return replace(sensor.candidate, source=place.source, side=place.side), place
+    total, distinct = supply_total(supply_readings(place, documents, effects), distinct=place.distinct)
+    candidate = Candidate(total, place.source, "ac" if place.source == "psu_input_sum" else "dc")
+    return candidate, place if distinct == place.distinct else replace(place, distinct=distinct)
+
+
+def supply_readings(
+    place: Place, documents: Mapping[str, Any], effects: quirks.Effects
+) -> list[float | None]:
+    """Return the reading of each power supply that is there; None: it has none.
+
+    Args:
+        place: Of the form ``supplies`` or ``metrics``.
+        documents: By path, all of the place's.
+        effects: What the quirk table says of this BMC.
+
+    Raises:
+        BmcDataError: A value is malformed, or the resource is no longer what it was.
+    """
+    if place.form == "supplies":
+        supplies = parse_supplies(documents.get(place.paths[0]), place.paths[0], effects)
+    else:
+        supplies = [_supply(documents.get(path), path, place.source) for path in place.paths]
+    return [s.input_w if place.source == "psu_input_sum" else s.output_w for s in supplies]
+
+
+def _member(document: Any, path: str, member: str) -> Any:
+    for item in members(as_object(document, path).get("Members")):
+        if member in (item.get("Id"), last_part(str(item.get("@odata.id", "")))):
+            return item
+    raise BmcDataError(f"{path}: the collection has no member {member!r} any more", reason="data")
+
+
+def _supply(document: Any, path: str, source: str) -> Supply:
+    body = as_object(document, path)
+    if "Reading" in body or "ReadingType" in body:
+        watts = parse_sensor(body, path).candidate.watts
+        return Supply(input_w=watts) if source == "psu_input_sum" else Supply(output_w=watts)
+    return parse_supply_metrics(body, path)

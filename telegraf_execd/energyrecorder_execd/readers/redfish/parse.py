@@ -1,0 +1,328 @@
+"""Understands the resources that hold power: JSON of any shape in, typed candidates out (pure).
+
+Missing is None, malformed raises `BmcDataError` naming resource and attribute; nothing else is raised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from energyrecorder_execd import quirks
+from energyrecorder_execd.readers.json_values import (
+    Json,
+    as_object,
+    at,
+    duration_s,
+    lenient_number,
+    malformed,
+    members,
+    number,
+    sub_object,
+    text,
+)
+from energyrecorder_execd.readers.redfish.resources import data_source
+
+J_PER_KWH = 3.6e6
+_ABSENT = frozenset({"absent", "unavailableoffline"})
+_WATTS = {"w": 1.0, "watt": 1.0, "watts": 1.0, "kw": 1000.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One value that may be the power of a computer.
+
+    Args:
+        watts: Power; None: the place is there, but holds no value now.
+        source: One of `energyrecorder.schema.SOURCES`.
+        side: ``ac``, ``dc`` or ``unknown``.
+        avg_w: The BMC's own average over its own period; likewise ``min_w``, ``max_w``.
+        window_s: Averaging window of ``watts``; None unknown.
+        refresh_s: Period of renewal; None unknown.
+        accuracy_pct: As declared; None unknown.
+        energy_counter_j: Cumulative counter in the same resource; None if there is none.
+    """
+
+    watts: float | None
+    source: str
+    side: str = "unknown"
+    avg_w: float | None = None
+    min_w: float | None = None
+    max_w: float | None = None
+    window_s: float | None = None
+    refresh_s: float | None = None
+    accuracy_pct: float | None = None
+    energy_counter_j: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """One power supply that is there.
+
+    Args:
+        input_w: Power drawn from the mains; None: no reading.
+        output_w: Power delivered; None: no reading.
+        input_from: Path of the sensor to follow for ``input_w``; likewise ``output_from``.
+    """
+
+    input_w: float | None = None
+    output_w: float | None = None
+    input_from: str | None = None
+    output_from: str | None = None
+
+
+def plausible_watts(parent: Json, key: str, resource: str) -> float | None:
+    """Return the power at ``key``; None when it is missing, negative or beyond any computer.
+
+    Raises:
+        BmcDataError: It is present but no number.
+    """
+    watts = number(parent, key, resource)
+    return None if watts is None or not 0 <= watts <= quirks.MAX_PLAUSIBLE_W else watts
+
+
+def parse_power(document: Any, path: str, effects: quirks.Effects) -> list[Candidate]:
+    """Return the totals of a Power resource, best first: PowerControl, then what vendors put beside it.
+
+    Raises:
+        BmcDataError: A value that would decide is malformed.
+    """
+    body = as_object(document, path)
+    entries = members(body.get("PowerControl"))
+    found: list[Candidate] = []
+    control = _control(body, entries, path)
+    if control is not None:
+        found.append(_with_side(control, parse_supplies(document, path, effects)))
+    found += [Candidate(watts, "oem") for watts in _oem_watts(body, entries, path)]
+    return [replace(c, refresh_s=effects.refresh_s, window_s=c.window_s or effects.window_s) for c in found]
+
+
+def _control(body: Json, entries: list[Json], path: str) -> Candidate | None:
+    # iLO 4 2.54 has the same value at the top level, where older firmware has nothing else.
+    places = [(f"PowerControl/{i}", entry) for i, entry in enumerate(entries) if _is_total(entry)]
+    if not entries and "PowerConsumedWatts" in body:
+        places = [("", body)]
+    for where, entry in places:
+        watts = plausible_watts(entry, "PowerConsumedWatts", f"{path}: {where}".rstrip(": "))
+        if watts is not None:
+            return _with_statistics(Candidate(watts, "power_control"), entry)
+    for _, entry in places:
+        averaged = _short_average(entry)
+        if averaged is not None:
+            return averaged
+    return Candidate(None, "power_control") if places else None
+
+
+def _is_total(entry: Json) -> bool:
+    context = (text(entry, "PhysicalContext") or "").lower()
+    if context:
+        return context in quirks.TOTAL_CONTEXTS
+    return quirks.PART_NAME.search(text(entry, "Name") or "") is None
+
+
+def _metrics(entry: Json) -> Json:
+    # PowerMetric, without s, is what Cisco CIMC writes (gofish#409).
+    return sub_object(entry, "PowerMetrics") or sub_object(entry, "PowerMetric")
+
+
+def _with_statistics(candidate: Candidate, entry: Json) -> Candidate:
+    metrics = _metrics(entry)
+    average = lenient_number(metrics, "AverageConsumedWatts")
+    # IntervalInMin 0 comes with figures of no known period (Gigabyte: 46, 3, 736 beside 100 W).
+    if not lenient_number(metrics, "IntervalInMin") or not average:
+        return candidate
+    return replace(
+        candidate,
+        avg_w=average,
+        min_w=lenient_number(metrics, "MinConsumedWatts"),
+        max_w=lenient_number(metrics, "MaxConsumedWatts"),
+    )
+
+
+def _short_average(entry: Json) -> Candidate | None:
+    if "PowerConsumedWatts" in entry:
+        return None
+    metrics = _metrics(entry)
+    minutes = lenient_number(metrics, "IntervalInMin")
+    average = lenient_number(metrics, "AverageConsumedWatts")
+    if not minutes or not average or not 0 < minutes <= quirks.SHORT_WINDOW_MIN or average < 0:
+        return None
+    candidate = Candidate(average, "power_control", window_s=round(minutes * 60, 1))
+    return _with_statistics(candidate, entry)
+
+
+def _oem_watts(body: Json, entries: list[Json], path: str) -> list[float]:
+    found = []
+    for row in quirks.OEM_TOTALS:
+        parent, _, key = row.pointer.rpartition("/")
+        for place in (body, *entries[:1]):
+            holder = at(place, parent)
+            if isinstance(holder, dict):
+                watts = plausible_watts(holder, key, f"{path}: {parent}")
+                if watts is not None:
+                    found.append(watts)
+    return found
+
+
+def _with_side(control: Candidate, supplies: list[Supply]) -> Candidate:
+    """Tell the side by the power supplies: only where input and output differ and one of them fits."""
+    inputs = sum(s.input_w for s in supplies if s.input_w is not None)
+    outputs = sum(s.output_w for s in supplies if s.output_w is not None)
+    both = [s for s in supplies if s.input_w is not None and s.output_w is not None]
+    if control.watts is None or not both or inputs < outputs * 1.03:
+        return control
+    tolerance = max(2.0, 0.01 * control.watts)
+    if abs(control.watts - inputs) <= tolerance:
+        return replace(control, side="ac")
+    if abs(control.watts - outputs) <= tolerance:
+        return replace(control, side="dc")
+    return control
+
+
+def parse_supplies(document: Any, path: str, effects: quirks.Effects) -> list[Supply]:
+    """Return the power supplies of a Power resource that are there.
+
+    Raises:
+        BmcDataError: A reading is malformed.
+    """
+    found = []
+    for index, item in enumerate(members(as_object(document, path).get("PowerSupplies"))):
+        if is_absent(item):
+            continue
+        where = f"{path}: PowerSupplies/{index}"
+        output_w = plausible_watts(item, "PowerOutputWatts", where)
+        if output_w is None:
+            output_w = plausible_watts(item, "LastPowerOutputWatts", where)
+        input_w = None if effects.supply_input_is_rating else _supply_input(item, where)
+        found.append(Supply(input_w, output_w))
+    return found
+
+
+def _supply_input(item: Json, where: str) -> float | None:
+    watts = plausible_watts(item, "PowerInputWatts", where)
+    if watts is None:
+        for pointer in quirks.OEM_SUPPLY_INPUTS:
+            parent, _, key = pointer.rpartition("/")
+            holder = at(item, parent)
+            if isinstance(holder, dict):
+                watts = plausible_watts(holder, key, where)
+    capacity = lenient_number(item, "PowerCapacityWatts")
+    # More than the supply can draw at full load is its rating (Dell R640: 900 W of a 750-W supply).
+    return None if watts and capacity and watts > 1.15 * capacity else watts
+
+
+def is_absent(item: Json) -> bool:
+    """Whether the status says that the thing is not there."""
+    return (text(sub_object(item, "Status"), "State") or "").lower() in _ABSENT
+
+
+def parse_environment(document: Any, path: str) -> tuple[Candidate | None, str | None]:
+    """Return the total of an EnvironmentMetrics resource, and the sensor to follow if it only names one.
+
+    Raises:
+        BmcDataError: The reading is malformed.
+    """
+    body = as_object(document, path)
+    value = body.get("PowerWatts")
+    if value is None:
+        return None, None
+    watts, follow = _excerpt(body, "PowerWatts", path)
+    source = data_source(value) or ""
+    side = "dc" if "hsc" in source.rpartition("/")[2].lower() else "unknown"
+    candidate = Candidate(watts, "environment_metrics", side, energy_counter_j=_energy_j(body))
+    return candidate, follow
+
+
+def _excerpt(body: Json, key: str, path: str) -> tuple[float | None, str | None]:
+    """Return a sensor excerpt's reading, or the sensor to follow (DGX H100 gives only DataSourceUri)."""
+    value = body.get(key)
+    if not isinstance(value, dict):
+        if isinstance(value, list):
+            raise malformed(path, key, value)
+        return plausible_watts(body, key, path), None
+    watts = plausible_watts(value, "Reading", f"{path}: {key}")
+    return watts, data_source(value) if watts is None else None
+
+
+def _energy_j(body: Json) -> float | None:
+    for key, factor in (("EnergyJoules", 1.0), ("EnergykWh", J_PER_KWH)):
+        reading = lenient_number(sub_object(body, key), "Reading")
+        if reading is not None and reading > 0:
+            return reading * factor
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """One sensor.
+
+    Args:
+        sensor_id: Its id.
+        name: Its name.
+        measures_watts: Whether its unit says that it measures power.
+        context: PhysicalContext in lower case.
+        candidate: Its value.
+    """
+
+    sensor_id: str
+    name: str
+    measures_watts: bool
+    context: str
+    candidate: Candidate
+
+
+def parse_sensor(document: Any, path: str) -> Sensor:
+    """Return the sensor in ``document``; the unit decides whether it measures power, not the type.
+
+    Lenovo XCC gives power as ReadingType Current with ReadingUnits Watts, and states such as ``Host Power``
+    as ReadingType Power with an empty unit. Without any unit the type counts (DGX H100, Gigabyte).
+
+    Raises:
+        BmcDataError: The reading is malformed.
+    """
+    body = as_object(document, path)
+    unit = body.get("ReadingUnits")
+    factor = _WATTS.get(unit.strip().lower()) if isinstance(unit, str) else None
+    if unit is None and text(body, "ReadingType") == "Power":
+        factor = 1.0
+    watts = None if is_absent(body) else number(body, "Reading", path) if factor else None
+    if watts is not None and factor is not None:
+        watts *= factor
+        watts = watts if 0 <= watts <= quirks.MAX_PLAUSIBLE_W else None
+    accuracy = lenient_number(body, "Accuracy")
+    return Sensor(
+        sensor_id=text(body, "Id") or path.rstrip("/").rpartition("/")[2],
+        name=text(body, "Name") or "",
+        measures_watts=factor is not None,
+        context=(text(body, "PhysicalContext") or "").lower(),
+        candidate=Candidate(
+            watts,
+            "sensor",
+            window_s=duration_s(body.get("AveragingInterval")),
+            refresh_s=duration_s(body.get("SensingInterval")),
+            accuracy_pct=accuracy if accuracy and accuracy > 0 else None,
+        ),
+    )
+
+
+def parse_supply_metrics(document: Any, path: str) -> Supply:
+    """Return the power supply in a PowerSupplyMetrics resource.
+
+    Raises:
+        BmcDataError: A reading is malformed.
+    """
+    body = as_object(document, path)
+    input_w, input_from = _excerpt(body, "InputPowerWatts", path)
+    output_w, output_from = _excerpt(body, "OutputPowerWatts", path)
+    return Supply(input_w, output_w, input_from, output_from)
+
+
+def parse_extras(document: Any) -> tuple[float | None, int | None]:
+    """Return power cap (W) and number of power supplies that a Power resource tells; None unknown."""
+    if not isinstance(document, dict):
+        return None, None
+    entries = members(document.get("PowerControl"))
+    cap_w = lenient_number(sub_object(entries[0], "PowerLimit"), "LimitInWatts") if entries else None
+    supplies = members(document.get("PowerSupplies"))
+    present = sum(1 for item in supplies if not is_absent(item))
+    return (cap_w if cap_w and cap_w > 0 else None), (present or None)

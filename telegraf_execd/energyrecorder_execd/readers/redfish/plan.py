@@ -1,0 +1,127 @@
+"""Where the totals of one BMC are read, as it is remembered from one poll to the next (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from energyrecorder.schema import SCOPES, SOURCES
+from energyrecorder_execd import quirks
+
+PLAN_VERSION = 1
+"""Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
+
+FORMS = ("power", "supplies", "environment", "sensor", "member", "metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one total stands and how it is taken out.
+
+    Args:
+        form: ``power`` (a Power resource), ``supplies`` (its power supplies added up), ``environment``
+            (EnvironmentMetrics), ``sensor`` (one sensor), ``member`` (one sensor inside an expanded
+            collection), ``metrics`` (PowerSupplyMetrics or sensors, one per supply, added up).
+        source: One of `energyrecorder.schema.SOURCES`.
+        paths: Resources to get, all of them in each poll.
+        member: For ``member``: id of the sensor.
+        side: For sensors: ``ac``, ``dc`` or ``unknown``.
+        distinct: For ``supplies`` and ``metrics``: the supplies' values have been seen to differ, so they are
+            parts, not one total repeated; never unlearned.
+    """
+
+    form: str
+    source: str
+    paths: tuple[str, ...]
+    member: str = ""
+    side: str = "unknown"
+    distinct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TotalPlan:
+    """One total that is expected of this BMC in every poll.
+
+    Args:
+        node: Node of a multi-node BMC; None where the BMC has one computer.
+        scope: One of `energyrecorder.schema.SCOPES`.
+        place: Where it stands.
+        host: Path of the resource with the power state; None if there is none.
+    """
+
+    node: str | None
+    scope: str
+    place: Place
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All totals of this BMC.
+
+    Args:
+        totals: Empty: no resource with power was found.
+        made_ns: When it was discovered, nanoseconds since the Unix epoch, UTC.
+        effects: What the quirk table says of this BMC.
+    """
+
+    totals: tuple[TotalPlan, ...]
+    made_ns: int
+    effects: quirks.Effects = field(default_factory=quirks.Effects)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Resources to get in a poll, each once."""
+        return tuple(dict.fromkeys(path for total in self.totals for path in total.place.paths))
+
+
+def as_facts(plan: Plan) -> dict[str, Any]:
+    """Return the plan as JSON values."""
+    return {
+        "version": PLAN_VERSION,
+        "made_ns": plan.made_ns,
+        "rating": plan.effects.supply_input_is_rating,
+        "refresh_s": plan.effects.refresh_s,
+        "window_s": plan.effects.window_s,
+        "totals": [
+            {
+                "node": total.node,
+                "scope": total.scope,
+                "host": total.host,
+                "form": total.place.form,
+                "source": total.place.source,
+                "paths": list(total.place.paths),
+                "member": total.place.member,
+                "side": total.place.side,
+                "distinct": total.place.distinct,
+            }
+            for total in plan.totals
+        ],
+    }
+
+
+def from_facts(facts: Any) -> Plan | None:
+    """Return what `as_facts` wrote; None for anything else, which is then discovered anew."""
+    try:
+        if facts["version"] != PLAN_VERSION:
+            return None
+        totals = tuple(_total_from(item) for item in facts["totals"])
+        effects = quirks.Effects(
+            supply_input_is_rating=bool(facts["rating"]),
+            refresh_s=facts["refresh_s"],
+            window_s=facts["window_s"],
+        )
+        return Plan(totals, int(facts["made_ns"]), effects)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _total_from(item: Mapping[str, Any]) -> TotalPlan:
+    paths = tuple(str(path) for path in item["paths"])
+    if item["form"] not in FORMS or item["source"] not in SOURCES or item["scope"] not in SCOPES or not paths:
+        raise ValueError(item["form"])
+    place = Place(
+        item["form"], item["source"], paths, item["member"], item["side"], distinct=bool(item["distinct"])
+    )
+    return TotalPlan(item["node"], item["scope"], place, item["host"])

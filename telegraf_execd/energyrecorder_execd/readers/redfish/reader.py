@@ -1,0 +1,271 @@
+"""Polls one BMC by Redfish: discovers once where its power stands, then asks for as little as possible."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
+from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
+from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
+from energyrecorder_execd.readers.facts import own_facts, remember_info, remembered_info
+from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
+from energyrecorder_execd.readers.redfish import plan as plans
+from energyrecorder_execd.readers.redfish.discover import Walk, discover
+from energyrecorder_execd.readers.redfish.measure import measure
+from energyrecorder_execd.readers.redfish.parse import Candidate
+from energyrecorder_execd.readers.redfish.plan import Place, Plan, TotalPlan
+from energyrecorder_execd.readers.redfish.rediscovery import Rediscovery
+from energyrecorder_execd.readers.redfish.resources import parse_system
+from energyrecorder_execd.readers.redfish.select import is_valid
+
+WALK_NS = 120 * 10**9
+"""A walk that was cut off goes on within this time; later its documents are too old."""
+
+COUNTER_PERIOD_NS = 60 * 10**9
+"""Energy counters are written at most this often."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """One expected total as this poll found it."""
+
+    plan: TotalPlan
+    candidate: Candidate
+    sampled_at_ns: int
+    latency_s: float
+    error: str = ""
+    message: str = ""
+    gone: bool = False
+
+
+class RedfishReader:
+    """One BMC that speaks Redfish; see `readers.base.Reader`.
+
+    The host's power state is known in every poll at the cost of few requests; `readers.host_state` says when
+    it is asked for.
+
+    Args:
+        target: The BMC.
+        context: Memory and clock; facts are kept under ``redfish``.
+        http: Shared by the process.
+    """
+
+    def __init__(self, target: Target, context: Context, http: HttpClients) -> None:
+        self._clock = context.clock
+        self._server = target.server
+        self._facts = own_facts(context.memory, "redfish")
+        self._http = BmcHttp(target, http, self._facts, context.clock)
+        self._plan: Plan | None = plans.from_facts(self._facts.get("plan"))
+        self._walk: Walk | None = None
+        self._fresh: Mapping[str, Answer | None] = {}
+        self._rediscovery = Rediscovery(best_source=self._facts.get("best_source"))
+        self._hosts: dict[str, HostMemory] = {}
+        self._counter_ns: dict[str | None, int] = {}
+        self._info = remembered_info(self._facts)
+
+    async def poll(self) -> Poll:
+        """Ask the BMC once.
+
+        Raises:
+            BmcError: The poll failed as a whole.
+        """
+        now_ns = self._clock()
+        before = self._http.requests
+        self._fresh = {}
+        walked = self._plan is None or self._rediscovery.is_due(self._plan, now_ns)
+        if walked:
+            await self._discover(now_ns)
+        totals, hosts = await self._totals()
+        if self._rediscovery.is_lost(
+            gone=any(t.gone for t in totals),
+            silent=any(t.candidate.watts is None and hosts[t.plan.node] == "on" for t in totals),
+            walked=walked,
+            now_ns=now_ns,
+        ):
+            self._fresh = {}
+            await self._discover(now_ns)
+            totals, hosts = await self._totals()
+        return self._result(totals, hosts, self._http.requests - before)
+
+    async def close(self) -> None:
+        """Log out; never raises."""
+        try:
+            await self._http.close()
+        except BmcError as error:
+            _log.debug("%s: log-out: %s", self._server, error)
+
+    async def _discover(self, now_ns: int) -> None:
+        # A walk that the deadline of an earlier poll cut off goes on; its documents are not this poll's.
+        walk = self._walk
+        if walk is None or now_ns - walk.begun_ns > WALK_NS:
+            walk = self._walk = Walk(self._http, now_ns)
+        known = self._facts.get("nodes", [])
+        found = await discover(walk, known_nodes=known, now_ns=now_ns)
+        self._walk = None
+        self._info = found.info
+        remember_info(self._facts, found.info)
+        self._fresh = {
+            path: answer
+            for path, answer in walk.answers.items()
+            if answer is not None and answer.sent_ns >= now_ns
+        }
+        if not found.plan.totals:
+            self._raise_if_hindered(walk)
+        self._plan = self._rediscovery.adopt(
+            self._plan, found.plan, valid=found.valid, hindered=bool(walk.problems), now_ns=now_ns
+        )
+        self._facts["plan"] = plans.as_facts(self._plan)
+        self._facts["best_source"] = self._rediscovery.best_source
+        nodes = [t.node for t in self._plan.totals if t.node is not None]
+        if nodes:
+            self._facts["nodes"] = sorted({*known, *nodes})
+
+    def _raise_if_hindered(self, walk: Walk) -> None:
+        """Raise what kept the walk from finding anything, so that nothing is concluded from it."""
+        for problem in walk.problems:
+            if self._plan is None or problem.reason == "busy":
+                raise problem
+
+    async def _totals(self) -> tuple[list[_Total], dict[str | None, str]]:
+        plan = self._plan
+        if plan is None or not plan.totals:
+            raise BmcError("no resource with the power of a server", reason="unsupported")
+        answers, errors = await self._get_all(plan)
+        totals, hosts = [], {}
+        for index, expected in enumerate(plan.totals):
+            total, place = self._take(expected, answers, errors, plan)
+            if place is not expected.place:
+                self._learn(index, place)
+            state = await self._host(expected.host, total.candidate)
+            hosts[expected.node] = state
+            totals.append(_judged(total, state))
+        return totals, hosts
+
+    async def _get_all(self, plan: Plan) -> tuple[dict[str, Answer], dict[str, BmcError]]:
+        answers: dict[str, Answer] = {}
+        errors: dict[str, BmcError] = {}
+        for path in plan.paths:
+            fresh = self._fresh.get(path)
+            try:
+                answers[path] = fresh or await self._http.get(path)
+            except HttpStatusError as error:
+                if error.reason == "busy":
+                    raise
+                errors[path] = error
+            except BmcDataError as error:
+                errors[path] = error
+        return answers, errors
+
+    def _take(
+        self,
+        expected: TotalPlan,
+        answers: Mapping[str, Answer],
+        errors: Mapping[str, BmcError],
+        plan: Plan,
+    ) -> tuple[_Total, Place]:
+        place = expected.place
+        none = Candidate(None, place.source)
+        failed = [errors[path] for path in place.paths if path in errors]
+        if failed:
+            gone = isinstance(failed[0], HttpStatusError) and failed[0].absent
+            reason = "no_reading" if gone else failed[0].reason
+            now_ns = self._clock()
+            return _Total(expected, none, now_ns, 0.0, reason, str(failed[0]), gone), place
+        mine = [answers[path] for path in place.paths]
+        middle_ns = (mine[0].sent_ns + mine[-1].received_ns) // 2
+        latency_s = sum(answer.latency_s for answer in mine)
+        try:
+            documents = {answer.path: answer.document for answer in mine}
+            candidate, place = measure(place, documents, plan.effects)
+        except BmcDataError as error:
+            return _Total(expected, none, middle_ns, latency_s, "data", str(error)), place
+        return _Total(expected, candidate, middle_ns, latency_s), place
+
+    def _learn(self, index: int, place: Place) -> None:
+        if self._plan is not None:
+            totals = list(self._plan.totals)
+            totals[index] = replace(totals[index], place=place)
+            self._plan = replace(self._plan, totals=tuple(totals))
+            self._facts["plan"] = plans.as_facts(self._plan)
+
+    async def _host(self, path: str | None, candidate: Candidate) -> str:
+        if path is None:
+            return "unknown"
+        memory = self._hosts.get(path, HostMemory())
+        now_ns = self._clock()
+        watts, source = candidate.watts, candidate.source
+        fresh = self._fresh.get(path)
+        if fresh is None and not must_verify(memory, watts=watts, source=source, now_ns=now_ns):
+            return memory.state
+        try:
+            system = parse_system((fresh or await self._http.get(path)).document, path)
+            state = system.state if system.tells_state else None
+        except BmcAuthError:
+            raise
+        except HttpStatusError as error:
+            state = None if error.absent else "unknown"
+        except BmcError:
+            state = "unknown"
+        self._hosts[path] = verified(memory, state, watts=watts, source=source, now_ns=now_ns)
+        return state or "unknown"
+
+    def _result(self, totals: list[_Total], hosts: dict[str | None, str], requests: int) -> Poll:
+        info, self._info = self._info, None
+        readings = tuple(reading for total in totals if (reading := self._reading(total)) is not None)
+        failed = [total for total in totals if total.error]
+        error, message = (failed[0].error, failed[0].message) if failed else ("", "")
+        return Poll(
+            readings=readings,
+            host=hosts,
+            protocol="redfish",
+            source=totals[0].candidate.source,
+            requests=requests,
+            error=error,
+            message=message,
+            info=info,
+        )
+
+    def _reading(self, total: _Total) -> Reading | None:
+        value, node = total.candidate, total.plan.node
+        counter = value.energy_counter_j
+        if counter is not None:
+            if total.sampled_at_ns - self._counter_ns.get(node, 0) < COUNTER_PERIOD_NS:
+                counter = None
+            else:
+                self._counter_ns[node] = total.sampled_at_ns
+        if value.watts is None and counter is None:
+            return None
+        return Reading(
+            watts=value.watts,
+            sampled_at_ns=total.sampled_at_ns,
+            clock="poll",
+            protocol="redfish",
+            source=value.source,
+            side=value.side,
+            scope=total.plan.scope,
+            node=node,
+            window_s=value.window_s,
+            refresh_s=value.refresh_s,
+            accuracy_pct=value.accuracy_pct,
+            avg_w=value.avg_w,
+            min_w=value.min_w,
+            max_w=value.max_w,
+            energy_counter_j=counter,
+            latency_s=total.latency_s,
+        )
+
+
+def _judged(total: _Total, state: str) -> _Total:
+    """Drop a value that is none in this state of the host, and say why (rule 6)."""
+    watts = total.candidate.watts
+    if total.error or is_valid(watts, state):
+        return total
+    where = total.plan.place.paths[0]
+    what = "no value" if watts is None else "0 W"
+    host = {"on": "while the host is on", "off": "while the host is off"}.get(state, "host state unknown")
+    dropped = replace(total.candidate, watts=None)
+    return replace(total, candidate=dropped, error="no_reading", message=f"{where}: {what} {host}")

@@ -1,0 +1,112 @@
+"""What the collector remembers on disk: facts per BMC, each file for the owner alone and replaced whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file at ``path`` by one with ``text``, mode 0600; a reader sees the old or the new one.
+
+    Raises:
+        OSError: The directory cannot be written.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in the file, empty when there is none; a broken file is put aside."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    else:
+        if isinstance(value, dict):
+            return value
+        problem = "not a JSON object"
+    aside = path.with_suffix(".broken")
+    logger.warning("state file %r cannot be read (%s); put aside as %r", str(path), problem, aside.name)
+    if path.exists():
+        path.replace(aside)
+    return {}
+
+
+def basic_only(facts: Mapping[str, Any]) -> bool:
+    """Tell whether the BMC takes the password with each request, having no log-in sessions (``auth``)."""
+    return any(
+        (isinstance(value, dict) and basic_only(value)) or (name == "auth" and value == "basic")
+        for name, value in facts.items()
+    )
+
+
+def pins_only(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of all facts the trusted certificates (``pin``) alone."""
+    kept: dict[str, Any] = {}
+    for name, value in facts.items():
+        if name == "pin":
+            kept[name] = value
+        elif isinstance(value, dict) and (inner := pins_only(value)):
+            kept[name] = inner
+    return kept
+
+
+class FactsStore:
+    """The facts of each BMC, one file per server.
+
+    Args:
+        folder: Where they are kept; made if need be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self._written: dict[str, str] = {}
+        self._failed = False
+
+    def load(self, server: str, bmc: str) -> dict[str, Any]:
+        """Return the facts of ``server``; empty when they were learned of a BMC at another address."""
+        stored = read_json(self._path(server))
+        facts = stored.get("facts")
+        if stored.get("bmc") != bmc or not isinstance(facts, dict):
+            return {}
+        self._written[server] = _as_text(bmc, facts)
+        return facts
+
+    def save(self, server: str, bmc: str, facts: Mapping[str, Any]) -> None:
+        """Write the facts if they changed; a full disk is logged once, stops nothing."""
+        try:
+            text = _as_text(bmc, facts)
+            if self._written.get(server) == text:
+                return
+            write_private(self._path(server), text)
+        except (OSError, TypeError, ValueError) as error:
+            if not self._failed:
+                logger.error("state cannot be written: %s", error)  # noqa: TRY400  # no traceback for a full disk
+            self._failed = True
+            return
+        self._written[server] = text
+        self._failed = False
+
+    def _path(self, server: str) -> Path:
+        return self._folder / f"{server}.json"
+
+
+def _as_text(bmc: str, facts: Mapping[str, Any]) -> str:
+    return json.dumps({"bmc": bmc, "facts": facts}, separators=(",", ":"))

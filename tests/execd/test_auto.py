@@ -1,0 +1,155 @@
+"""`protocol = "auto"`: Redfish, then iLO REST, then IPMI, remembered; never on after a refused log-in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from energyrecorder.errors import BmcAuthError, BmcError
+from energyrecorder.secret import Secret
+from energyrecorder_execd.readers.auto import AutoReader, remembered_protocol
+from energyrecorder_execd.readers.base import Context, Memory, Poll, Target
+
+
+class Protocols:
+    """Readers of a BMC that supports some protocols and not others."""
+
+    def __init__(self, **behaviour):
+        self.behaviour = behaviour
+        self.asked = []
+        self.ports = []
+        self.closed = []
+
+    def make(self, protocol, target, _context):
+        self.ports.append((protocol, target.port))
+        return _One(self, protocol)
+
+
+class _One:
+    def __init__(self, parent, protocol):
+        self.parent = parent
+        self.protocol = protocol
+
+    async def poll(self):
+        self.parent.asked.append(self.protocol)
+        answer = self.parent.behaviour[self.protocol]
+        if answer == "ok":
+            return Poll((), {None: "on"}, self.protocol, "", 1)
+        kind = BmcAuthError if answer == "auth" else BmcError
+        raise kind(f"{self.protocol} says {answer}", reason=answer)
+
+    async def close(self):
+        self.parent.closed.append(self.protocol)
+
+
+@pytest.fixture
+async def web():
+    """A TCP server that accepts, as a BMC's web server does."""
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+def _auto(protocols, port, facts=None):
+    facts = {} if facts is None else facts
+    target = Target("a", "127.0.0.1", port, "https", "u", Secret("p"))
+    return AutoReader(target, Context(Memory(facts), time.time_ns), protocols.make), facts
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "asked"),
+    [
+        ({"redfish": "ok"}, ["redfish"]),
+        ({"redfish": "unsupported", "ilo": "ok"}, ["redfish", "ilo"]),
+        ({"redfish": "unsupported", "ilo": "unsupported", "ipmi": "ok"}, ["redfish", "ilo", "ipmi"]),
+    ],
+)
+async def test_the_first_protocol_that_works_is_remembered(web, behaviour, asked):
+    """Later polls, also after a restart, ask by that one alone."""
+    protocols = Protocols(**behaviour)
+    reader, facts = _auto(protocols, web)
+    await reader.poll()
+    assert protocols.asked == asked
+    assert remembered_protocol(facts) == asked[-1]
+    assert protocols.closed == asked[:-1]
+    await reader.poll()
+    again, _ = _auto(protocols, web, facts)
+    await again.poll()
+    assert protocols.asked == [*asked, asked[-1], asked[-1]]
+
+
+@pytest.mark.parametrize("reason", ["auth", "tls", "privilege", "session_limit", "busy", "timeout", "data"])
+async def test_only_not_supported_leads_on(web, reason):
+    """Above all a refused log-in does not: the next protocol has the same account."""
+    protocols = Protocols(redfish=reason, ilo="ok", ipmi="ok")
+    reader, facts = _auto(protocols, web)
+    with pytest.raises(BmcError, match=f"redfish says {reason}"):
+        await reader.poll()
+    assert protocols.asked == ["redfish"]
+    assert remembered_protocol(facts) == ""
+
+
+async def test_ipmi_is_asked_at_its_own_port_when_a_web_server_holds_the_given_one(web):
+    """A port of the fleet file is then the web server's."""
+    protocols = Protocols(redfish="unsupported", ilo="unsupported", ipmi="ok")
+    reader, _ = _auto(protocols, web)
+    await reader.poll()
+    assert protocols.ports[-1] == ("ipmi", None)
+
+
+async def test_no_web_server_at_all_goes_straight_to_ipmi(free_tcp_port):
+    """And the given port is IPMI's, also after a restart."""
+    protocols = Protocols(ipmi="ok")
+    reader, facts = _auto(protocols, free_tcp_port)
+    await reader.poll()
+    again, _ = _auto(protocols, free_tcp_port, facts)
+    await again.poll()
+    assert protocols.asked == ["ipmi", "ipmi"]
+    assert set(protocols.ports) == {("ipmi", free_tcp_port)}
+
+
+@pytest.mark.parametrize("reason", ["timeout", "unreachable"])
+async def test_a_bmc_that_answers_to_nothing_says_what_was_tried(free_tcp_port, reason):
+    """The reason is that of the last one."""
+    reader, facts = _auto(Protocols(ipmi=reason), free_tcp_port)
+    with pytest.raises(BmcError, match=f"no TCP connection; ipmi: ipmi says {reason}") as caught:
+        await reader.poll()
+    assert caught.value.reason == reason
+    assert remembered_protocol(facts) == ""
+
+
+async def test_a_refused_log_in_by_ipmi_stays_one(free_tcp_port):
+    """The lock-out guard must see it."""
+    reader, _ = _auto(Protocols(ipmi="auth"), free_tcp_port)
+    with pytest.raises(BmcAuthError) as caught:
+        await reader.poll()
+    assert caught.value.reason == "auth"
+
+
+async def test_another_board_is_looked_at_anew(web):
+    """When the remembered protocol is gone, the poll after that finds the new one."""
+    protocols = Protocols(redfish="unsupported", ilo="ok")
+    reader, facts = _auto(protocols, web, {"auto": {"protocol": "redfish"}})
+    with pytest.raises(BmcError):
+        await reader.poll()
+    await reader.poll()
+    assert remembered_protocol(facts) == "ilo"
+
+
+@pytest.mark.parametrize("stored", [None, 5, {"protocol": "snmp"}, {"protocol": 5}, {"protocol": []}])
+async def test_facts_of_another_shape_are_ignored(web, stored):
+    """A state file of another version."""
+    reader, facts = _auto(Protocols(redfish="ok"), web, {"auto": stored})
+    await reader.poll()
+    assert remembered_protocol(facts) == "redfish"
+
+
+@pytest.fixture
+def free_tcp_port():
+    """A port of loopback that nobody listens on."""
+    from support.influxd import free_port  # noqa: PLC0415
+
+    return free_port()

@@ -1,0 +1,143 @@
+"""What is kept on disk: for the owner alone, replaced whole, and never a reason to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from energyrecorder.errors import ConfigError
+from energyrecorder_execd.server_locks import ServerLocks
+from energyrecorder_execd.state import FactsStore, basic_only, pins_only, write_private
+
+
+def test_facts_come_back_after_a_restart(tmp_path):
+    """Mode 0600, one file per server, no temporary file left."""
+    FactsStore(tmp_path / "s").save("node-1", "10.0.0.1", {"redfish": {"session": "/x/1"}})
+    assert FactsStore(tmp_path / "s").load("node-1", "10.0.0.1") == {"redfish": {"session": "/x/1"}}
+    (file,) = (tmp_path / "s").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o700
+
+
+def test_facts_of_another_bmc_are_not_used(tmp_path):
+    """A server that moved to another address is learned anew."""
+    FactsStore(tmp_path).save("node-1", "10.0.0.1", {"a": 1})
+    assert FactsStore(tmp_path).load("node-1", "10.0.0.2") == {}
+
+
+def test_unchanged_facts_are_not_written(tmp_path):
+    """A poll that learned nothing costs no disk access, also right after a restart."""
+    FactsStore(tmp_path).save("a", "h", {"x": 1})
+    store = FactsStore(tmp_path)
+    facts = store.load("a", "h")
+    before = (tmp_path / "a.json").stat().st_ino
+    store.save("a", "h", facts)
+    assert (tmp_path / "a.json").stat().st_ino == before
+    facts["x"] = 2
+    store.save("a", "h", facts)
+    assert (tmp_path / "a.json").stat().st_ino != before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff", '{"facts": 3, "bmc": "h"}'])
+def test_a_broken_file_is_put_aside(tmp_path, text):
+    """The BMC is learned anew."""
+    (tmp_path / "a.json").write_text(text, encoding="latin-1")
+    store = FactsStore(tmp_path)
+    assert store.load("a", "h") == {}
+    store.save("a", "h", {"x": 1})
+    assert FactsStore(tmp_path).load("a", "h") == {"x": 1}
+
+
+def test_a_disk_that_takes_nothing_is_logged_once(tmp_path, caplog):
+    """And polling goes on."""
+    store = FactsStore(tmp_path / "s")
+    (tmp_path / "s").rmdir()
+    with caplog.at_level(logging.ERROR):
+        store.save("a", "h", {"x": 1})
+        store.save("a", "h", {"x": 2})
+        store.save("a", "h", {"x": object()})
+    assert len(caplog.records) == 1
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    """Never half a file, never a temporary one left behind."""
+    path = tmp_path / "f"
+    write_private(path, "old")
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        write_private(path, "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
+    assert path.read_text() == "old"
+
+
+def test_pins_only_keeps_certificates_and_nothing_else():
+    """What `once` may use of what `run` remembers."""
+    facts = {
+        "redfish": {"http": {"pin": "ab", "session": "/x"}, "plan": {}},
+        "ilo": {"pin": "cd"},
+        "auto": {},
+    }
+    assert pins_only(facts) == {"redfish": {"http": {"pin": "ab"}}, "ilo": {"pin": "cd"}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, False),
+        ({"redfish": {"auth": "session"}}, False),
+        ({"redfish": {"http": {"auth": "basic"}}}, True),
+    ],
+)
+def test_basic_only(facts, expected):
+    """Readers remember how they log in."""
+    assert basic_only(facts) is expected
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from energyrecorder_execd.server_locks import ServerLocks
+locks = ServerLocks(Path(sys.argv[1]))
+locks.acquire(sys.argv[2:])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_server_is_polled_by_one_process_and_the_other_one_is_named(tmp_path):
+    """Other servers of the same state directory are free; the lock goes with the process."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path, "a", "b"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        locks = ServerLocks(tmp_path)
+        locks.acquire(["c", "d"])
+        with pytest.raises(ConfigError, match=f"server 'b' is polled by process {holder.pid} already"):
+            locks.acquire(["b", "c"])
+        holder.kill()
+    locks.acquire(["b", "c"])
+    locks.close()
+
+
+def test_locks_follow_the_fleet(tmp_path):
+    """A server that left the fleet is free for another process, one that stayed is not."""
+    locks = ServerLocks(tmp_path)
+    locks.acquire(["a", "b"])
+    locks.acquire(["b"])
+    for server, free in (("a", True), ("b", False)):
+        run = subprocess.run(
+            [sys.executable, "-c", HOLDER, tmp_path, server],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        assert (run.returncode == 0) is free, run.stderr
+        if not free:
+            assert f"process {os.getpid()} already" in run.stderr
+    locks.close()

@@ -1,0 +1,95 @@
+"""Every folder below ``testcases`` is one BMC, served by `energy-bmcsim` and read by `energy-execd once`.
+
+A folder is called ``<protocol>/<vendor-model-firmware>`` and holds:
+
+- ``bmc.toml``: ``about`` (what is special about this BMC); ``[bmc]``: keys of the simulator's ``[[bmc]]``
+  table; ``[server]``: keys of the fleet file's ``[[server]]`` table.
+- ``responses.json``: path → body; not for IPMI.
+- ``expected.out``: the lines that are printed, in any order; times and durations are ignored.
+- ``expected.err``, if anything is to be said on stderr: each line is a part of a line there.
+
+With ENERGY_UPDATE_EXPECTED=1 the test writes ``expected.out`` anew and fails; read the difference before you
+keep it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from line_protocol_parser import parse_line
+
+from energyrecorder.line_protocol import format_line
+from support.bmcsim import FLEET, serving
+from support.execd import VOLATILE, once, points_by_server, table, write_fleet
+
+ROOT = Path(__file__).resolve().parent / "testcases"
+CASES = {f"{path.parent.parent.name}-{path.parent.name}": path.parent for path in ROOT.glob("*/*/bmc.toml")}
+UPDATE = os.environ.get("ENERGY_UPDATE_EXPECTED") == "1"
+
+
+def _described(case):
+    return tomllib.loads((case / "bmc.toml").read_text(encoding="utf-8"))
+
+
+def _server_id(name):
+    return name[:64].rstrip("-")
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """Return what one run over all cases printed: points per server, and the lines on stderr."""
+    folder = tmp_path_factory.mktemp("testcases")
+    bmcs, servers = [], {}
+    for name, case in CASES.items():
+        described = _described(case)
+        bmc = {"id": _server_id(name), **described["bmc"]}
+        if (case / "responses.json").is_file():
+            bmc["payload"] = str(case / "responses.json")
+        bmcs.append(table("[[bmc]]", bmc))
+        servers[_server_id(name)] = described["server"]
+    spec = folder / "sim.toml"
+    spec.write_text(FLEET + "".join(bmcs), encoding="utf-8")
+    with serving(spec) as sim:
+        done = once(write_fleet(folder, sim, servers), folder / "state")
+    return points_by_server(done.stdout), done.stderr.splitlines()
+
+
+def _line(point, name):
+    """Return a point without what differs from run to run; the server's name is cut down to ``bmc``."""
+    tags = dict(point["tags"])
+    tags["server"] = tags["server"].replace(_server_id(name), "bmc", 1)
+    fields = {key: point["fields"][key] for key in sorted(point["fields"]) if key not in VOLATILE}
+    return format_line(point["measurement"], tags, fields)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case(name, printed):
+    """Exactly the expected lines are printed."""
+    points, _ = printed
+    case = CASES[name]
+    lines = sorted(_line(point, name) for point in points[_server_id(name)])
+    expected = case / "expected.out"
+    if UPDATE:
+        expected.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        pytest.fail("expected.out was written anew")
+    wanted = [_line(parse_line(line), "bmc") for line in expected.read_text(encoding="utf-8").splitlines()]
+    assert lines == sorted(wanted)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case_says_what_is_wrong(name, printed):
+    """What has to be said is said on stderr with the server's name; else its name does not appear there."""
+    _, said = printed
+    mine = [line for line in said if f"'{_server_id(name)}'" in line]
+    expected = CASES[name] / "expected.err"
+    wanted = expected.read_text(encoding="utf-8").splitlines() if expected.is_file() else []
+    assert len(mine) == len(wanted), mine
+    assert all(any(want in line for line in mine) for want in wanted), mine
+
+
+def test_there_are_enough_cases():
+    """Ten vendors at least, and both protocols that are read over HTTP."""
+    assert len([case for case in CASES.values() if case.parent.name in {"redfish", "ilo"}]) >= 10
