@@ -16,7 +16,7 @@ from energyrecorder.errors import ConfigError
 
 Kind = str
 """One of ``str``, ``int``, ``float`` (an integer is accepted), ``bool``, ``list[str]``,
-``table`` (any keys), ``tables`` (a list of tables), ``duration``."""
+``list`` (of anything), ``table`` (any keys), ``tables`` (a list of tables), ``duration``."""
 
 _KIND_NAMES = {
     "str": "a text",
@@ -24,6 +24,7 @@ _KIND_NAMES = {
     "float": "a number",
     "bool": "true or false",
     "list[str]": "a list of texts",
+    "list": "a list",
     "table": "a table",
     "tables": "a list of tables",
     "duration": "a duration such as '500ms', '10s', '5m', '2h' or '90d'",
@@ -160,7 +161,7 @@ def _convert(value: Any, kind: Kind) -> Any:
         return list(value)
     if kind == "tables" and isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
         return list(value)
-    plain = {"str": str, "int": int, "bool": bool, "table": Mapping}.get(kind)
+    plain = {"str": str, "int": int, "bool": bool, "list": list, "table": Mapping}.get(kind)
     if plain is None or not isinstance(value, plain) or (kind == "int" and isinstance(value, bool)):
         raise ValueError(kind)
     return value

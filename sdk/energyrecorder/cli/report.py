@@ -1,0 +1,124 @@
+"""`energy-step report`: the energy of a run and its steps."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+from urllib.parse import quote, urlencode
+
+import click
+
+from energyrecorder.cli.figures import run_table
+from energyrecorder.cli.job import Job, env_option
+from energyrecorder.errors import AnnotatorError, ConfigError
+from energyrecorder.transport import Transport
+
+FORMATS = ("table", "md", "json", "html")
+_TIMEOUT_S = 10.0
+_LOOK_S = 1.0
+
+
+def connect(job: Job) -> Transport:
+    """Return the way to the annotator."""
+    return Transport(job.settings.url, now=job.now, authorization=job.settings.authorization())
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write to.")
+@click.option(
+    "--wait", type=click.FloatRange(0), default=0.0, metavar="S", help="Wait for results up to S seconds."
+)
+@click.option("--utc", is_flag=True, help="Show times in UTC.")
+@env_option
+def report(
+    run: Optional[str], kind: str, output: Optional[Path], wait: float, env: Optional[str], *, utc: bool
+) -> None:
+    r"""Show the energy of RUN and its steps; default: this job's last run.
+
+    \b
+    Examples:
+      energy-step report --wait 60
+      energy-step report --format html -o energy.html
+    """
+    job = Job(env)
+    transport = connect(job)
+    run_id = run or _last_run(job, transport)
+    answer = wait_for_results(job, transport, run_id, wait_s=wait)
+    if kind == "table":
+        text = run_table(answer, utc=utc)
+    else:
+        text = transport.text(f"/v1/runs/{quote(run_id, safe='')}/report.{kind}", timeout_s=_TIMEOUT_S)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{str(output)!r} cannot be written: {error.strerror}") from None
+
+
+def print_report(job: Job, run_id: str, *, wait_s: float, err: bool) -> None:
+    """Print the table of a run.
+
+    Args:
+        job: This call.
+        run_id: The run.
+        wait_s: How long to wait for results.
+        err: Print to stderr: stdout belongs to a wrapped command.
+
+    Raises:
+        AnnotatorError: The annotator does not answer or does not know the run.
+    """
+    click.echo(run_table(wait_for_results(job, connect(job), run_id, wait_s=wait_s), utc=False), err=err)
+
+
+def wait_for_results(job: Job, transport: Transport, run_id: str, *, wait_s: float) -> Dict[str, Any]:
+    """Return a run, once all of its steps have a result or ``wait_s`` has passed.
+
+    Raises:
+        AnnotatorError: The annotator does not answer or does not know the run.
+    """
+    from energyrecorder.cli.progress import Progress  # noqa: PLC0415  # only when there is something to wait for
+
+    path = f"/v1/runs/{quote(run_id, safe='')}"
+    start_ns = job.now().boot_ns
+    with Progress(sys.stderr) as progress:
+        while True:
+            answer = transport.exchange("GET", path, timeout_s=_TIMEOUT_S)
+            waiting, total = count_pending(answer)
+            waited_s = (job.now().boot_ns - start_ns) / 1e9
+            if not waiting or waited_s >= wait_s:
+                return answer
+            progress.show(f"waiting for results: {total - waiting} of {total} ({waited_s:.0f} s)")
+            progress.pause(min(_LOOK_S, wait_s - waited_s))
+
+
+def count_pending(answer: Mapping[str, Any]) -> Tuple[int, int]:
+    """Return how many steps of a run have no result yet, and how many there are.
+
+    Raises:
+        AnnotatorError: The answer is not a run.
+    """
+    try:
+        items = [answer["run"], *answer["steps"]]
+        return sum((item.get("result") or {}).get("quality", "pending") == "pending" for item in items), len(
+            items
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise AnnotatorError("the annotator answered something that is not a run") from None
+
+
+def _last_run(job: Job, transport: Transport) -> str:
+    known = job.state().last_run_id
+    if known:
+        return known
+    query = {"limit": "1"} if job.settings.env is None else {"limit": "1", "env": job.settings.env}
+    runs = transport.exchange("GET", f"/v1/runs?{urlencode(query)}", timeout_s=_TIMEOUT_S).get("runs")
+    if not isinstance(runs, list) or not runs:
+        raise AnnotatorError(
+            f"the annotator at {job.settings.url} knows no run of {job.settings.env or 'any environment'}"
+        )
+    return str(runs[0]["run_id"])

@@ -1,0 +1,245 @@
+"""Delivers the events of this process in the background: the caller pays for putting one in a queue."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
+
+# Sockets are bound here and now; the rest of the delivery is imported by the thread that needs it.
+import energyrecorder.sockets  # noqa: F401
+from energyrecorder.clock import Instant, SystemClock
+from energyrecorder.edge import never_raises
+from energyrecorder.environment import is_disabled
+from energyrecorder.errors import ConfigError
+from energyrecorder.notices import LOG, Notices
+
+if TYPE_CHECKING:
+    from energyrecorder.delivery import Delivery
+    from energyrecorder.sdk_settings import SdkSettings
+
+Event = Dict[str, Any]
+BATCH = 200
+QUEUE_EVENTS = 50_000
+HEARTBEAT_NS = 30_000_000_000
+EXIT_S = 2.0
+_TICK_S = 1.0
+_IMPORT_S = 2.0
+_LINGER_S = 0.02
+"""Pause after the first event, so that a burst makes one request and the caller keeps the interpreter."""
+
+
+class _Flush:
+    """Asks the thread to say when everything queued before has been sent or kept."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+
+class Client:
+    """Takes events of any thread and delivers them by a daemon thread that starts with the first one.
+
+    Args:
+        settings: Where to; None reads them when the first event comes.
+        now: The clocks.
+        notices: Told of trouble, once per kind.
+    """
+
+    def __init__(
+        self,
+        settings: Optional[SdkSettings] = None,
+        *,
+        now: Optional[Callable[[], Instant]] = None,
+        notices: Optional[Notices] = None,
+    ) -> None:
+        self._now = SystemClock().now if now is None else now
+        self._notices = notices or Notices()
+        self._settings = settings
+        self._origin: Optional[Tuple[Dict[str, str], Optional[str]]] = None
+        self._disabled = False
+        self._registered = False
+        self._deadline_ns: Optional[int] = None
+        self._start_afresh()
+
+    def submit(self, event: Event) -> None:
+        """Take an event; it is delivered, kept in the spool or, when the queue is full, dropped and told."""
+        if self._origin is None:
+            self._origin = (dict(os.environ), _cwd())
+            self._disabled = is_disabled(self._origin[0])
+        if self._disabled:
+            return
+        if self._queue.qsize() >= QUEUE_EVENTS:
+            self._notices.tell("queue", "steps come faster than they can be kept; some are dropped")
+            return
+        self._queue.put(event)
+        if self._thread is None:
+            self._start()
+
+    @never_raises
+    def flush(self, timeout_s: float = EXIT_S) -> None:
+        """Return when every event so far is delivered or kept, at the latest after ``timeout_s``."""
+        if self._thread is None:
+            self._keep_what_is_queued()
+            return
+        request = _Flush()
+        self._deadline_ns = self._now().boot_ns + int(timeout_s * 0.8e9)
+        self._hurry.set()
+        self._queue.put(request)
+        if not request.done.wait(timeout_s):
+            self._keep_what_is_queued()
+        self._hurry.clear()
+        self._deadline_ns = None
+
+    def _start_afresh(self) -> None:
+        """Begin without queue and thread: at first, and in a forked child, which has neither."""
+        self._queue: queue.SimpleQueue[Union[Event, _Flush]] = queue.SimpleQueue()
+        self._thread: Optional[threading.Thread] = None
+        self._starting = threading.Lock()
+        self._hurry = threading.Event()
+        self._imported = threading.Event()
+        self._deadline_ns = None
+        self._in_flight: List[Event] = []
+        self._open_steps: Dict[str, None] = {}
+        self._renewed_ns = self._now().boot_ns
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is not None:
+                return
+            if not self._registered:
+                self._registered = True
+                atexit.register(self.flush)
+                os.register_at_fork(before=self._let_imports_end, after_in_child=self._start_afresh)
+            multiprocessing = sys.modules.get("multiprocessing.util")
+            if multiprocessing is not None:
+                # Its children leave by os._exit, past atexit, but do run these.
+                multiprocessing.Finalize(None, self.flush, exitpriority=0)
+            thread = threading.Thread(target=self._run, name="energyrecorder", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down, or the process may have no more threads
+                self._keep_what_is_queued()
+            else:
+                self._thread = thread
+
+    def _let_imports_end(self) -> None:
+        """Wait for the thread's imports: a child forked in their middle would wait for their locks for ever."""
+        if self._thread is not None:
+            self._imported.wait(_IMPORT_S)
+
+    def _run(self) -> None:
+        imported = self._imported
+        try:
+            import http.client  # noqa: F401, PLC0415  # with what follows, all that this thread ever imports
+
+            delivery = self._delivery()
+            "localhost".encode("idna")  # the codec of host names is loaded by its first use
+            imported.set()
+            while True:
+                self._serve(delivery)
+        except Exception:  # noqa: BLE001  # the SDK's edge: a defect of ours must not print into a test run
+            LOG.debug("the delivery thread ended", exc_info=True)
+            self._notices.tell("defect", "recording stopped by an internal error; set logging to see it")
+        finally:
+            imported.set()
+
+    def _serve(self, delivery: Delivery) -> None:
+        batch, request = self._take()
+        if batch:
+            self._in_flight = batch
+            delivery.deliver(_as_json(batch, delivery.settings.env), timeout_s=self._timeout_s())
+            self._in_flight = []
+            self._follow(batch)
+        if request is not None:
+            request.done.set()
+        elif not batch and delivery.settings.env is not None and delivery.spool.pending():
+            delivery.deliver([], timeout_s=self._timeout_s())
+        self._renew(delivery)
+
+    def _take(self) -> Tuple[List[Event], Optional[_Flush]]:
+        """Return what is queued, up to one batch, and the flush that ends it, if any."""
+        batch: List[Event] = []
+        try:
+            taken = self._queue.get(timeout=_TICK_S)
+            if not isinstance(taken, _Flush):
+                self._hurry.wait(_LINGER_S)
+            while not isinstance(taken, _Flush):
+                batch.append(taken)
+                if len(batch) >= BATCH:
+                    return batch, None
+                taken = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, None
+        return batch, taken
+
+    def _timeout_s(self) -> float:
+        if self._deadline_ns is None:
+            return EXIT_S
+        return max(0.05, min(EXIT_S, (self._deadline_ns - self._now().boot_ns) / 1e9))
+
+    def _follow(self, batch: List[Event]) -> None:
+        for event in batch:
+            if event["op"] == "start":
+                self._open_steps[event["step_id"]] = None
+            elif event["op"] == "stop":
+                self._open_steps.pop(event["step_id"], None)
+
+    def _renew(self, delivery: Delivery) -> None:
+        now_ns = self._now().boot_ns
+        if now_ns - self._renewed_ns < HEARTBEAT_NS:
+            return
+        self._renewed_ns = now_ns
+        if self._open_steps:
+            delivery.heartbeat(list(self._open_steps))
+
+    def _keep_what_is_queued(self) -> None:
+        """Write what no thread will send into the spool."""
+        left, self._in_flight = list(self._in_flight), []
+        try:
+            while True:
+                event = self._queue.get_nowait()
+                if not isinstance(event, _Flush):
+                    left.append(event)
+        except queue.Empty:
+            pass
+        if left:
+            delivery = self._delivery()
+            delivery.spool.append(_as_json(left, delivery.settings.env))
+
+    def _delivery(self) -> Delivery:
+        """Return a delivery as the environment and the project's file said when the first event came."""
+        from pathlib import Path  # noqa: PLC0415  # as below
+
+        from energyrecorder.delivery import Delivery  # noqa: PLC0415  # 30 ms that no caller waits for
+        from energyrecorder.sdk_settings import load, load_from_variables  # noqa: PLC0415  # as above
+
+        if self._settings is None:
+            environ, cwd = self._origin or (dict(os.environ), _cwd())
+            try:
+                self._settings = load(environ, None if cwd is None else Path(cwd))
+            except ConfigError as error:
+                self._notices.tell("config", f"{error}; going on with environment variables alone")
+                self._settings = load_from_variables(environ)
+        return Delivery(self._settings, self._now, self._notices)
+
+
+def _as_json(events: List[Event], env: Optional[str]) -> List[Event]:
+    """Return events as they are sent and kept: instants written out, the environment added if known."""
+    written = []
+    for event in events:
+        at: Any = event.get("at")
+        known = {} if env is None else {"env": env}
+        written.append(
+            {**event, **known, "at": at.as_json()} if isinstance(at, Instant) else {**event, **known}
+        )
+    return written
+
+
+def _cwd() -> Optional[str]:
+    try:
+        return os.getcwd()  # noqa: PTH109  # pathlib costs every `import energyrecorder` 5 ms
+    except OSError:  # it was removed
+        return None

@@ -1,0 +1,237 @@
+"""A fake annotator on loopback that can misbehave, and an environment of its own for each test."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+SDK = Path(__file__).resolve().parents[2] / "sdk"
+RUN_CLI = "import sys; from energyrecorder.cli import main; sys.argv[0] = 'energy-step'; main()"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        """Say nothing on stderr."""
+
+    def do_GET(self):
+        fake = self.server.fake
+        fake.requests.append(("GET", self.path, None))
+        if self._misbehave(fake):
+            return
+        page = fake.pages.get(self.path.partition("?")[0])
+        if isinstance(page, str):
+            self._send(200, page.encode(), "text/html")
+        elif page is None:
+            self._answer(404, {"error": {"code": "not_found", "message": f"no {self.path}"}})
+        else:
+            self._answer(200, {**page, **fake.clock()})
+
+    def do_POST(self):
+        fake = self.server.fake
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        fake.requests.append(("POST", self.path, body))
+        fake.headers.append(dict(self.headers))
+        if self._misbehave(fake):
+            return
+        items = [fake.take(item) for item in body["items"]]
+        self._answer(200, {"items": items, **fake.clock()})
+
+    def _misbehave(self, fake):
+        if fake.mode == "500":
+            self._answer(500, {"error": {"code": "internal", "message": "broken"}})
+        elif fake.mode == "401":
+            self._answer(401, {"error": {"code": "unauthorized", "message": "no"}})
+        elif fake.mode == "html":
+            self._send(200, b"<html>log in to the hotel's network</html>", "text/html")
+        elif fake.mode == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"items": [')
+            self.close_connection = True
+        elif fake.mode == "hang":
+            fake.released.wait(20)
+            self.close_connection = True
+        return fake.mode != "up"
+
+    def _answer(self, status, body):
+        self._send(status, json.dumps(body).encode(), "application/json")
+
+    def _send(self, status, raw, kind):
+        with contextlib.suppress(OSError):
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+
+class FakeAnnotator:
+    """Accepts batches on loopback as the annotator does, or misbehaves as ``mode`` says.
+
+    ``mode``: up, 500, 401, html, cut (closes in the middle of the body), hang.
+    """
+
+    def __init__(self):
+        self.mode = "up"
+        self.events = []
+        self.requests = []
+        self.headers = []
+        self.warnings = []
+        self.refuse = {}
+        self.pages = {"/healthz": {"status": "ok", "plugins": []}, "/readyz": {"status": "ready"}}
+        self.clock_ns = lambda: (10**18, 10**18)
+        self.released = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.fake = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def take(self, item):
+        """Return the answer to one item of a batch."""
+        status = self.refuse.get(item.get("step"), 201)
+        if status != 201:
+            return {"status": status, "error": {"code": "bad", "message": "not this one"}}
+        if item["op"] != "heartbeat":
+            self.events.append(item)
+        return {"status": 201, "step_id": item.get("step_id"), "warnings": self.warnings}
+
+    def clock(self):
+        """Return what every answer says of our clock."""
+        received_ns, sent_ns = self.clock_ns()
+        return {"received_ns": received_ns, "sent_ns": sent_ns}
+
+    def told(self, op=None):
+        """Return ``(op, scenario, step)`` of what was accepted, in order."""
+        return [
+            (event["op"], event.get("scenario"), event.get("step"))
+            for event in self.events
+            if op in (None, event["op"])
+        ]
+
+    def close(self):
+        """Stop serving."""
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def annotator():
+    """Serve a fake annotator."""
+    fake = FakeAnnotator()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def black_hole():
+    """Return the URL of a port that answers no connection: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        address = server.getsockname()
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        yield f"http://127.0.0.1:{address[1]}"
+
+
+@pytest.fixture
+def closed_port():
+    """Return the URL of a port where nobody listens."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch, tmp_path):
+    """Keep a test away from the settings, spool and CI variables of whoever runs it."""
+    for name in list(os.environ):
+        foreign = name.lower().endswith("_proxy") or name.startswith(("ENERGY_", "GITHUB_", "CI_"))
+        if foreign or name in {"NODE_NAME", "BUILD_TAG", "RUNNER_TEMP", "WORKSPACE", "XDG_RUNTIME_DIR"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ENERGY_SPOOL_DIR", str(tmp_path / "spool"))
+    monkeypatch.setenv("ENERGY_STATE_FILE", str(tmp_path / "job.json"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(SDK))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def spool_lines(tmp_path):
+    """Return a function that reads the events that wait in the spool."""
+
+    def read():
+        files = sorted((tmp_path / "spool").glob("*/*.jsonl"))
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+    return read
+
+
+@pytest.fixture
+def python(monkeypatch):
+    """Return a function that runs Python code in a process of its own."""
+
+    def run(code, **more):
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, **more
+        )
+
+    return run
+
+
+@pytest.fixture
+def energy_step():
+    """Return a function that runs `energy-step`."""
+
+    def run(*arguments, env=None, **more):
+        return subprocess.run(
+            [sys.executable, "-c", RUN_CLI, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=None if env is None else {**os.environ, **env},
+            **more,
+        )
+
+    return run
+
+
+@pytest.fixture
+def start_energy_step():
+    """Return a function that starts `energy-step` and returns the process."""
+    started = []
+
+    def start(*arguments, **more):
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN_CLI, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

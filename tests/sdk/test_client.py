@@ -1,0 +1,385 @@
+"""Delivery in the background: batches, an annotator that is away or broken, fork, and the end of the process."""
+
+import io
+import os
+import threading
+import time
+
+import pytest
+
+from energyrecorder import client as client_module
+from energyrecorder.client import Client
+from energyrecorder.clock import SystemClock
+from energyrecorder.delivery import Breaker
+from energyrecorder.notices import Notices
+from energyrecorder.recorder import Recorder
+from energyrecorder.recording import Recording
+from energyrecorder.sdk_settings import SdkSettings
+
+S = 1_000_000_000
+
+
+class Sdk:
+    """A client and a recorder of their own, told where to send."""
+
+    def __init__(self, url, spool_dir, *, env="pod1", **more):
+        self.stderr = io.StringIO()
+        self.now = SystemClock().now
+        self.settings = SdkSettings(url, spool_dir, env=env, **more)
+        self.client = Client(self.settings, now=self.now, notices=Notices(self.stderr))
+        self.recorder = Recorder(self.client.submit, self.now)
+
+    def step(self, name):
+        return Recording(self.recorder, name, is_step=True)
+
+    def scenario(self, name):
+        return Recording(self.recorder, name, is_step=False)
+
+
+@pytest.fixture
+def sdk(tmp_path):
+    made = []
+
+    def make(url, **more):
+        made.append(Sdk(url, tmp_path / "spool", **more))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.client.flush(0.5)
+
+
+def test_events_arrive_in_order_with_their_environment(annotator, sdk):
+    it = sdk(annotator.url)
+    with it.scenario("functest"), it.step("boot"):
+        pass
+    it.client.flush()
+    assert annotator.told() == [
+        ("start", "functest", None),
+        ("start", "functest", "boot"),
+        ("stop", "functest", "boot"),
+        ("stop", "functest", None),
+    ]
+    assert {event["env"] for event in annotator.events} == {"pod1"}
+    assert it.stderr.getvalue() == ""
+
+
+def test_events_carry_the_clocks_of_when_they_happened(annotator, sdk):
+    it = sdk(annotator.url)
+    before = it.now()
+    with it.step("s"):
+        pass
+    after = it.now()
+    it.client.flush()
+    for event in annotator.events:
+        assert before.boot_ns <= event["at"]["boot_ns"] <= after.boot_ns
+        assert event["at"]["boot_id"] == before.boot_id
+    (request,) = [body for _, path, body in annotator.requests if path == "/v1/batch"]
+    assert request["now"]["boot_ns"] >= after.boot_ns
+
+
+def test_a_burst_makes_few_requests(annotator, sdk):
+    it = sdk(annotator.url)
+    for _ in range(500):
+        with it.step("s"):
+            pass
+    it.client.flush()
+    assert len(annotator.events) == 1000
+    assert len(annotator.requests) <= 15
+
+
+@pytest.mark.parametrize("mode", ["500", "401", "html", "cut"])
+def test_what_a_broken_annotator_did_not_take_is_kept_and_sent_later(annotator, sdk, spool_lines, mode):
+    annotator.mode = mode
+    first = sdk(annotator.url)
+    with first.step("one"):
+        pass
+    first.client.flush()
+    assert [line["op"] for line in spool_lines()] == ["start", "stop"]
+    assert first.stderr.getvalue().count("steps are kept") == 1
+    assert ("ENERGY_TOKEN" in first.stderr.getvalue()) is (mode == "401")
+    annotator.mode = "up"
+    second = sdk(annotator.url)
+    with second.step("two"):
+        pass
+    second.client.flush()
+    assert [scenario for _, scenario, _ in annotator.told()] == ["one", "one", "two", "two"]
+    assert spool_lines() == []
+
+
+def test_an_annotator_that_is_away_is_told_once_with_the_setting_that_names_it(closed_port, sdk, spool_lines):
+    it = sdk(closed_port, url_is_default=True)
+    for _ in range(20):
+        with it.step("s"):
+            pass
+    it.client.flush()
+    assert len(spool_lines()) == 40
+    assert it.stderr.getvalue().count("\n") == 1
+    assert "set ENERGY_URL" in it.stderr.getvalue()
+
+
+def test_a_hanging_annotator_delays_neither_steps_nor_the_end(annotator, sdk, spool_lines):
+    annotator.mode = "hang"
+    it = sdk(annotator.url)
+    before = time.monotonic()
+    for _ in range(100):
+        with it.step("s"):
+            pass
+    assert time.monotonic() - before < 0.5
+    it.client.flush(0.5)
+    assert time.monotonic() - before < 2.5
+    assert len(spool_lines()) >= 200
+    assert len({(line["op"], line["step_id"]) for line in spool_lines()}) == 200
+
+
+def test_a_black_hole_delays_neither_steps_nor_the_end(black_hole, sdk, spool_lines):
+    it = sdk(black_hole)
+    before = time.monotonic()
+    with it.step("s"):
+        pass
+    assert time.monotonic() - before < 0.2
+    it.client.flush(0.5)
+    assert time.monotonic() - before < 2.0
+    assert len({(line["op"], line["step_id"]) for line in spool_lines()}) == 2
+
+
+def test_an_item_that_is_refused_blocks_nothing_and_is_told(annotator, sdk, spool_lines):
+    annotator.refuse = {"bad": 422}
+    it = sdk(annotator.url)
+    with it.scenario("root"), it.step("bad"), it.step("good"):
+        pass
+    it.client.flush()
+    assert annotator.told("start") == [("start", "root", None), ("start", "root", "good")]
+    assert "refused a start: 'not this one'" in it.stderr.getvalue()
+    assert spool_lines() == []
+
+
+def test_an_item_that_may_be_taken_later_is_kept(annotator, sdk, spool_lines):
+    annotator.refuse = {"busy": 503}
+    it = sdk(annotator.url)
+    with it.scenario("root"), it.step("busy"):
+        pass
+    it.client.flush()
+    assert [(line["op"], line.get("step")) for line in spool_lines()] == [("start", "busy"), ("stop", "busy")]
+
+
+def test_a_warning_of_the_annotator_is_shown_once(annotator, sdk):
+    annotator.warnings = ["environment 'pod1' is unknown"]
+    it = sdk(annotator.url)
+    for _ in range(3):
+        with it.step("s"):
+            pass
+    it.client.flush()
+    assert it.stderr.getvalue() == "energyrecorder: s: environment 'pod1' is unknown\n"
+
+
+def test_without_environment_events_are_kept_and_it_is_told_once(annotator, sdk, spool_lines):
+    it = sdk(annotator.url, env=None)
+    for _ in range(3):
+        with it.step("s"):
+            pass
+    it.client.flush()
+    assert annotator.events == []
+    assert len(spool_lines()) == 6
+    assert it.stderr.getvalue().count("set ENERGY_ENV") == 1
+
+
+def test_a_full_queue_drops_and_tells_once(closed_port, sdk, monkeypatch):
+    monkeypatch.setattr(client_module, "QUEUE_EVENTS", 0)
+    it = sdk(closed_port)
+    for _ in range(3):
+        with it.step("s"):
+            pass
+    assert it.stderr.getvalue().count("dropped") == 1
+
+
+def test_open_steps_are_renewed_and_closed_ones_are_not(annotator, sdk, monkeypatch):
+    monkeypatch.setattr(client_module, "HEARTBEAT_NS", 0)
+    it = sdk(annotator.url)
+    with it.scenario("open") as scope:
+        with it.step("closed"):
+            pass
+        it.client.flush()
+        with it.step("another"):
+            it.client.flush()
+    renewed = [
+        item["step_id"]
+        for _, _, body in annotator.requests
+        for item in (body or {}).get("items", ())
+        if item["op"] == "heartbeat"
+    ]
+    closed = next(e["step_id"] for e in annotator.events if e.get("step") == "closed")
+    assert scope.step_id in renewed
+    assert closed not in renewed
+
+
+def test_the_breaker_doubles_its_pause_up_to_a_minute():
+    breaker = Breaker()
+    now_ns, pauses = 0, []
+    for _ in range(8):
+        breaker.failed(now_ns)
+        pause_s = next(pause for pause in range(1, 100) if breaker.allows(now_ns + pause * S))
+        assert not breaker.allows(now_ns + pause_s * S - 1)
+        pauses.append(pause_s)
+        now_ns += pause_s * S
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    breaker.succeeded()
+    assert breaker.allows(now_ns)
+
+
+def test_a_forked_child_delivers_its_own_steps_and_leaves_its_parents_alone(annotator, sdk):
+    it = sdk(annotator.url)
+    with it.scenario("parent"):
+        it.client.flush()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                with it.step("child"):
+                    pass
+                it.recorder.close_all()
+                it.client.flush()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+    it.client.flush()
+    assert annotator.told() == [
+        ("start", "parent", None),
+        ("start", "parent", "child"),
+        ("stop", "parent", "child"),
+        ("stop", "parent", None),
+    ]
+
+
+def test_threads_may_record_while_another_flushes(annotator, sdk):
+    it = sdk(annotator.url)
+
+    def work():
+        for _ in range(50):
+            with it.step("s"):
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    it.client.flush()
+    for thread in threads:
+        thread.join()
+    it.client.flush()
+    assert len(annotator.events) == 300
+    assert len({(event["op"], event["step_id"]) for event in annotator.events}) == 300
+
+
+PROGRAM = """
+from energyrecorder import Energy, enable_recording, set_step
+@enable_recording("functest")
+def run():
+    with set_step("boot"):
+        pass
+    Energy.set_step("last")
+    return 7
+print(run())
+"""
+
+
+def environment(url, **more):
+    return {**os.environ, "ENERGY_URL": url, "ENERGY_ENV": "pod1", **more}
+
+
+def test_a_program_delivers_before_it_ends(annotator, python):
+    done = python(PROGRAM, env=environment(annotator.url))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7\n", "")
+    assert annotator.told("stop") == [
+        ("stop", "functest", "boot"),
+        ("stop", "functest", "last"),
+        ("stop", "functest", None),
+    ]
+
+
+@pytest.mark.parametrize("mode", ["500", "html", "cut", "hang"])
+def test_output_and_exit_code_are_those_without_us(annotator, python, mode):
+    annotator.mode = mode
+    before = time.monotonic()
+    done = python(PROGRAM + "raise SystemExit(3)", env=environment(annotator.url))
+    assert (done.returncode, done.stdout) == (3, "7\n")
+    assert all(line.startswith("energyrecorder: ") for line in done.stderr.splitlines())
+    assert time.monotonic() - before < 8
+
+
+def test_disabled_records_and_says_nothing(annotator, python, spool_lines):
+    done = python(PROGRAM, env=environment(annotator.url, ENERGY_DISABLED="1"))
+    assert (done.stdout, done.stderr) == ("7\n", "")
+    assert annotator.requests == []
+    assert spool_lines() == []
+
+
+def test_what_is_open_when_the_program_ends_is_aborted(annotator, python):
+    python("from energyrecorder import Energy; Energy.start('functest')", env=environment(annotator.url))
+    assert [(event["op"], event.get("outcome")) for event in annotator.events] == [("start", None), ("stop", "aborted")]
+
+
+def test_a_program_that_patches_what_we_use_is_recorded_and_sees_no_call_of_ours(annotator, python):
+    code = """
+import time, socket, uuid
+from unittest import mock
+from energyrecorder import set_step
+@set_step("patched")
+def test():
+    with mock.patch("socket.socket") as s, mock.patch("time.time_ns", return_value=5), \\
+         mock.patch("time.monotonic", return_value=5.0), mock.patch("uuid.uuid4", return_value=5), \\
+         mock.patch("socket.getaddrinfo") as g, mock.patch("socket.create_connection") as c:
+        with set_step("inner"):
+            pass
+        from energyrecorder import api
+        api._client.flush()
+    print(s.called, g.called, c.called)
+test()
+"""
+    done = python(code, env=environment(annotator.url))
+    assert (done.stdout, done.stderr) == ("False False False\n", "")
+    assert len({event["step_id"] for event in annotator.events}) == 2
+    assert len(annotator.events) == 4
+    assert all(event["at"]["wall_ns"] > 10**18 for event in annotator.events)
+
+
+def test_children_of_multiprocessing_deliver_before_they_end(annotator, python):
+    code = """
+import multiprocessing
+from energyrecorder import set_step
+def work(n):
+    with set_step(f"child {n}"):
+        pass
+if __name__ == "__main__":
+    with set_step("parent"):
+        workers = [multiprocessing.get_context("fork").Process(target=work, args=(n,)) for n in range(2)]
+        for worker in workers: worker.start()
+        for worker in workers: worker.join()
+"""
+    done = python(code, env=environment(annotator.url))
+    assert done.stderr == ""
+    assert sorted(step for _, _, step in annotator.told("stop") if step) == ["child 0", "child 1"]
+    assert len(annotator.told("stop")) == 3
+
+
+def test_a_mistake_in_the_file_is_told_and_the_program_goes_on(annotator, python, tmp_path):
+    pytest.importorskip("tomllib", reason="reading TOML needs Python 3.11")
+    (tmp_path / "energyrecorder.toml").write_text('urll = "x"')
+    done = python(PROGRAM, env=environment(annotator.url))
+    assert (done.returncode, done.stdout) == (0, "7\n")
+    assert "unknown key 'urll'" in done.stderr
+    assert len(annotator.events) == 6
+
+
+def test_a_child_process_is_a_part_of_the_scope_whose_environ_it_got(annotator, python):
+    code = """
+import os, subprocess, sys
+from energyrecorder import Energy, set_step
+with set_step("outer"):
+    inner = "from energyrecorder import set_step\\nwith set_step('inner'): pass"
+    subprocess.run([sys.executable, "-c", inner], env={**os.environ, **Energy.current().environ}, check=True)
+"""
+    python(code, env=environment(annotator.url))
+    by_name = {event.get("step") or event["scenario"]: event for event in annotator.events if event["op"] == "start"}
+    assert by_name["inner"]["parent_id"] == by_name["outer"]["step_id"]
+    assert by_name["inner"]["scenario"] == "outer"
