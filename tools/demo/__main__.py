@@ -18,9 +18,10 @@ import time
 from pathlib import Path
 
 from demo.lab import BIN, Lab, LabError
-from demo.outcome import judge, print_table, result_json, steps_of
+from demo.outcome import judge, print_table, result_json, wait_for_outcome
 from demo.page import write_report
 from demo.progress import Progress
+from energyrecorder_analysis.report.model import ReportMark
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent.parent / "build" / "demo"
@@ -62,19 +63,23 @@ def _demo() -> int:
             [str(BIN / "energy-step"), "run", "--scenario", "vnf_bench", "--step", "iperf", "--", *workload],
         )
         progress.say(f"hard reboot of {', '.join(REBOOTED)}: {REBOOT_S:g} s without power")
-        for server in REBOOTED:
-            lab.reboot(server, off_s=REBOOT_S, standby_w=0.0)
+        marks = [_reboot(lab, server) for server in REBOOTED]
         time.sleep(REBOOT_S + SETTLE_S)
         _job(lab, [sys.executable, "-m", "demo.functest", "--steps", "2"])
         progress.say("waiting until every server's readings cover the last step")
-        steps = steps_of(lab, deadline=time.monotonic() + RESULT_TIMEOUT_S)
-        result = result_json(lab, steps)
-        write_report(lab, steps, OUT / "report.html")
+        outcome = wait_for_outcome(lab, deadline=time.monotonic() + RESULT_TIMEOUT_S)
+        result = result_json(lab, outcome)
+        write_report(lab, outcome, marks, OUT / "report.html")
     (OUT / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print_table(steps)
+    print_table(outcome)
     print(SENSORS)
     print(f"report: {os.path.relpath(OUT / 'report.html')}")
-    return judge(steps)
+    return judge(outcome)
+
+
+def _reboot(lab: Lab, server: str) -> ReportMark:
+    lab.reboot(server, off_s=REBOOT_S, standby_w=0.0)
+    return ReportMark(at_ns=time.time_ns(), title=f"{server}: hard reboot", kind="power")
 
 
 def _wait_for_first_samples(lab: Lab) -> None:
