@@ -46,7 +46,7 @@ check: $(VENV)/.developers ## ruff, mypy --strict, import-linter, Python 3.9 lev
 
 .PHONY: test
 test: $(VENV)/.developers ## the tests, at most 5 minutes on 2 cores; says what it skipped and why
-	@$(PYTEST) -q -m "not e2e"
+	@$(PYTEST) -q -m "not e2e" -n 3 --dist loadfile
 	@tools/test_sdk_pypy.sh
 
 .PHONY: test-e2e

@@ -29,8 +29,8 @@ def format_line(
     r"""Return one line without its newline, or None when no field is left to write.
 
     Empty and None tags, None fields and floats that are not finite are left out: absent is never zero.
-    Control characters in names and tags, and NUL in strings, become spaces; a backslash that line protocol could not give back
-    (at the end, or before a comma, equals sign, space or another backslash) becomes ``/``.
+    Control characters in names and tags, and NUL in strings, become spaces; a backslash that line protocol
+    could not give back (at the end, before a comma, equals sign, space or another backslash) becomes ``/``.
 
     Args:
         measurement: Not empty; a leading ``#`` is dropped, as it would make the line a comment.
