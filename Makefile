@@ -53,6 +53,10 @@ test: $(VENV)/.developers ## the tests, at most 5 minutes on 2 cores; says what 
 test-e2e: $(VENV)/.developers ## real Telegraf, InfluxDB, Chromium and the demo, at most 20 minutes
 	@$(PYTEST) -q -m e2e
 
+.PHONY: soak
+soak: $(VENV)/.developers ## an hour of 100 BMCs and a mix of all faults; SOAK_S=seconds
+	@ENERGY_SOAK_S=$(or $(SOAK_S),3600) $(PYTEST) -q -s tests/faults/test_soak.py
+
 .PHONY: bench
 bench: $(VENV)/.developers ## all figures as ratios to named peers: build/bench/results.json
 	@PYTHONPATH=tools $(BIN)/python -m bench
@@ -60,6 +64,18 @@ bench: $(VENV)/.developers ## all figures as ratios to named peers: build/bench/
 .PHONY: bench-quick
 bench-quick: $(VENV)/.developers ## the same, short
 	@PYTHONPATH=tools $(BIN)/python -m bench --quick
+
+.PHONY: dashboards
+dashboards: $(VENV)/.users ## write Grafana's dashboards and alert rules from the schema
+	@PYTHONPATH=tools $(BIN)/python -m dashboards
+
+.PHONY: up
+up: ## InfluxDB, Telegraf, annotator and Grafana at :3000 by Docker, with simulated servers (PROFILE=fleet: yours)
+	@deploy/up.sh
+
+.PHONY: down
+down: ## stop what `make up` started; the data stay in their volumes
+	@docker compose -f deploy/compose.yaml --profile fleet --profile simulator --profile legacy down
 
 .PHONY: clean
 clean: ## remove build/

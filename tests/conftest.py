@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from support.influxd import Influxd
+
+# A run in the background of a shell, or under nohup, starts with these ignored, and so would all it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# The tests are started by make: a make that one of them starts must not take itself for a part of that.
+for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
 def influxd(tmp_path_factory):
     """A real InfluxDB 1.x, one for the session; tests use databases of their own."""
     server = Influxd(tmp_path_factory.mktemp("influxd"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def influxd_of_its_own(tmp_path):
+    """A real InfluxDB 1.x that the test may stop and start."""
+    server = Influxd(tmp_path / "influxd")
     server.start()
     yield server
     server.stop()

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Install the real counterparts that tests talk to: InfluxDB 1.x, PostgreSQL, ipmi_sim, ipmitool, FreeIPMI,
-# Chromium and pypy3 from Debian, Telegraf by `go install`. Idempotent; silent when all are present.
+# Chromium, pypy3 and shellcheck from Debian, Telegraf by `go install`. Idempotent; silent when all are present.
 set -euo pipefail
 
 TELEGRAF_VERSION=v1.39.3
 # Only the plugins that the tests use: the whole of Telegraf takes many minutes to build.
-TELEGRAF_TAGS="custom,inputs.execd,inputs.redfish,inputs.ipmi_sensor,inputs.internal,inputs.cpu,processors.execd,\
-processors.starlark,outputs.influxdb,outputs.influxdb_v2,outputs.http,outputs.file,outputs.execd,outputs.discard,\
-parsers.influx,serializers.influx"
+TELEGRAF_TAGS="custom,inputs.cpu,inputs.execd,inputs.http,inputs.internal,inputs.ipmi_sensor,inputs.modbus,\
+inputs.prometheus,inputs.redfish,inputs.snmp,processors.execd,processors.starlark,outputs.discard,outputs.execd,\
+outputs.file,outputs.http,outputs.influxdb,outputs.influxdb_v2,outputs.prometheus_client,parsers.influx,\
+parsers.json_v2,parsers.prometheus,serializers.influx"
 
 declare -A PACKAGE_OF=(
   [influxd]=influxdb [influx]=influxdb-client [ipmi_sim]=openipmi [ipmitool]=ipmitool
-  [ipmi-dcmi]=freeipmi-tools [chromium]=chromium [pypy3]=pypy3 [psql]=postgresql
+  [ipmi-dcmi]=freeipmi-tools [chromium]=chromium [pypy3]=pypy3 [psql]=postgresql [shellcheck]=shellcheck
 )
 
 export PATH="$PATH:/usr/sbin:/usr/local/bin"
@@ -38,7 +39,8 @@ fi
 
 built=$(telegraf --version 2>/dev/null || true)
 outputs=$(telegraf plugins outputs 2>/dev/null || true)
-if [[ $built != *"${TELEGRAF_VERSION#v}"* || $outputs != *http* ]]; then
+# The plugin that was added last: an older build of ours lacks it.
+if [[ $built != *"${TELEGRAF_VERSION#v}"* || $outputs != *prometheus_client* ]]; then
   echo "building Telegraf $TELEGRAF_VERSION"
   target=$(mktemp -d)
   GOBIN="$target" go install -ldflags "-X github.com/influxdata/telegraf/internal.Version=${TELEGRAF_VERSION#v}" \

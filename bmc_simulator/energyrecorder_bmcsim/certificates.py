@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import ipaddress
 import ssl
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,18 +51,21 @@ class Authority:
         self.ca_file = directory / "ca.pem"
         self.ca_file.write_bytes(_pem(self._self_signed_ca()))
 
-    def issue(self, bmc_id: str, kind: str = "good") -> ServerCertificate:
+    def issue(self, bmc_id: str, kind: str = "good", *, old_tls: bool = False) -> ServerCertificate:
         """Return a new certificate for a BMC.
 
         Args:
             bmc_id: Stands in the subject, so that certificates can be told apart.
             kind: One of `KINDS`.
+            old_tls: The server speaks nothing newer than TLS 1.1.
         """
         certificate = self._leaf(bmc_id, kind)
         pem_file = self._directory / "leaf.pem"
         pem_file.touch(mode=0o600)
         pem_file.write_bytes(_pem(certificate) + _key_pem(self._leaf_key))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if old_tls:
+            _only_old(context)
         context.load_cert_chain(pem_file)
         der = certificate.public_bytes(serialization.Encoding.DER)
         return ServerCertificate(context, hashlib.sha256(der).hexdigest())
@@ -103,6 +107,15 @@ class Authority:
             )
             .sign(signer, hashes.SHA256())
         )
+
+
+def _only_old(context: ssl.SSLContext) -> None:
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    with warnings.catch_warnings():
+        # Python warns that nobody should use TLS 1.1 any more; BMCs of its time do.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
 
 
 def _name(common_name: str) -> x509.Name:

@@ -43,8 +43,17 @@ KINDS: Mapping[str, FaultKind] = {
         [Setting("bytes_per_s", "float", "Speed of the body.", default=200.0, minimum=1)],
     ),
     "busy": FaultKind(
-        "Answers 503 with Retry-After.",
-        [Setting("retry_after_s", "int", "Value of the header.", default=5, minimum=0)],
+        "Answers 503 and says when to ask again.",
+        [
+            Setting("retry_after_s", "int", "When, seconds.", default=5, minimum=0),
+            Setting(
+                "said_in",
+                "str",
+                "Retry-After, or the text of the message as iDRAC9 does (SYS518).",
+                default="header",
+                choices=("header", "text"),
+            ),
+        ],
     ),
     "session_expiry": FaultKind(
         "Forgets a session when it is used, and answers 401 NoValidSession.",
@@ -77,6 +86,10 @@ KINDS: Mapping[str, FaultKind] = {
     "redirect_slash": FaultKind(
         "Redirects to the path with a slash at its end.",
         [Setting("status", "int", "Status of the answer.", default=308, choices=(301, 302, 307, 308))],
+    ),
+    "redirect_away": FaultKind(
+        "Redirects to another host.",
+        [Setting("host", "str", "That host, with its port.", default="192.0.2.1")],
     ),
     "payload_switch": FaultKind(
         "Serves another payload, without live values.",

@@ -125,7 +125,9 @@ class Fleet:
             return RunningBmc(bmc, ipmi, live, await ipmi.start(), None, None)
         certificate = None
         if bmc.http["scheme"] == "https":
-            certificate = self._authority.issue(bmc.bmc_id, bmc.http["certificate"])
+            certificate = self._authority.issue(
+                bmc.bmc_id, bmc.http["certificate"], old_tls=bmc.http["old_tls"]
+            )
         server = self._http_bmc(bmc, faults, live, certificate)
         port = await server.start()
         url = f"{bmc.http['scheme']}://127.0.0.1:{port}"

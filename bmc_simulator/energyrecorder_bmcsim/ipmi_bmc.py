@@ -29,6 +29,8 @@ _CONTROLLER = (
     Setting("sensors", "tables", "Its sensors; absent: one of 4-W steps."),
     Setting("temperature_sensors", "int", "Further sensors, as a big server has.", default=0, minimum=0),
     Setting("dcmi", "bool", "Whether it answers DCMI."),
+    Setting("node_manager", "bool", "Whether it is an Intel Node Manager."),
+    Setting("lenovo_energy", "bool", "Whether it has Lenovo's energy counters."),
     Setting("manufacturer", "int", "IANA enterprise number."),
     Setting("product", "int", "Product id."),
     Setting("firmware", "str", "Such as 2.10."),

@@ -66,6 +66,7 @@ _BMC_HTTP = (
     Setting("payload", "str", "Name of a shipped payload, folder, or JSON file."),
     Setting("scheme", "str", "With or without TLS.", default="https", choices=("https", "http")),
     Setting("certificate", "str", "What it shows.", default="good", choices=certificates.KINDS),
+    Setting("old_tls", "bool", "true: TLS 1.0 and 1.1 only.", default=False),
     Setting(
         "auth",
         "str",

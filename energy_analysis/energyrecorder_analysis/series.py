@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,6 +32,18 @@ class PowerRow(NamedTuple):
 
     time_ns: int
     watts: float | None
+    window_s: float | None = None
+    refresh_s: float | None = None
+    quantum_w: float | None = None
+    clock: str | None = "poll"
+    source: str | None = None
+    side: str | None = None
+    accuracy_pct: float | None = None
+
+
+class SourceFacts(NamedTuple):
+    """What readings of one source have in common; the fields are those of `PowerRow`."""
+
     window_s: float | None = None
     refresh_s: float | None = None
     quantum_w: float | None = None
@@ -103,6 +115,49 @@ class PowerSeries:
             sources=sources,
             side=_common_side(columns[7], valid),
             accuracy_pct=_worst(_positive(columns[8])[valid]),
+        )
+
+    @classmethod
+    def from_columns(
+        cls,
+        server: str,
+        time_ns: Sequence[int],
+        watts: Sequence[float | None],
+        source: Sequence[int],
+        sources: Sequence[SourceFacts],
+    ) -> PowerSeries:
+        """Return the same as `from_rows`, several times faster: what rarely changes comes once.
+
+        Args:
+            server: Server id.
+            time_ns: Of each reading, in any order.
+            watts: Of each reading; None is missing.
+            source: Index into ``sources`` of each reading.
+            sources: What stands behind the readings.
+        """
+        times = np.array(time_ns, dtype=np.int64)
+        power_w = np.array(watts, dtype=np.float64)
+        power_w = np.where(np.isfinite(power_w) & (power_w >= 0), power_w, np.nan)
+        kept = _last_valid_of_each(times, power_w)
+        index = np.array(source, dtype=np.int64)
+        used = index[kept]
+        valid = index[~np.isnan(power_w)]
+        names, name_of = _indexed(tuple(one.source for one in sources))
+        valid_kinds = np.unique(valid)
+        sides = tuple(sources[kind].side for kind in valid_kinds)
+        declared_pct = _positive(tuple(one.accuracy_pct for one in sources))
+        return cls(
+            server=server,
+            time_ns=times[kept],
+            watts=power_w[kept],
+            window_s=_positive_or_zero(tuple(one.window_s for one in sources))[used],
+            refresh_s=_positive(tuple(one.refresh_s for one in sources))[used],
+            quantum_w=_positive(tuple(one.quantum_w for one in sources))[used],
+            bmc_clock=_is_bmc(tuple(one.clock for one in sources))[used],
+            source=name_of[used],
+            sources=names,
+            side=_common_side(sides, np.ones(len(sides), dtype=np.bool_)),
+            accuracy_pct=_worst(declared_pct[valid_kinds]),
         )
 
     def readings(self) -> PowerSeries:

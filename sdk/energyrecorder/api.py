@@ -10,7 +10,7 @@ import atexit
 import os
 from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union, overload
 
-from energyrecorder.client import Client
+from energyrecorder.client import EXIT_S, Client
 from energyrecorder.clock import SystemClock
 from energyrecorder.environment import inherited
 from energyrecorder.recorder import Recorder, Scope
@@ -122,6 +122,14 @@ class Energy:
     def mark(title: str, text: Optional[str] = None) -> None:
         """Note an instant, such as ``vm destroyed``."""
         _recorder.mark(title, text)
+
+    @staticmethod
+    def flush(timeout_s: float = EXIT_S) -> None:
+        """Return when every event so far is delivered or kept, at the latest after ``timeout_s`` seconds.
+
+        Only for processes that end without running Python's exit handlers, as test workers may.
+        """
+        _client.flush(timeout_s)
 
     @staticmethod
     def current() -> Optional[Scope]:

@@ -62,6 +62,7 @@ class Client:
         self._disabled = False
         self._registered = False
         self._deadline_ns: Optional[int] = None
+        self._stuck = False
         self._start_afresh()
 
     def submit(self, event: Event) -> None:
@@ -88,7 +89,9 @@ class Client:
         self._deadline_ns = self._now().boot_ns + int(timeout_s * 0.8e9)
         self._hurry.set()
         self._queue.put(request)
-        if not request.done.wait(timeout_s):
+        # A look-up of a name may hang for long: the end of the program has two handlers, but waits once.
+        if not request.done.wait(0.0 if self._stuck else timeout_s):
+            self._stuck = True
             self._keep_what_is_queued()
         self._hurry.clear()
         self._deadline_ns = None
@@ -101,6 +104,7 @@ class Client:
         self._hurry = threading.Event()
         self._imported = threading.Event()
         self._deadline_ns = None
+        self._stuck = False
         self._in_flight: List[Event] = []
         self._open_steps: Dict[str, None] = {}
         self._renewed_ns = self._now().boot_ns
@@ -126,17 +130,14 @@ class Client:
                 self._thread = thread
 
     def _let_imports_end(self) -> None:
-        """Wait for the thread's imports: a child forked in their middle would wait for their locks for ever."""
+        """Wait for the thread's imports: a child forked in their middle would hang on their locks."""
         if self._thread is not None:
             self._imported.wait(_IMPORT_S)
 
     def _run(self) -> None:
         imported = self._imported
         try:
-            import http.client  # noqa: F401, PLC0415  # with what follows, all that this thread ever imports
-
-            delivery = self._delivery()
-            "localhost".encode("idna")  # the codec of host names is loaded by its first use
+            delivery = self._delivery()  # with this, all that this thread ever imports
             imported.set()
             while True:
                 self._serve(delivery)
@@ -150,8 +151,9 @@ class Client:
         batch, request = self._take()
         if batch:
             self._in_flight = batch
-            delivery.deliver(_as_json(batch, delivery.settings.env), timeout_s=self._timeout_s())
+            delivery.deliver(self._as_json(batch, delivery.settings.env), timeout_s=self._timeout_s())
             self._in_flight = []
+            self._stuck = False
             self._follow(batch)
         if request is not None:
             request.done.set()
@@ -164,7 +166,7 @@ class Client:
         batch: List[Event] = []
         try:
             taken = self._queue.get(timeout=_TICK_S)
-            if not isinstance(taken, _Flush):
+            if not isinstance(taken, _Flush) and self._queue.qsize() < BATCH:
                 self._hurry.wait(_LINGER_S)
             while not isinstance(taken, _Flush):
                 batch.append(taken)
@@ -207,7 +209,21 @@ class Client:
             pass
         if left:
             delivery = self._delivery()
-            delivery.spool.append(_as_json(left, delivery.settings.env))
+            delivery.spool.append(self._as_json(left, delivery.settings.env))
+
+    def _as_json(self, events: List[Event], env: Optional[str]) -> List[Event]:
+        """Return events as they are sent and kept: instants written out, what is known of the job added."""
+        from energyrecorder.ci_context import ci_context  # noqa: PLC0415  # as in `_delivery`
+
+        context = ci_context(self._origin[0] if self._origin else os.environ)
+        known = {} if env is None else {"env": env}
+        written = []
+        for event in events:
+            at: Any = event.get("at")
+            at_json = {"at": at.as_json()} if isinstance(at, Instant) else {}
+            is_run = event["op"] == "start" and "parent_id" not in event
+            written.append({**(context.added_to(event) if is_run else event), **known, **at_json})
+        return written
 
     def _delivery(self) -> Delivery:
         """Return a delivery as the environment and the project's file said when the first event came."""
@@ -224,18 +240,6 @@ class Client:
                 self._notices.tell("config", f"{error}; going on with environment variables alone")
                 self._settings = load_from_variables(environ)
         return Delivery(self._settings, self._now, self._notices)
-
-
-def _as_json(events: List[Event], env: Optional[str]) -> List[Event]:
-    """Return events as they are sent and kept: instants written out, the environment added if known."""
-    written = []
-    for event in events:
-        at: Any = event.get("at")
-        known = {} if env is None else {"env": env}
-        written.append(
-            {**event, **known, "at": at.as_json()} if isinstance(at, Instant) else {**event, **known}
-        )
-    return written
 
 
 def _cwd() -> Optional[str]:

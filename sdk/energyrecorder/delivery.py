@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from energyrecorder.clock import Instant
 from energyrecorder.errors import AnnotatorError
+from energyrecorder.legacy_api import LegacyApi, find_root
 from energyrecorder.notices import LOG, Notices
 from energyrecorder.sdk_settings import SdkSettings
 from energyrecorder.spool import BATCH, Event, Replay, Spool
@@ -14,6 +15,7 @@ from energyrecorder.transport import Transport, TransportError
 
 _AUTH = (401, 403)
 _TOO_MANY = 429
+_NO_SUCH_ROUTE = (404, 405)
 _MALFORMED = (400, 413, 422)
 MAX_BATCH_CHARACTERS = 400_000
 """Of names in one request: even if each is escaped as ``\\uXXXX``, it stays below the annotator's 4 MiB."""
@@ -75,6 +77,7 @@ class Delivery:
         self.spool = spool or spool_of(settings, notices)
         self.transport = Transport(settings.url, now=now, authorization=settings.authorization())
         self.breaker = Breaker()
+        self._legacy: Optional[LegacyApi] = None
         self._now = now
         self._notices = notices
 
@@ -97,6 +100,12 @@ class Delivery:
             )
             self.spool.append(events)
             return nothing
+        if self.settings.env_is_agent:
+            self._notices.tell(
+                "agent",
+                f"the environment {self.settings.env!r} is from Jenkins' NODE_NAME, which names the agent: "
+                "set ENERGY_ENV, or map the name in the annotator's [env_aliases]",
+            )
         if not self.breaker.allows(self._now().boot_ns):
             self.spool.append(events)
             return nothing
@@ -163,7 +172,8 @@ class Delivery:
 
     def heartbeat(self, step_ids: Sequence[str], *, timeout_s: float = 2.0) -> None:
         """Renew steps that still run; not kept when the annotator is away."""
-        if self.settings.env is None or not self.breaker.allows(self._now().boot_ns):
+        held_back = not self.breaker.allows(self._now().boot_ns)
+        if self.settings.env is None or self._legacy is not None or held_back:
             return
         try:
             for first in range(0, len(step_ids), BATCH):
@@ -177,10 +187,28 @@ class Delivery:
     def _send(self, events: Sequence[Event], timeout_s: float) -> List[Dict[str, Any]]:
         answers: List[Dict[str, Any]] = []
         for batch in _batches(events):
-            answers += self._send_batch(batch, timeout_s)
+            if self._legacy is None:
+                answers += self._send_to_unknown(batch, timeout_s)
+            else:
+                answers += self._legacy.deliver(batch, timeout_s)
         for event, answer in zip(events, answers):  # noqa: B905  # strict= is of 3.10
             self._tell(event, answer)
         return answers
+
+    def _send_to_unknown(self, events: List[Event], timeout_s: float) -> List[Dict[str, Any]]:
+        """Send a batch, to the original's API if that is what answers."""
+        try:
+            return self._send_batch(events, timeout_s)
+        except TransportError as error:
+            # Our annotator names a code with each refusal; without one it is another service.
+            if error.status not in _NO_SUCH_ROUTE or error.code:
+                raise
+            root = find_root(self.transport, timeout_s=timeout_s)
+            if root is None:
+                raise
+        LOG.info("%s speaks the original recorder's API; it is used", self.settings.url)
+        self._legacy = LegacyApi(self.transport, root, self._now)
+        return self._legacy.deliver(events, timeout_s)
 
     def _send_batch(self, events: List[Event], timeout_s: float) -> List[Dict[str, Any]]:
         try:

@@ -56,6 +56,11 @@ def format_line(
     return line if time_ns is None else f"{line} {_time(time_ns)}"
 
 
+def tag_text(text: str) -> str:
+    """Return a tag value as a receiver stores it once `format_line` has written it, for queries."""
+    return _clean(text)
+
+
 def _time(time_ns: int) -> str:
     if type(time_ns) is not int:
         raise TypeError(f"time must be whole nanoseconds, not {time_ns!r}")

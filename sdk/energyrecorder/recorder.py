@@ -6,10 +6,11 @@ thread that was started without a context belongs to the scenario that was opene
 
 from __future__ import annotations
 
+import contextlib
 import os
 from contextvars import ContextVar, Token
 from threading import Lock
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from energyrecorder.clock import Instant
 from energyrecorder.edge import never_raises
@@ -21,6 +22,8 @@ TTL_S = 120
 """Silence after which the annotator takes a step of ours for lost; it is renewed every 30 s."""
 
 _urandom = os.urandom
+_ANOTHER = -1
+"""Stands for the process of a scope that was opened elsewhere."""
 
 
 def new_id() -> str:
@@ -166,6 +169,40 @@ class Recorder:
                 self._roots.append(scope)
         self.submit(event)
         return scope
+
+    @never_raises
+    def adopt(self, around: Inherited) -> Scope:
+        """Take a scope of another process for the outermost one here, without entering it, and return it.
+
+        Threads without a context belong to it too; it is never closed here.
+
+        Args:
+            around: The scope.
+        """
+        scope = Scope(
+            step_id=around.step_id,
+            run_id=around.run_id,
+            parent_id=None,
+            scenario=around.scenario or "",
+            step=None,
+            outer=None,
+        )
+        scope.pid = _ANOTHER
+        with self._lock:
+            self._roots.append(scope)
+        return scope
+
+    @contextlib.contextmanager
+    def diverted(self, submit: Submit) -> Iterator[None]:
+        """Give the events of the block to ``submit`` alone, as if nothing were open around it."""
+        before = self.submit, self._inherited, self._roots, self._started
+        token = self._innermost.set(None)
+        self.submit, self._inherited, self._roots, self._started = submit, lambda: None, [], []
+        try:
+            yield
+        finally:
+            self.submit, self._inherited, self._roots, self._started = before
+            self._innermost.reset(token)
 
     def enter(self, scope: Scope) -> Token[Optional[Scope]]:
         """Make ``scope`` the innermost one of this context."""

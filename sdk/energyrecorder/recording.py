@@ -134,7 +134,7 @@ class Recording:
 
 @never_raises
 def _case_name(args: Tuple[Any, ...]) -> Optional[str]:
-    """Return ``self.case_name``, by which the original named scenarios; a property of the user's may raise."""
+    """Return ``self.case_name``, which named the original's scenarios; a property may raise."""
     case_name = getattr(args[0], "case_name", None) if args else None
     return case_name if isinstance(case_name, str) else None
 

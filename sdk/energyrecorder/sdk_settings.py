@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
+from energyrecorder.ci_context import is_jenkins
 from energyrecorder.environment import is_disabled
 from energyrecorder.errors import ConfigError
 from energyrecorder.secret import Secret, resolve
@@ -53,6 +54,7 @@ class SdkSettings:
         basic: User and password for a proxy in front of the original API; None means none.
         servers: Ids or globs that limit a step's servers; empty means all of the environment.
         disabled: Record nothing at all.
+        env_is_agent: The environment is Jenkins' ``NODE_NAME``, which names the agent.
         spool_dir: Where steps wait while the annotator is away.
     """
 
@@ -64,6 +66,7 @@ class SdkSettings:
     basic: Optional[Tuple[str, Secret]] = None
     servers: Tuple[str, ...] = ()
     disabled: bool = False
+    env_is_agent: bool = False
 
     def authorization(self) -> Optional[str]:
         """Return the value of the ``Authorization`` header, or None."""
@@ -77,7 +80,7 @@ class SdkSettings:
 
     def with_env(self, env: Optional[str]) -> SdkSettings:
         """Return these settings with the environment of a flag; None keeps what is configured."""
-        return self if env is None else replace(self, env=env)
+        return self if env in (None, self.env) else replace(self, env=env, env_is_agent=False)
 
     def without_url(self) -> SdkSettings:
         """Return these settings as they were before anybody configured a URL."""
@@ -151,10 +154,12 @@ def _combine(environ: Mapping[str, str], file: Mapping[str, Any]) -> SdkSettings
     token = environ.get("ENERGY_TOKEN")
     user = environ.get("ENERGY_RECORDER_API_USER")
     servers = environ.get("ENERGY_SERVERS")
+    env = environ.get("ENERGY_ENV") or file.get("env")
     return SdkSettings(
         url=configured or DEFAULT_URL,
         url_is_default=configured is None,
-        env=environ.get("ENERGY_ENV") or file.get("env") or environ.get("NODE_NAME") or None,
+        env=env or environ.get("NODE_NAME") or None,
+        env_is_agent=not env and bool(environ.get("NODE_NAME")) and is_jenkins(environ),
         token=Secret(token) if token else file.get("token"),
         basic=(user, Secret(environ.get("ENERGY_RECORDER_API_PASSWORD", ""))) if user else None,
         servers=tuple(servers.replace(",", " ").split()) if servers else tuple(file.get("servers") or ()),

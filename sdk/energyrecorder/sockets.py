@@ -9,14 +9,16 @@ import socket
 from typing import Optional
 
 _Socket = socket.socket
+_connect = socket.socket.connect
 _getaddrinfo = socket.getaddrinfo
+_STREAM, _TCP, _NODELAY = socket.SOCK_STREAM, socket.IPPROTO_TCP, socket.TCP_NODELAY
 
 
 def connect(host: str, port: int, timeout_s: float) -> socket.socket:
     """Return a TCP connection to the first address of ``host`` that answers.
 
     Args:
-        host: Name or address.
+        host: Name, as ASCII, or address.
         port: TCP port.
         timeout_s: Bound for each address; the look-up of the name is the system's.
 
@@ -24,12 +26,13 @@ def connect(host: str, port: int, timeout_s: float) -> socket.socket:
         OSError: None answered, or the name has no address.
     """
     last: Optional[OSError] = None
-    for family, kind, protocol, _, address in _getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+    # As bytes: for a text the name's codec would be loaded, which takes longer than the look-up.
+    for family, kind, protocol, _, address in _getaddrinfo(host.encode("ascii"), port, 0, _STREAM):
         connected = _Socket(family, kind, protocol)
         try:
             connected.settimeout(timeout_s)
-            connected.connect(address)
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _connect(connected, address)
+            connected.setsockopt(_TCP, _NODELAY, 1)
         except OSError as error:
             connected.close()
             last = error

@@ -6,20 +6,19 @@ import json
 import os
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 from energyrecorder.clock import Instant
 from energyrecorder.errors import AnnotatorError
+from energyrecorder.http1 import ClosedError, Connection, HttpError
 from energyrecorder.sockets import connect
-
-if TYPE_CHECKING:
-    import http.client
 
 MAX_ANSWER_BYTES = 16 * 2**20
 CONNECT_TIMEOUT_S = 1.0
 _LOOPBACK = ("127.", "localhost", "::1")
 _OK, _MULTIPLE_CHOICES = 200, 300
+Body = Union[Dict[str, Any], bytes, None]
 
 
 class TransportError(AnnotatorError):
@@ -82,18 +81,21 @@ class Transport:
         self._headers = {"Accept": "application/json", "User-Agent": "energyrecorder"}
         if authorization is not None:
             self._headers["Authorization"] = authorization
-        self._connection: Optional[http.client.HTTPConnection] = None
+        self._connection: Optional[Connection] = None
+        self._deadline_ns = 0
         self._route = _route(url)
+        if self._route.tls_name:
+            import ssl  # noqa: F401, PLC0415  # only where it is used, and before a test may patch sockets
 
     def exchange(
-        self, method: str, path: str, body: Optional[Dict[str, Any]] = None, *, timeout_s: float = 2.0
+        self, method: str, path: str, body: Body = None, *, timeout_s: float = 2.0
     ) -> Dict[str, Any]:
         """Send one request and return the parsed answer.
 
         Args:
             method: HTTP method.
             path: Path and query below the base URL.
-            body: Sent as JSON; None sends none.
+            body: Sent as JSON, or as it is when it is a file's bytes; None sends none.
             timeout_s: For the whole exchange except the look-up of the name.
 
         Raises:
@@ -126,68 +128,44 @@ class Transport:
             self._connection = None
 
     def _raw(
-        self, method: str, path: str, body: Optional[Dict[str, Any]], timeout_s: float
+        self, method: str, path: str, body: Body, timeout_s: float
     ) -> Tuple[int, bytes, Instant, Instant]:
-        from http.client import HTTPException, RemoteDisconnected  # noqa: PLC0415  # 20 ms, not for `import`
-
-        payload = None if body is None else json.dumps(body, separators=(",", ":")).encode("ascii")
-        deadline_ns = self._now().boot_ns + int(timeout_s * 1e9)
+        payload = json.dumps(body, separators=(",", ":")).encode("ascii") if isinstance(body, dict) else body
+        self._deadline_ns = self._now().boot_ns + int(timeout_s * 1e9)
         reused = self._connection is not None
         try:
             try:
-                return self._once(method, path, payload, deadline_ns)
-            except (RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                return self._once(method, path, payload)
+            except (ClosedError, ConnectionResetError, BrokenPipeError):
                 # The annotator closes idle connections; what met a closed one was not processed.
                 if not reused:
                     raise
                 self.close()
-                return self._once(method, path, payload, deadline_ns)
-        except (OSError, HTTPException, ValueError) as error:
+                return self._once(method, path, payload)
+        except (OSError, ValueError) as error:
             self.close()
             raise TransportError(f"annotator at {self.url}: {_describe(error)}") from error
         except BaseException:
             self.close()
             raise
 
-    def _once(
-        self, method: str, path: str, payload: Optional[bytes], deadline_ns: int
-    ) -> Tuple[int, bytes, Instant, Instant]:
+    def _once(self, method: str, path: str, payload: Optional[bytes]) -> Tuple[int, bytes, Instant, Instant]:
         if self._connection is None:
-            self._connection = _open(self._route, self._remaining(deadline_ns))
-        connection = self._connection
-        if connection.sock is None:
-            connection.connect()
-        connection.sock.settimeout(self._remaining(deadline_ns))
-        headers = {**self._headers, **self._route.headers}
+            self._connection = _open(self._route, self._remaining)
+        headers = {"Host": self._route.authority, **self._headers, **self._route.headers}
         if payload is not None:
-            headers["Content-Type"] = "application/json"
+            # `energy-step import` sends a JUnit file as it is.
+            headers["Content-Type"] = "application/json" if payload.startswith(b"{") else "application/xml"
         sent = self._now()
-        connection.request(method, self._route.prefix + path, body=payload, headers=headers)
-        connection.sock.settimeout(self._remaining(deadline_ns))
-        response = connection.getresponse()
-        # `HTTPResponse.read1` before Python 3.12 forgets how much of a body of known length is left, and would
-        # wait for more on a connection that stays open.
-        length = response.length
-        raw = bytearray()
-        while length is None or len(raw) < length:
-            if connection.sock is not None:
-                connection.sock.settimeout(self._remaining(deadline_ns))
-            piece = response.read1(65536)
-            raw += piece
-            if len(raw) > MAX_ANSWER_BYTES:
-                raise ValueError(f"answer longer than {MAX_ANSWER_BYTES} bytes")
-            if not piece:
-                break
-        response.close()
-        if length is not None and len(raw) < length:
-            raise ValueError("connection closed in the middle of the answer")
+        self._connection.request(method, self._route.prefix + path, headers, payload)
+        response = self._connection.response()
         answered = self._now()
         if response.will_close:
             self.close()
-        return response.status, bytes(raw), sent, answered
+        return response.status, response.body, sent, answered
 
-    def _remaining(self, deadline_ns: int) -> float:
-        left_ns = deadline_ns - self._now().boot_ns
+    def _remaining(self) -> float:
+        left_ns = self._deadline_ns - self._now().boot_ns
         if left_ns <= 0:
             raise socket.timeout("timed out")  # noqa: UP041  # an alias of TimeoutError only since 3.10
         return left_ns / 1e9
@@ -198,6 +176,8 @@ def _describe(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
+    if isinstance(error, HttpError):
+        return str(error)
     return f"{type(error).__name__}: {str(error)[:200]!r}"
 
 
@@ -241,9 +221,10 @@ class _Route:
 
     host: str
     port: int
+    authority: str
     prefix: str = ""
     tls_name: Optional[str] = None
-    tunnel: Optional[Tuple[str, int]] = None
+    tunnel: Optional[str] = None
     headers: Mapping[str, str] = field(default_factory=dict)
     tunnel_headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -251,44 +232,51 @@ class _Route:
 def _route(url: str) -> _Route:
     """Return the route to ``url``, by a proxy when the environment asks for one."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    host = _ascii(parts.hostname or "")
     tls_name = host if parts.scheme == "https" else None
     port = parts.port or (443 if tls_name else 80)
+    bracketed = f"[{host}]" if ":" in host else host
+    authority = bracketed if parts.port is None else f"{bracketed}:{port}"
     proxy = _proxy_for(parts.scheme, host)
     if proxy is None:
-        return _Route(host, port, prefix=parts.path, tls_name=tls_name)
+        return _Route(host, port, authority, prefix=parts.path, tls_name=tls_name)
     via = urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    gate, gate_port = via.hostname or "", via.port or 8080
+    gate, gate_port = _ascii(via.hostname or ""), via.port or 8080
     credentials = _proxy_authorization(via.username, via.password)
     if tls_name is None:
-        return _Route(gate, gate_port, prefix=f"http://{parts.netloc}{parts.path}", headers=credentials)
-    tunnel = (host, port)
+        prefix = f"http://{authority}{parts.path}"
+        return _Route(gate, gate_port, authority, prefix=prefix, headers=credentials)
     return _Route(
-        gate, gate_port, prefix=parts.path, tls_name=tls_name, tunnel=tunnel, tunnel_headers=credentials
+        gate,
+        gate_port,
+        authority,
+        prefix=parts.path,
+        tls_name=tls_name,
+        tunnel=f"{bracketed}:{port}",
+        tunnel_headers=credentials,
     )
 
 
-def _open(route: _Route, timeout_s: float) -> http.client.HTTPConnection:
-    import http.client  # noqa: PLC0415  # 20 ms, not for `import energyrecorder`
+def _ascii(host: str) -> str:
+    """Return a name as it is looked up (RFC 3490); most are ASCII, and the codec is slow to load."""
+    return host if host.isascii() else host.encode("idna").decode("ascii")
 
-    class Connection(http.client.HTTPConnection):
-        """An HTTP connection whose sockets are made with what was bound at import."""
 
-        def connect(self) -> None:
-            self.sock = connect(self.host, self.port, min(timeout_s, CONNECT_TIMEOUT_S))
-            self.sock.settimeout(timeout_s)
-            if route.tunnel:
-                self._tunnel()  # type: ignore[attr-defined]
-            if route.tls_name:
-                import ssl  # noqa: PLC0415  # only where it is used
+def _open(route: _Route, remaining: Callable[[], float]) -> Connection:
+    sock = connect(route.host, route.port, min(remaining(), CONNECT_TIMEOUT_S))
+    try:
+        if route.tunnel:
+            sock.settimeout(remaining())
+            Connection(sock, remaining, MAX_ANSWER_BYTES).tunnel(route.tunnel, route.tunnel_headers)
+        if route.tls_name:
+            import ssl  # noqa: PLC0415  # only where it is used
 
-                context = ssl.create_default_context()
-                self.sock = context.wrap_socket(self.sock, server_hostname=route.tls_name)
-
-    connection = Connection(route.host, route.port, timeout=timeout_s)
-    if route.tunnel:
-        connection.set_tunnel(*route.tunnel, headers=route.tunnel_headers)
-    return connection
+            sock.settimeout(remaining())
+            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=route.tls_name)
+    except BaseException:
+        sock.close()
+        raise
+    return Connection(sock, remaining, MAX_ANSWER_BYTES)
 
 
 def _proxy_authorization(user: Optional[str], password: Optional[str]) -> Dict[str, str]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from energyrecorder import logs
 from energyrecorder.errors import EnergyError
+from energyrecorder_annotator.cli_grafana import grafana_setup
+from energyrecorder_annotator.cli_influx import init_influxdb
+from energyrecorder_annotator.cli_tokens import token
+from energyrecorder_annotator.cli_upkeep import COMMANDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -68,18 +73,32 @@ def serve(**options: Any) -> None:
     """Serve the HTTP API until SIGTERM or SIGINT."""
     logs.set_up(level=options["log_level"], log_format=options["log_format"], file=options["log_file"])
     from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415
+    from energyrecorder_annotator.reload import reload_settings  # noqa: PLC0415
     from energyrecorder_annotator.serve import serve as serve_until_stopped  # noqa: PLC0415
 
-    config, warning = _load(options)
+    state = state_dir(options["state"])
+    config, warning = _load(options, state)
     if warning:
         click.echo(f"W! {warning}", err=True)
-    state = state_dir(options["state"])
     lock = StateLock(state / "annotator.lock")
     lock.acquire()
     try:
-        serve_until_stopped(config, state)
+        serve_until_stopped(
+            config,
+            state,
+            lambda service: reload_settings(
+                service, lambda: _load_config(options), insecure=options["insecure"]
+            ),
+        )
     finally:
         lock.release()
+
+
+cli.add_command(token)
+for _command in COMMANDS:
+    cli.add_command(_command)
+cli.add_command(init_influxdb)
+cli.add_command(grafana_setup)
 
 
 @cli.command()
@@ -87,9 +106,11 @@ def serve(**options: Any) -> None:
 def check(**options: Any) -> None:
     """Validate the settings and print those in force, secrets masked."""
     config, warning = _load(options)
+    from energyrecorder_annotator.reload import needs_restart  # noqa: PLC0415
     from energyrecorder_annotator.settings_text import settings_text  # noqa: PLC0415
 
     click.echo(settings_text(config), nl=False)
+    click.echo(f"# after a change these need a restart, the others a SIGHUP: {', '.join(needs_restart())}")
     if warning:
         click.echo(f"W! {warning}", err=True)
 
@@ -110,13 +131,22 @@ def integrate(power_file: str, steps_file: str, window_s: float | None, output_f
     )
 
 
-def _load(options: dict[str, Any]) -> tuple[Any, str | None]:
-    from energyrecorder_annotator.config import check_exposure, load_config  # noqa: PLC0415
+def _load(options: dict[str, Any], state: Path | None = None) -> tuple[Any, str | None]:
+    from energyrecorder_annotator.auth.tokens import FILE_NAME  # noqa: PLC0415
+    from energyrecorder_annotator.config import check_exposure  # noqa: PLC0415
 
-    config = load_config(
+    config = _load_config(options)
+    if state is not None and (state / FILE_NAME).exists():
+        return config, None
+    return config, check_exposure(config, insecure=options["insecure"])
+
+
+def _load_config(options: dict[str, Any]) -> Any:
+    from energyrecorder_annotator.config import load_config  # noqa: PLC0415
+
+    return load_config(
         config=options["config"],
         fleet=options["fleet"],
         environ=os.environ,
         flags={"host": options["host"], "port": options["port"]},
     )
-    return config, check_exposure(config, insecure=options["insecure"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -13,7 +14,10 @@ from typing import Any
 from energyrecorder.errors import ConfigError
 from energyrecorder.secret import Secret, resolve
 from energyrecorder.settings import Setting, load_toml, read_table, read_value
+from energyrecorder_annotator.influx.settings import FALLBACKS, InfluxSettings, influx_settings
+from energyrecorder_annotator.influx.settings import SETTINGS as INFLUXDB
 from energyrecorder_annotator.samples.base import PREFERENCES
+from energyrecorder_annotator.sinks.settings import GRAFANA, WEBHOOK, HttpSinkSettings, http_sink_settings
 
 DEFAULT_FILE = Path("/etc/energyrecorder/annotator.toml")
 DEFAULT_FLEET = Path("/etc/energyrecorder/fleet.toml")
@@ -38,10 +42,22 @@ TABLES: Mapping[str, tuple[Setting, ...]] = {
         Setting("host", "str", "address to listen on", default="127.0.0.1"),
         Setting("port", "int", "TCP port; 0 = any free one", default=8742, minimum=0, maximum=65535),
         Setting("token", "str", "bearer token that callers must send; {env=NAME} or {file=PATH}"),
+        Setting("tls_certificate", "str", "PEM file with the certificate chain; present = HTTPS"),
+        Setting("tls_key", "str", "PEM file with its key; default: in the certificate's file"),
+        Setting(
+            "requests_per_s",
+            "float",
+            "most requests of one caller, on average; 0 = any",
+            default=5000.0,
+            minimum=0,
+        ),
+        Setting("open_steps", "int", "most steps that run at once", default=10_000, minimum=1),
     ),
     "store": (Setting("path", "str", "SQLite file of steps and results; default: in the state directory"),),
     "samples": (
-        Setting("kind", "str", "where readings are kept", default="embedded", choices=("embedded",)),
+        Setting(
+            "kind", "str", "where readings are kept", default="embedded", choices=("embedded", "influxdb")
+        ),
         Setting(
             "prefer",
             "list[str]",
@@ -57,8 +73,24 @@ TABLES: Mapping[str, tuple[Setting, ...]] = {
         Setting("interval", "duration", "time between newlines to the plugins", default=10.0, minimum=0.1),
         Setting("retention", "duration", "how long readings are kept", default=90 * 86400.0, minimum=3600.0),
     ),
+    "influxdb": INFLUXDB,
+    "grafana": GRAFANA,
+    "webhook": WEBHOOK,
+    "legacy": (
+        Setting(
+            "always_record",
+            "bool",
+            "keep samples posted to the original API while no session runs",
+            default=True,
+        ),
+        Setting(
+            "ttl", "duration", "silence after which its session is lost", default=12 * 3600.0, minimum=1.0
+        ),
+    ),
 }
-"""Every table and key of ``annotator.toml``."""
+"""Every table and key of ``annotator.toml`` but ``[env_aliases]``, whose keys are names of environments."""
+
+ENV_ALIASES = "env_aliases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +107,17 @@ class Config:
         commands: Plugins to run.
         interval_s: Time between newlines to them.
         retention_s: How long readings are kept.
+        tls_certificate: PEM file; None = plain HTTP.
+        tls_key: PEM file; None = in the certificate's file.
+        requests_per_s: Most requests of one caller; 0 = any.
+        open_steps: Most steps that run at once.
+        always_record: Whether samples of the original API are kept while no session runs.
+        legacy_ttl_s: Silence after which a session of the original API is lost.
+        env_aliases: (glob, environment): what callers name so is recorded there.
+        samples_kind: Where readings are read back from: ``embedded`` or ``influxdb``.
+        influxdb: The InfluxDB that is told of steps; None = none.
+        grafana: The Grafana that gets native annotations; None = none.
+        webhook: Where changed steps are posted; None = nowhere.
     """
 
     source: Path | None
@@ -86,6 +129,17 @@ class Config:
     commands: tuple[tuple[str, ...], ...]
     interval_s: float
     retention_s: float
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    requests_per_s: float = 5000.0
+    open_steps: int = 10_000
+    always_record: bool = True
+    legacy_ttl_s: float = 12 * 3600.0
+    env_aliases: tuple[tuple[str, str], ...] = ()
+    samples_kind: str = "embedded"
+    influxdb: InfluxSettings | None = None
+    grafana: HttpSinkSettings | None = None
+    webhook: HttpSinkSettings | None = None
 
 
 def load_config(
@@ -106,31 +160,91 @@ def load_config(
     path = _settings_file(config, fleet, environ)
     tables = {} if path is None else load_toml(path)
     where = "settings" if path is None else str(path)
-    for name in tables:
-        if name not in TABLES:
-            raise ConfigError(f"{where}: unknown table {name!r}; allowed: {', '.join(TABLES)}")
+    _refuse_unknown(tables, where)
     values = {
         name: read_table(tables.get(name, {}), settings, where=f"{where}: [{name}]")
         for name, settings in TABLES.items()
     }
-    _take_environment(values, environ)
+    named = set(tables) | _take_environment(values, environ)
     listen, embedded = values["listen"], values["embedded"]
     listen.update({name: value for name, value in flags.items() if value is not None})
     commands = embedded["commands"]
     if fleet is not None or path is None:
         commands = (_collector(_fleet_file(fleet, environ)),)
-    token = listen["token"]
+    more: dict[str, Any] = {
+        **_listening(listen, where, environ),
+        **_sinks(values, named, where, environ),
+        "env_aliases": _aliases(tables.get(ENV_ALIASES, {}), where=f"{where}: [{ENV_ALIASES}]"),
+    }
     return Config(
         source=path,
-        host=listen["host"],
-        port=listen["port"],
-        token=None if token is None else resolve(token, where=f"{where}: [listen] token", environ=environ),
-        store=None if values["store"]["path"] is None else Path(values["store"]["path"]),
+        store=_path(values["store"]["path"]),
         prefer=tuple(values["samples"]["prefer"]),
         commands=tuple(commands),
         interval_s=embedded["interval"],
         retention_s=embedded["retention"],
+        always_record=values["legacy"]["always_record"],
+        legacy_ttl_s=values["legacy"]["ttl"],
+        samples_kind=values["samples"]["kind"],
+        influxdb=_influx(values, named, where, environ),
+        **more,
     )
+
+
+def _sinks(
+    values: Mapping[str, Any], named: set[str], where: str, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        name: http_sink_settings(values[name], where=f"{where}: [{name}]", environ=environ)
+        for name in ("grafana", "webhook")
+        if name in named
+    }
+
+
+def _influx(
+    values: Mapping[str, Any], named: set[str], where: str, environ: Mapping[str, str]
+) -> InfluxSettings | None:
+    if "influxdb" not in named:
+        if values["samples"]["kind"] == "influxdb":
+            raise ConfigError(
+                f"{where}: [samples] kind is 'influxdb', so a table [influxdb] must say where that is"
+            )
+        return None
+    return influx_settings(values["influxdb"], where=f"{where}: [influxdb]", environ=environ)
+
+
+def _refuse_unknown(tables: Mapping[str, Any], where: str) -> None:
+    for name in tables:
+        if name not in TABLES and name != ENV_ALIASES:
+            raise ConfigError(
+                f"{where}: unknown table {name!r}; allowed: {', '.join((*TABLES, ENV_ALIASES))}"
+            )
+
+
+def _listening(listen: Mapping[str, Any], where: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    token = listen["token"]
+    return {
+        "host": listen["host"],
+        "port": listen["port"],
+        "token": None if token is None else resolve(token, where=f"{where}: [listen] token", environ=environ),
+        "tls_certificate": _path(listen["tls_certificate"]),
+        "tls_key": _path(listen["tls_key"]),
+        "requests_per_s": listen["requests_per_s"],
+        "open_steps": listen["open_steps"],
+    }
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+def _aliases(table: object, *, where: str) -> tuple[tuple[str, str], ...]:
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: must be a table, not {table!r}")
+    for pattern, env in table.items():
+        if not isinstance(env, str) or not env:
+            raise ConfigError(f"{where}: key {pattern!r} is {env!r}; allowed: the name of an environment")
+    return tuple(table.items())
 
 
 def check_exposure(config: Config, *, insecure: bool) -> str | None:
@@ -180,7 +294,9 @@ def _collector(fleet: Path) -> tuple[str, ...]:
     return (found, "run", "--fleet", str(fleet))
 
 
-def _take_environment(values: dict[str, dict[str, Any]], environ: Mapping[str, str]) -> None:
+def _take_environment(values: dict[str, dict[str, Any]], environ: Mapping[str, str]) -> set[str]:
+    """Lay the environment over ``values`` and return the tables that it names."""
+    named = _take_influx_fallbacks(values["influxdb"], environ)
     for table, settings in TABLES.items():
         for setting in settings:
             if setting.kind.startswith("list"):
@@ -191,4 +307,21 @@ def _take_environment(values: dict[str, dict[str, Any]], environ: Mapping[str, s
                 text: Any = environ[name]
                 if setting.kind == "int" and text.isdecimal():
                     text = int(text)
+                elif setting.kind == "bool" and text in {"true", "false"}:
+                    text = text == "true"
+                elif setting.kind == "float":
+                    with contextlib.suppress(ValueError):
+                        text = float(text)
                 values[table][setting.name] = read_value(text, setting, where=f"environment variable {name}")
+                named.add(table)
+    return named
+
+
+def _take_influx_fallbacks(values: dict[str, Any], environ: Mapping[str, str]) -> set[str]:
+    """Take what Telegraf's configuration is given too, where the file says nothing of its own."""
+    defaults = {setting.name: setting for setting in INFLUXDB}
+    for name, key in FALLBACKS.items():
+        setting = defaults[key]
+        if environ.get(name) and values[key] == setting.default:
+            values[key] = read_value(environ[name], setting, where=f"environment variable {name}")
+    return {"influxdb"} if environ.get("ENERGY_INFLUX_URL") else set()

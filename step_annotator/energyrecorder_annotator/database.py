@@ -29,6 +29,9 @@ def open_database(path: Path, *, package: str, durable: bool) -> sqlite3.Connect
         )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        # A file that may only be read is opened without complaint, and found out at the first step.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
         _migrate(connection, path, package)
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(

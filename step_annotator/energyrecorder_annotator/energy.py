@@ -6,25 +6,26 @@ Importing this loads numpy: `energyrecorder_annotator.results` does so when the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from energyrecorder_analysis.combine import StepEnergy, step_energy
+from energyrecorder_analysis.combine import step_energy
 from energyrecorder_analysis.curve import PowerCurve, power_curve
 from energyrecorder_analysis.integrate import server_answer
-from energyrecorder_analysis.series import PowerRow, PowerSeries
+from energyrecorder_analysis.series import PowerSeries, SourceFacts
 from energyrecorder_annotator.expected import Expected
 from energyrecorder_annotator.journal.base import StoredResult
 from energyrecorder_annotator.lifecycle import Step
+from energyrecorder_annotator.overlap import Rival, share_j
 from energyrecorder_annotator.samples.base import ServerReadings
 
 
 def step_result(
     step: Step,
     expected: Expected,
-    readings: Sequence[ServerReadings],
+    readings: Iterable[ServerReadings],
     *,
-    overlap: int,
+    rivals: Sequence[Rival],
     computed_ns: int,
     counted: tuple[int, int],
 ) -> StoredResult:
@@ -33,12 +34,18 @@ def step_result(
     Args:
         step: The step.
         expected: Servers whose readings it needs.
-        readings: Theirs, from before its start to after its end.
-        overlap: Other steps that ran on its servers meanwhile.
+        readings: Theirs, from before its start to after its end; read one server at a time, so that a long
+            step over many servers does not take the memory of all its rows.
+        rivals: Other steps that ran on its servers meanwhile.
         computed_ns: Our wall clock.
         counted: How many readings there were, and the newest, to see later whether more came in.
     """
-    energy = _energy_of(step, expected, readings)
+    curves, preferences = _curves(expected, readings)
+    end_ns = step.start_ns if step.end_ns is None else step.end_ns
+    # The error is a bound with no value in it more likely than another: a rectangle's standard deviation.
+    clock_error_s = step.clock_error_ns / 1e9 / math.sqrt(3)
+    energy = step_energy(curves, step.start_ns, end_ns, clock_error_s=clock_error_s)
+    shares_j = _shares_j(step.start_ns, end_ns, curves, rivals)
     quality, reason = _with_unmatched(energy.quality, energy.reason, expected)
     detail = {
         "energy_j": energy.energy_j,
@@ -52,23 +59,49 @@ def step_result(
         "samples": energy.samples,
         "servers": sum(part.energy_j is not None for part in energy.servers.values()),
         "expected": len(expected.servers),
-        "method": _with_preferences(energy.method, readings),
+        "method": _with_preferences(energy.method, preferences),
         "side": energy.side,
-        "overlap": overlap,
+        "overlap": len(rivals),
+        "share_j": sum(shares_j.values()) if shares_j else None,
         "computed_ns": computed_ns,
-        "per_server": {server: server_answer(part) for server, part in energy.servers.items()},
+        "per_server": {
+            server: {**server_answer(part), "share_j": shares_j.get(server)}
+            for server, part in energy.servers.items()
+        },
     }
     return StoredResult(detail=detail, samples=counted[0], newest_ns=counted[1])
 
 
-def _energy_of(step: Step, expected: Expected, readings: Sequence[ServerReadings]) -> StepEnergy:
+def _curves(
+    expected: Expected, readings: Iterable[ServerReadings]
+) -> tuple[dict[str, PowerCurve | None], dict[str, str]]:
+    """Return each expected server's power, None without readings, and whose reading it is."""
     curves: dict[str, PowerCurve | None] = dict.fromkeys(expected.servers)
+    preferences: dict[str, str] = {}
     for one in readings:
-        curves[one.server] = power_curve(PowerSeries.from_rows(one.server, map(PowerRow._make, one.rows)))
-    end_ns = step.start_ns if step.end_ns is None else step.end_ns
-    # The error is a bound with no value in it more likely than another: a rectangle's standard deviation.
-    clock_error_s = step.clock_error_ns / 1e9 / math.sqrt(3)
-    return step_energy(curves, step.start_ns, end_ns, clock_error_s=clock_error_s)
+        sources = [SourceFacts(*source) for source in one.sources]
+        series = PowerSeries.from_columns(one.server, one.time_ns, one.watts, one.source, sources)
+        curves[one.server] = power_curve(series)
+        preferences[one.server] = one.preference
+    return curves, preferences
+
+
+def _shares_j(
+    start_ns: int, end_ns: int, curves: Mapping[str, PowerCurve | None], rivals: Sequence[Rival]
+) -> dict[str, float]:
+    """Return the step's share of each server with readings; nothing where it had the servers to itself."""
+    if not rivals:
+        return {}
+    return {
+        server: share_j(
+            lambda from_ns, to_ns, curve=curve: curve.energy_j(curve.seconds(from_ns), curve.seconds(to_ns)),  # type: ignore[misc]
+            server,
+            (start_ns, end_ns),
+            rivals,
+        )
+        for server, curve in curves.items()
+        if curve is not None
+    }
 
 
 def failed_result(computed_ns: int) -> StoredResult:
@@ -101,6 +134,6 @@ def _with_unmatched(quality: str, reason: str, expected: Expected) -> tuple[str,
     return "coarse" if quality == "resolved" else quality, "; ".join(filter(None, (told, reason)))
 
 
-def _with_preferences(method: str, readings: Sequence[ServerReadings]) -> str:
-    others = sorted(f"{one.server} by {one.preference}" for one in readings if one.preference != "bmc")
+def _with_preferences(method: str, preferences: Mapping[str, str]) -> str:
+    others = sorted(f"{server} by {name}" for server, name in preferences.items() if name != "bmc")
     return "; ".join(filter(None, (method, ", ".join(others))))

@@ -1,7 +1,7 @@
 """Runs execd plugins as Telegraf would: newlines on stdin, points on stdout, levelled log lines on stderr.
 
 The contract is Telegraf's (1.39.3, ``inputs.execd`` with ``signal = "STDIN"``): one newline per gather, on
-the interval's boundary; stdin closed to end the plugin, SIGTERM 5 s later, SIGKILL 10 s later; a plugin that
+the interval's boundary; stdin closed to end the plugin, then SIGTERM, then SIGKILL; a plugin that
 ends by itself is started again; a bad line costs that line alone.
 """
 
@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from energyrecorder_annotator.samples.base import BmcPoll, Reading
+from energyrecorder_annotator.samples.base import Point
 from energyrecorder_annotator.samples.parse import BadLineError, parse_point
 
 MAX_LINE_BYTES = 64 * 1024
@@ -25,8 +25,9 @@ FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
 STABLE_S = 60.0
 """A plugin that ran this long before it ended is started again without a longer wait."""
-TERM_AFTER_S = 5.0
-KILL_AFTER_S = 10.0
+TERM_AFTER_S = 2.5
+KILL_AFTER_S = 4.6
+"""Telegraf waits 5 and 10 s; the annotator itself has to be gone within 5 s."""
 _MOST_UNREAD_NEWLINES = 1024
 
 Pipe = TypeVar("Pipe", asyncio.StreamReader, asyncio.StreamWriter)
@@ -48,7 +49,7 @@ class PluginHost:
     def __init__(
         self,
         command: Sequence[str],
-        take: Callable[[Reading | BmcPoll], None],
+        take: Callable[[Point], None],
         *,
         environ: Mapping[str, str],
         interval_s: float = 10.0,

@@ -6,7 +6,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from energyrecorder_annotator.samples.base import Batch, BmcPoll, Reading, SampleStore, SampleStoreError
+from energyrecorder_annotator.samples.base import (
+    Batch,
+    BmcPoll,
+    Point,
+    Reading,
+    SampleStore,
+    SampleStoreError,
+    SensorReading,
+)
 from energyrecorder_annotator.samples.freshness import Freshness
 
 FLUSH_S = 0.5
@@ -39,12 +47,23 @@ class Intake:
         self.stored = 0
         self.dropped = 0
 
-    def take(self, point: Reading | BmcPoll) -> None:
+    @property
+    def waiting(self) -> int:
+        """How many points are in memory, not stored yet."""
+        return len(self._waiting)
+
+    def is_full(self, more: int) -> bool:
+        """Tell whether so many more points would be too many."""
+        return len(self._waiting) + more > MAX_BACKLOG
+
+    def take(self, point: Point) -> None:
         """Accept one point."""
         if len(self._waiting) >= MAX_BACKLOG:
             self.dropped += 1
         elif isinstance(point, Reading):
             self._waiting.readings.append(point)
+        elif isinstance(point, SensorReading):
+            self._waiting.sensors.append(point)
         else:
             self._waiting.polls.append(point)
 
@@ -80,6 +99,6 @@ class Intake:
             _log.error("%s; they wait in memory", reason)
             self._refused = reason
         newer, self._waiting = self._waiting, batch
-        points: list[Reading | BmcPoll] = [*newer.readings, *newer.polls]
+        points: list[Point] = [*newer.readings, *newer.polls, *newer.sensors]
         for point in points:
             self.take(point)

@@ -15,6 +15,8 @@ from energyrecorder_annotator.lifecycle import expire
 
 SWEEP_S = 1.0
 WRITE_EVERY_SWEEPS = 10
+KEPT_NS = 60 * 1_000_000_000
+"""Signs of runs without an open step are kept so long: a step that begins anew is a sign itself."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ class LifeWatch:
         self._began_ns = clock()
         self._signs = journal.life()
         self._changed: set[str] = set()
+        self.open_steps = 0
+        """Steps that run, counted at each sweep and kept up by the recorder in between."""
 
     def heard(self, run_id: str, received_ns: int, event_ns: int) -> None:
         """Note a call about a run.
@@ -63,6 +67,7 @@ class LifeWatch:
         """Mark what fell silent as lost and return the step ids."""
         now_ns = self._clock()
         open_steps = await asyncio.to_thread(self._journal.open_steps)
+        self.open_steps = len(open_steps)
         lost = []
         for step in open_steps:
             heard_ns, alive_ns = self._signs.get(step.run_id, (0, 0))
@@ -71,7 +76,7 @@ class LifeWatch:
                 await self._lose(step.step_id, max(alive_ns, step.start_ns))
                 lost.append(step.step_id)
         still_open = {step.run_id for step in open_steps}
-        recent_ns = now_ns - 3600 * 1_000_000_000
+        recent_ns = now_ns - KEPT_NS
         self._signs = {
             run_id: signs
             for run_id, signs in self._signs.items()

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
+from energyrecorder_annotator.auth.caller import Caller
+from energyrecorder_annotator.auth.permit import permitted, permitted_mark
+from energyrecorder_annotator.envs import aliased
 from energyrecorder_annotator.journal.base import Journal, Mark, Transaction
 from energyrecorder_annotator.life_watch import LifeWatch
-from energyrecorder_annotator.lifecycle import Decision, StepRefusedError, apply
+from energyrecorder_annotator.lifecycle import (
+    Decision,
+    SetStep,
+    Start,
+    StepRefusedError,
+    StepView,
+    Stop,
+    apply,
+)
 from energyrecorder_annotator.lifecycle.events import Event
+from energyrecorder_annotator.lifecycle.model import is_legacy
+
+T = TypeVar("T")
 
 GROUP = 100
 """Events of one batch that share a place in the journal's queue: others get their turn in between."""
@@ -43,62 +58,135 @@ class Recorder:
 
     Args:
         journal: Where they are kept.
-        life: Told of each call about a run.
+        life: Told of each call about a run; knows how many steps are open.
+        aliases: (glob, environment): events of an environment so named belong to the other.
+        most_open: Steps that may run at once.
     """
 
-    def __init__(self, journal: Journal, life: LifeWatch) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        life: LifeWatch,
+        *,
+        aliases: Sequence[tuple[str, str]] = (),
+        most_open: int = 10_000,
+    ) -> None:
         self._journal = journal
         self._life = life
+        self._aliases = tuple(aliases)
+        self._most_open = most_open
+        self.taken = 0
+        self.refused = 0
 
-    async def take(self, event: Event | NewMark, received_ns: int) -> Outcome:
+    def change(self, aliases: Sequence[tuple[str, str]], most_open: int) -> None:
+        """Take over changed settings."""
+        self._aliases = tuple(aliases)
+        self._most_open = most_open
+
+    def env(self, name: str) -> str:
+        """Return the environment that callers mean by ``name``."""
+        return aliased(name, self._aliases)
+
+    async def take(self, event: Event | NewMark, received_ns: int, caller: Caller) -> Outcome:
         """Take one event; the answer is durable when this returns.
 
         Args:
             event: What happened.
             received_ns: When the call arrived, ns since the Unix epoch.
+            caller: Who says so.
         """
-        return (await self.take_all([event], received_ns))[0]
+        return (await self.take_all([event], received_ns, caller))[0]
 
-    async def take_all(self, events: Sequence[Event | NewMark], received_ns: int) -> list[Outcome]:
+    async def take_all(
+        self, events: Sequence[Event | NewMark], received_ns: int, caller: Caller
+    ) -> list[Outcome]:
         """Take events in their order; one that is refused does not hold up the others."""
         outcomes: list[Outcome] = []
         for first in range(0, len(events), GROUP):
-            group = events[first : first + GROUP]
-            outcomes += await asyncio.wrap_future(self._journal.submit(partial(_take_group, group)))
+            group = [self._renamed(event) for event in events[first : first + GROUP]]
+            room = self._most_open - self._life.open_steps
+            work = partial(_take_group, group, caller, room)
+            outcomes += await asyncio.wrap_future(self._journal.submit(work))
         for event, outcome in zip(events, outcomes, strict=True):
-            self._note_life(event, outcome, received_ns)
+            self._note(event, outcome, received_ns)
         return outcomes
 
-    def _note_life(self, event: Event | NewMark, outcome: Outcome, received_ns: int) -> None:
-        if isinstance(outcome, Decision):
-            time = getattr(event, "time", None)
-            event_ns = received_ns if time is None else time.t_ns
-            self._life.heard(outcome.step.run_id, received_ns, event_ns)
-        elif isinstance(outcome, MarkTaken) and outcome.mark.run_id is not None:
-            self._life.heard(outcome.mark.run_id, received_ns, outcome.mark.t_ns)
+    async def take_plan(
+        self, plan: Callable[[StepView], Sequence[Event]], read: Callable[[StepView], T], received_ns: int
+    ) -> T:
+        """Take what ``plan`` makes of what is known, all or nothing, and return what ``read`` sees then.
+
+        Raises:
+            StepRefusedError: ``plan`` or one of its events was refused.
+        """
+
+        def work(transaction: Transaction) -> tuple[list[tuple[Event, Decision]], T]:
+            taken = []
+            for event in plan(transaction):
+                decision = apply(event, transaction)
+                transaction.put_steps(decision.changed)
+                taken.append((event, decision))
+            return taken, read(transaction)
+
+        taken, seen = await asyncio.wrap_future(self._journal.submit(work))
+        for event, decision in taken:
+            self._note(event, decision, received_ns)
+        return seen
+
+    def _renamed(self, event: Event | NewMark) -> Event | NewMark:
+        if not self._aliases:
+            return event
+        if isinstance(event, NewMark):
+            return NewMark(replace(event.mark, env=self.env(event.mark.env)))
+        if isinstance(event, (Start, SetStep, Stop)) and event.env is not None:
+            return replace(event, env=self.env(event.env))
+        return event
+
+    def _note(self, event: Event | NewMark, outcome: Outcome, received_ns: int) -> None:
+        if isinstance(outcome, StepRefusedError):
+            self.refused += 1
+            return
+        self.taken += 1
+        if isinstance(outcome, MarkTaken):
+            if outcome.mark.run_id is not None:
+                self._life.heard(outcome.mark.run_id, received_ns, outcome.mark.t_ns)
+            return
+        time = getattr(event, "time", None)
+        self._life.heard(outcome.step.run_id, received_ns, received_ns if time is None else time.t_ns)
+        if outcome.new and isinstance(event, (Start, SetStep)):
+            self._life.open_steps += 1
+        elif outcome.new and isinstance(event, Stop):
+            self._life.open_steps -= 1
 
 
-def _take_group(events: Sequence[Event | NewMark], transaction: Transaction) -> list[Outcome]:
+def _take_group(
+    events: Sequence[Event | NewMark], caller: Caller, room: int, transaction: Transaction
+) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for event in events:
         try:
-            outcomes.append(_take_one(event, transaction))
+            outcomes.append(_take_one(event, caller, room, transaction))
         except StepRefusedError as refusal:
             outcomes.append(refusal)
     return outcomes
 
 
-def _take_one(event: Event | NewMark, transaction: Transaction) -> Outcome:
+def _take_one(event: Event | NewMark, caller: Caller, room: int, transaction: Transaction) -> Outcome:
     if isinstance(event, NewMark):
-        return _take_mark(event.mark, transaction)
-    decision = apply(event, transaction)
+        return _take_mark(permitted_mark(event.mark, caller, transaction), transaction)
+    if isinstance(event, (Start, SetStep)):
+        if is_legacy(event.step_id):
+            raise StepRefusedError(f"step id {event.step_id!r} is reserved; choose another", code="conflict")
+        if room <= 0 and transaction.step(event.step_id) is None:
+            raise StepRefusedError("too many steps are running; stop some first", code="too_many_open_steps")
+    decision = apply(permitted(event, caller, transaction), transaction)
     transaction.put_steps(decision.changed)
     return decision
 
 
 def _take_mark(mark: Mark, transaction: Transaction) -> MarkTaken:
     if mark.run_id is None:
-        runs = transaction.open_runs(mark.env)
+        runs = [run for run in transaction.open_runs(mark.env) if not is_legacy(run.step_id)]
         if mark.scenario is not None:
             runs = [run for run in runs if run.scenario == mark.scenario]
         if len(runs) == 1:

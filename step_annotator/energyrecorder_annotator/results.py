@@ -16,7 +16,7 @@ from energyrecorder.clock import Clock
 from energyrecorder_annotator.expected import LOOK_BACK_NS, Expected, expected_servers
 from energyrecorder_annotator.journal.base import Journal, JournalError, Look, StoredResult, edges_of
 from energyrecorder_annotator.lifecycle import Step
-from energyrecorder_annotator.overlap import overlap_count
+from energyrecorder_annotator.overlap import rivals_of
 from energyrecorder_annotator.samples.base import SampleStore, SampleStoreError
 from energyrecorder_annotator.samples.freshness import Freshness
 
@@ -134,13 +134,17 @@ class Results:
         counted = self._samples.count(
             step.env, expected.servers, step.start_ns - COUNT_AROUND_NS, end_ns + COUNT_AROUND_NS
         )
-        if before is not None and counted == (before.samples, before.newest_ns):
+        rivals = rivals_of(step, self._journal.overlapping(step), expected, seen)
+        if (
+            before is not None
+            and counted == (before.samples, before.newest_ns)
+            and len(rivals) == before.detail["overlap"]
+        ):
             return None
         readings = self._samples.readings(
             step.env, expected.servers, step.start_ns - AROUND_NS, end_ns + AROUND_NS, self._prefer
         )
-        overlap = overlap_count(step, self._journal.overlapping(step), expected, seen)
-        result = step_result(step, expected, readings, overlap=overlap, computed_ns=now_ns, counted=counted)
+        result = step_result(step, expected, readings, rivals=rivals, computed_ns=now_ns, counted=counted)
         return None if before is not None and says_the_same(before, result) else result
 
     def _expected(self, step: Step) -> tuple[Expected, set[str]]:

@@ -8,58 +8,74 @@ import logging
 import os
 import signal
 import socket
+import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-import uvicorn
-
 from energyrecorder.clock import Clock, wall_ns
-from energyrecorder.errors import ConfigError
 from energyrecorder_annotator.app import build_app
+from energyrecorder_annotator.auth.guard import Guard
+from energyrecorder_annotator.auth.tokens import FILE_NAME
 from energyrecorder_annotator.config import Config
 from energyrecorder_annotator.host import PluginHost
+from energyrecorder_annotator.http_server import Server, bind, check_tls
 from energyrecorder_annotator.intake import Intake
 from energyrecorder_annotator.journal.base import Journal, Mark
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.life_watch import LifeWatch
 from energyrecorder_annotator.recording import Recorder
 from energyrecorder_annotator.results import Results
-from energyrecorder_annotator.samples.base import BmcPoll, SampleStore
+from energyrecorder_annotator.samples.base import BmcPoll, LastSeen, SampleStore, SampleStoreError
 from energyrecorder_annotator.samples.embedded import EmbeddedSamples
 from energyrecorder_annotator.samples.freshness import HOUR_NS, Freshness
 from energyrecorder_annotator.service import Service
+from energyrecorder_annotator.sinks.wiring import deliveries
 
-GRACE_S = 3
-"""Requests that are still being answered get this long when the service ends."""
+DELIVERY_GRACE_S = 2.5
+"""Sinks get this long to take what waits; what they did not take is delivered after the next start."""
 FORGET_EVERY_S = 3600.0
 _MARKS = uuid.UUID("0d0c3f43-51c3-4d5c-a4a1-93f6b2e7a0d8")
 
 _log = logging.getLogger(__name__)
 
 
-def serve(config: Config, state: Path) -> None:
+Reload = Callable[[Service], None]
+
+
+def serve(config: Config, state: Path, reload: Reload) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         config: Settings in force.
         state: State directory, locked by the caller.
+        reload: What SIGHUP does.
 
     Raises:
         ConfigError: The address cannot be bound or a store cannot be opened.
     """
-    listener = _bind(config.host, config.port)
+    check_tls(config.tls_certificate, config.tls_key)
+    listener = bind(config.host, config.port)
     journal = SqliteJournal(config.store or state / "annotator.db")
     try:
-        samples = EmbeddedSamples(state / "samples.db")
+        samples = _open_samples(config, state)
         try:
             with asyncio.Runner(loop_factory=_event_loop) as runner:
-                runner.run(_serve(_assemble(config, state, journal, samples), listener))
+                runner.run(_serve(_assemble(config, state, journal, samples), listener, reload))
         finally:
             samples.close()
     finally:
         journal.close()
         listener.close()
+
+
+def _open_samples(config: Config, state: Path) -> SampleStore:
+    if config.samples_kind == "embedded" or config.influxdb is None:
+        return EmbeddedSamples(state / "samples.db")
+    from energyrecorder_annotator.samples.influx import InfluxSamples  # noqa: PLC0415  # loads `requests`
+
+    return InfluxSamples(config.influxdb)
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
@@ -68,22 +84,9 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host!r} port {port}: {error.strerror}; choose another --port"
-        ) from None
-    return listener
-
-
 def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStore) -> Service:
     clock: Clock = wall_ns
-    freshness = Freshness(samples.last_seen(clock() - HOUR_NS))
+    freshness = Freshness(_last_seen(samples, clock))
     intake = Intake(samples, freshness, lambda polls: _mark_switched(journal, polls))
     life = LifeWatch(journal, clock)
     environ = {**os.environ, "ENERGY_STATE_DIR": str(state)}
@@ -95,13 +98,36 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
         freshness=freshness,
         intake=intake,
         life=life,
-        recorder=Recorder(journal, life),
+        recorder=Recorder(journal, life, aliases=config.env_aliases, most_open=config.open_steps),
         results=Results(journal, samples, freshness, clock=clock, prefer=config.prefer),
         hosts=tuple(
             PluginHost(command, intake.take, environ=environ, interval_s=config.interval_s)
             for command in config.commands
         ),
+        deliveries=deliveries(config, journal, samples, clock=clock),
+        guard=Guard(config.token, state / FILE_NAME, requests_per_s=config.requests_per_s),
     )
+
+
+def _last_seen(samples: SampleStore, clock: Clock) -> list[LastSeen]:
+    try:
+        return samples.last_seen(clock() - HOUR_NS)
+    except SampleStoreError as error:
+        _log.warning("%s; what is newest is not known yet", error)
+        return []
+
+
+async def _watch(service: Service) -> None:
+    """Follow readings that do not come by us; nothing to do when they do."""
+    if service.config.samples_kind == "embedded":
+        return
+    from energyrecorder_annotator.samples.influx import InfluxSamples  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.samples.influx_watch import InfluxWatch  # noqa: PLC0415
+
+    if isinstance(service.samples, InfluxSamples):
+        switched = partial(_mark_switched, service.journal)
+        watch = InfluxWatch(service.samples, service.freshness, switched, clock=service.clock)
+        await watch.run()
 
 
 def _mark_switched(journal: Journal, polls: Sequence[BmcPoll]) -> None:
@@ -119,40 +145,23 @@ def _mark_switched(journal: Journal, polls: Sequence[BmcPoll]) -> None:
     journal.submit(lambda transaction: [transaction.add_mark(mark) for mark in marks])
 
 
-async def _serve(service: Service, listener: socket.socket) -> None:
+async def _serve(service: Service, listener: socket.socket, reload: Reload) -> None:
+    config = service.config
+    server = Server(
+        build_app(service),
+        listener,
+        certificate=config.tls_certificate,
+        key=config.tls_key,
+        on_stop=lambda: _stop_hosts(service),
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, service)
     async with _tasks(service):
-        server = _Server(
-            uvicorn.Config(
-                build_app(service),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-                http="httptools",
-                timeout_graceful_shutdown=GRACE_S,
-            ),
-            listener,
-        )
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        # uvicorn raises the signal again when it has ended, to which the exit status would be due.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        await server.serve(sockets=[listener])
-        _log.info("stopping")
+        await server.run_until_stopped()
 
 
-class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
-
-    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
-        super().__init__(config)
-        host, port = listener.getsockname()[:2]
-        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            _log.info("listening on %s", self._url)
+def _stop_hosts(service: Service) -> None:
+    for host in service.hosts:
+        host.stop()
 
 
 @contextlib.asynccontextmanager
@@ -160,19 +169,35 @@ async def _tasks(service: Service) -> AsyncIterator[None]:
     """Run plugins and periodic work around the server; end plugins first, so that their last lines count."""
     plugins = [asyncio.create_task(host.run()) for host in service.hosts]
     intake = asyncio.create_task(service.intake.run())
+    for delivery in service.deliveries:
+        delivery.start()
     others = [
-        asyncio.create_task(work) for work in (service.life.run(), service.results.run(), _forget(service))
+        asyncio.create_task(work)
+        for work in (
+            service.life.run(),
+            service.results.run(),
+            _forget(service),
+            _watch(service),
+        )
     ]
     try:
         yield
     finally:
-        for host in service.hosts:
-            host.stop()
+        _stop_hosts(service)
         await asyncio.gather(*plugins, return_exceptions=True)
         for task in (*others, intake):
             task.cancel()
         await asyncio.gather(*others, intake, return_exceptions=True)
         await service.life.write()
+        await _end_deliveries(service)
+
+
+async def _end_deliveries(service: Service) -> None:
+    for delivery in service.deliveries:
+        delivery.stop()
+    end_s = time.monotonic() + DELIVERY_GRACE_S
+    for delivery in service.deliveries:
+        await asyncio.to_thread(delivery.join, max(0.0, end_s - time.monotonic()))
 
 
 async def _forget(service: Service) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from energyrecorder.clock import Clock
+from energyrecorder_annotator.auth.guard import Guard
 from energyrecorder_annotator.config import Config
 from energyrecorder_annotator.host import PluginHost
 from energyrecorder_annotator.intake import Intake
@@ -14,11 +15,12 @@ from energyrecorder_annotator.recording import Recorder
 from energyrecorder_annotator.results import Results
 from energyrecorder_annotator.samples.base import SampleStore
 from energyrecorder_annotator.samples.freshness import Freshness
+from energyrecorder_annotator.sinks.delivery import Delivery
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Service:
-    """Everything a route may use; made by `energyrecorder_annotator.serve`."""
+    """Everything a route may use; made by `energyrecorder_annotator.serve`; SIGHUP replaces ``config``."""
 
     config: Config
     clock: Clock
@@ -30,3 +32,5 @@ class Service:
     recorder: Recorder
     results: Results
     hosts: tuple[PluginHost, ...]
+    guard: Guard
+    deliveries: tuple[Delivery, ...] = ()

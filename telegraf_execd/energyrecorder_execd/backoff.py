@@ -27,7 +27,9 @@ _JITTER = 0.2
 class Backoff:
     """The pauses of one BMC: doubled at each failure in a row, with jitter, gone at the first success.
 
-    The poll after a pause is the half-open probe: if it fails, the next pause follows.
+    Another reason begins anew: a BMC that was unreachable while it restarted is busy for some seconds after
+    that, and must not be left alone as if it had been busy all the time. The poll after a pause is the
+    half-open probe: if it fails, the next pause follows.
 
     Args:
         jitter: Source of the jitter, seeded in tests.
@@ -36,6 +38,7 @@ class Backoff:
     def __init__(self, jitter: random.Random) -> None:
         self._jitter = jitter
         self._failures = 0
+        self._reason = ""
         self._until_s = float("-inf")
 
     def succeeded(self) -> None:
@@ -51,6 +54,8 @@ class Backoff:
             now_s: Seconds on a clock that never steps.
             retry_after_s: What the BMC asked for, at most 15 minutes of it honoured; None if it did not.
         """
+        if reason != self._reason:
+            self._failures, self._reason = 0, reason
         longest = LONGEST_PAUSE_S.get(reason, 0.0)
         pause = min(longest, _FIRST_PAUSE_S * 2.0 ** min(self._failures, 20))
         self._failures += 1

@@ -109,7 +109,7 @@ class BmcLoop:
     async def close(self) -> None:
         """Log out and keep what was learned."""
         await self._poller.close()
-        self._around.facts.save(self.server.id, self.server.bmc, self._memory.facts)
+        self._around.facts.save(self.server.id, self.server.bmc, self._memory.facts, at_end=True)
 
     async def run(self) -> None:
         """Poll until `stop`."""

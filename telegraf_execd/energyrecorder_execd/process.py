@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import signal
 from pathlib import Path
 
 from energyrecorder.clock import wall_ns
@@ -20,6 +22,7 @@ from energyrecorder_execd.server_locks import ServerLocks
 from energyrecorder_execd.state import FactsStore
 
 LAST_LINES_S = 10.0
+TERMINATED = 128 + signal.SIGTERM
 
 
 def run(selection: Selection, fleet: Fleet, folder: Path, registry: Registry) -> None:
@@ -39,13 +42,25 @@ def run(selection: Selection, fleet: Fleet, folder: Path, registry: Registry) ->
         around = Surroundings(_tools(folder, registry), FactsStore(folder / "servers"), writer.write)
         await Runner(selection, registry, around, writer, locks).run(fleet, unread)
 
+    allow_many_sockets()
     asyncio.run(_run())
+
+
+def allow_many_sockets() -> None:
+    """Raise the soft limit of open files to the hard one: a BMC is a socket, and 1,024 the usual limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def once(fleet: Fleet, folder: Path, registry: Registry) -> int:
     """Poll every server once and return the exit code; arguments as for `run`."""
+    allow_many_sockets()
 
     async def _once() -> int:
+        task = asyncio.current_task()
+        if task is not None:
+            # So that `timeout 10 energy-execd once` logs out as well.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         registry.require({server.protocol for server in fleet.servers})
         writer = LineWriter(take_stdout(), lambda: None)
         facts = FactsStore(folder / "servers")
@@ -54,7 +69,10 @@ def once(fleet: Fleet, folder: Path, registry: Registry) -> int:
         await writer.finish(LAST_LINES_S)
         return code
 
-    return asyncio.run(_once())
+    try:
+        return asyncio.run(_once())
+    except asyncio.CancelledError:
+        return TERMINATED
 
 
 def _tools(folder: Path, registry: Registry) -> Tools:

@@ -49,6 +49,9 @@ PART_NAME = re.compile(
 """Names of PowerControl entries that are a part of the first one although no PhysicalContext says so:
 ``CPU Sub-system Power`` (Lenovo XCC), ``Processors``, ``Processor0`` (Dell iDRAC9, hwbench PR 108)."""
 
+NO_PART = re.compile(r"[EI]RoT", re.IGNORECASE)
+"""Names of chassis that only guard a part: HGX_ERoT_GPU_SXM_6 of a DGX H100, HGX_IRoT_GPU_0 of a GB200."""
+
 SUBASSEMBLY_SYSTEM = re.compile(r"HGX_Baseboard|_Baseboard_\d+$", re.IGNORECASE)
 """Ids of Systems members that are no computer of their own: the GPU board of NVIDIA DGX H100 and GB200."""
 
@@ -69,36 +72,61 @@ class TotalSensor:
         name: Full match of its name; None means any.
         side: ``ac``, ``dc`` or ``unknown``.
         seen: Where.
+        fixture: Folder below ``tests/testcases`` that shows it; empty: a captured set that is not shipped.
     """
 
     sensor_id: re.Pattern[str]
     name: re.Pattern[str] | None
     side: str
     seen: str
+    fixture: str
 
 
-def _sensor(sensor_id: str, side: str, seen: str, *, name: str | None = None) -> TotalSensor:
+def _sensor(sensor_id: str, side: str, seen: str, fixture: str, *, name: str | None = None) -> TotalSensor:
     named = None if name is None else re.compile(name, re.IGNORECASE)
-    return TotalSensor(re.compile(sensor_id, re.IGNORECASE), named, side, seen)
+    return TotalSensor(re.compile(sensor_id, re.IGNORECASE), named, side, seen, fixture)
 
 
 TOTAL_SENSORS: tuple[TotalSensor, ...] = (
-    _sensor(r"total_power_in", "ac", "Delta power shelf 33 kW"),
-    _sensor(r"chassis_input_power", "ac", "power shelves; no fixture yet"),
-    _sensor(r"PWR_SYSTEM", "unknown", "NVIDIA DGX H100, BMC 23.11.20"),
+    _sensor(r"total_power_in", "ac", "Delta power shelf 33 kW", "redfish/delta-power-shelf-33kw"),
+    _sensor(r"chassis_input_power", "ac", "Lite-On power shelf", "redfish/liteon-powershelf-33kw"),
+    _sensor(r"PWR_SYSTEM", "unknown", "NVIDIA DGX H100, BMC 23.11.20", "redfish/nvidia-dgx-h100-23.11"),
     _sensor(
         r"(?:Chassis_\d+_)?TotalHSC_Power(?:_\d+)?",
         "dc",
         "NVIDIA GB200 NVL 24.12: sum of the hot-swap controllers",
+        "redfish/nvidia-gb200-24.12",
     ),
-    _sensor(r"ChassisVoltageRegulator\d+InputPower", "dc", "Cray EX235a, EX235n", name=r"Node"),
-    _sensor(r"total_?power(?:_\d+)?", "unknown", "OpenBMC total_power; DMTF mockup TotalPower"),
-    _sensor(r"power_Sys_Power|Sys_?Power", "unknown", "Lenovo XCC3 (pyghmi)"),
-    _sensor(r"SystemBoardPwrConsumption", "unknown", "Dell R750 iDRAC9 6.00: 600 W beside 614 W, coarser"),
+    _sensor(
+        r"ChassisVoltageRegulator\d+InputPower",
+        "dc",
+        "Cray EX235a, EX235n",
+        "redfish/cray-ex235n",
+        name=r"Node",
+    ),
+    _sensor(
+        r"total_?power(?:_\d+)?",
+        "unknown",
+        "OpenBMC total_power; DMTF mockup TotalPower",
+        "redfish/openbmc-total-power",
+    ),
+    _sensor(
+        r"power_Sys_Power|Sys_?Power",
+        "unknown",
+        "Lenovo XCC3 (pyghmi)",
+        "redfish/lenovo-sr650v4-xcc3-sensors",
+    ),
+    _sensor(
+        r"SystemBoardPwrConsumption",
+        "unknown",
+        "Dell R750 iDRAC9 6.00: 600 W beside 614 W, coarser",
+        "redfish/dell-r750-idrac9-6.00",
+    ),
     _sensor(
         r"Power(?:[_ ]?Consumption(?:[_ ]?Monitor)?)?",
         "unknown",
-        "Gigabyte H262-Z63 fw 12.84",
+        "Gigabyte H262-Z63 fw 12.84: 196 W beside 100 W in PowerControl",
+        "redfish/gigabyte-h262-z63-12.84",
         name=r"Power Consumption.*",
     ),
 )
@@ -106,28 +134,144 @@ TOTAL_SENSORS: tuple[TotalSensor, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class OemTotal:
-    """A vendor's own place for the power of the whole computer, in the Power resource.
+class OemPlace:
+    """A vendor's own place for power.
 
     Args:
-        pointer: JSON pointer from the resource, and likewise from the first PowerControl entry.
+        pointer: JSON pointer to the watts.
         seen: Where.
+        fixture: Folder below ``tests/testcases`` that shows it; empty: a public report alone.
     """
 
     pointer: str
     seen: str
+    fixture: str
 
 
-OEM_TOTALS: tuple[OemTotal, ...] = (
-    OemTotal(
+OEM_TOTALS: tuple[OemPlace, ...] = (
+    OemPlace(
         "/Oem/ts_fujitsu/ChassisPowerConsumption/CurrentPowerConsumptionW",
         "Fujitsu iRMC: PowerControl without watts (idrac_exporter#121)",
+        "redfish/fujitsu-rx2540-irmc",
     ),
-    OemTotal("/Oem/Public/TotalPower", "Inspur, IEIT, xFusion: empty PowerControl (idrac_exporter PR 174)"),
+    OemPlace(
+        "/Oem/Public/TotalPower",
+        "Inspur, IEIT, xFusion: empty PowerControl (idrac_exporter PR 174)",
+        "redfish/inspur-nf5280m6",
+    ),
+)
+"""The whole computer: pointers from the Power resource, and likewise from its first PowerControl entry."""
+
+OEM_SUPPLY_INPUTS: tuple[OemPlace, ...] = (
+    OemPlace("/Oem/Huawei/PowerInputWatts", "Huawei iBMC (idrac_exporter#173)", "redfish/huawei-2288h-ibmc"),
+    OemPlace("/Oem/xFusion/PowerInputWatts", "xFusion iBMC, successor of Huawei's", ""),
+)
+"""A supply's input, if not in its ``PowerInputWatts``: pointers from the entry of the supply."""
+
+
+OEM_NODES: tuple[OemPlace, ...] = (
+    OemPlace(
+        "/Oem/Hpe/NodePowerWatts",
+        "HPE Apollo 2000 XL225n: 75 W beside 116 W in PowerControl (hwbench fixture)",
+        "redfish/hpe-xl225n-apollo2000",
+    ),
+)
+"""One node without its share of the enclosure: pointers from the enclosure's own resource."""
+
+OEM_ENCLOSURES: tuple[tuple[str, str], ...] = (
+    ("/Oem/Hpe/ChassisInputPowerWatts", "ac"),
+    ("/Oem/Hpe/ChassisPowerWatts", "dc"),
+)
+"""The enclosure around a node, with its side, best first: 350 and 315 W of the same Apollo 2000."""
+
+
+@dataclass(frozen=True, slots=True)
+class OemCounter:
+    """A vendor's own place for cumulative energy, in a resource that the manager links to.
+
+    Args:
+        links: JSON pointer, in the manager, to the links.
+        resource: Last part of the path of the resource.
+        pointer: JSON pointer, in the resource, to the counter.
+        joules: Joules per unit of the counter.
+        seen: Where.
+        fixture: Folder below ``tests/testcases`` that shows it; empty: a public report alone.
+    """
+
+    links: str
+    resource: str
+    pointer: str
+    joules: float
+    seen: str
+    fixture: str
+
+
+OEM_COUNTERS: tuple[OemCounter, ...] = (
+    OemCounter(
+        "/Links/Oem/Dell/DellAttributes",
+        "System.Embedded.1",
+        "/Attributes/ServerPwrMon.1.AccumulativePower",
+        3600.0,
+        # 3,982,394 after 11,540 h of a server with a peak of 612 W: 345 W on average if it is Wh; racadm
+        # shows the same counter in kWh with three decimals (iDRAC-Redfish-Scripting#57).
+        "Dell iDRAC9: AccumulativePower in Wh (public attribute dump; hwbench)",
+        "redfish/dell-r760-idrac9-attributes",
+    ),
 )
 
-OEM_SUPPLY_INPUTS = ("/Oem/Huawei/PowerInputWatts", "/Oem/xFusion/PowerInputWatts")
-"""Where a PSU's input power stands if not in ``PowerInputWatts``: Huawei iBMC (idrac_exporter#173)."""
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often a source is renewed and over what time it averages, where that is known.
+
+    Args:
+        vendor: Who; likewise ``model``.
+        source: One of `energyrecorder.schema.SOURCES`.
+        refresh_s: Period of renewal; None unknown.
+        window_s: Averaging window; None unknown.
+        seen: Evidence.
+        fixture: Folder below ``tests/testcases`` that shows it; empty: evidence that is not shipped.
+    """
+
+    vendor: str
+    model: str
+    source: str
+    refresh_s: float | None
+    window_s: float | None
+    seen: str
+    fixture: str
+
+
+TIMINGS: tuple[Timing, ...] = (
+    Timing(
+        "HPE",
+        "iLO 4, 5, 6: FastPowerMeter",
+        "ilo_fast_meter",
+        10.0,
+        10.0,
+        "120 records 10 s apart, now and then 11 s (five iLO 5 2.46 captures)",
+        "ilo/hpe-dl325-gen10-ilo5-2.46",
+    ),
+    Timing(
+        "HPE",
+        "iLO 4, 5, 6: PowerMeter, back-fill beyond 20 minutes",
+        "oem",
+        None,
+        300.0,
+        "288 records, 302 s apart (300 to 310) in five iLO 5 2.46 captures",
+        "",
+    ),
+    Timing(
+        "AMI",
+        "MegaRAC: average only",
+        "power_control",
+        None,
+        5.0,
+        "IntervalInMin 0.083 beside AverageConsumedWatts (gofish#99)",
+        "redfish/ami-megarac-average",
+    ),
+)
+"""Elsewhere the period is what the BMC declares (``SensingInterval``) or what its readings teach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +281,14 @@ class Effects:
     Args:
         supply_input_is_rating: ``PowerInputWatts`` of a PSU is its rating, not a reading.
         supplies_are_shared: The supplies feed several computers, so their sum is nobody's power.
+        control_includes_share: PowerControl holds a share of the enclosure besides the node's own power.
         refresh_s: Period at which the reading is renewed; None unknown.
         window_s: Averaging window of the reading; None unknown.
     """
 
     supply_input_is_rating: bool = False
     supplies_are_shared: bool = False
+    control_includes_share: bool = False
     refresh_s: float | None = None
     window_s: float | None = None
 
@@ -157,6 +303,7 @@ class Quirk:
         firmware: Pattern found in the firmware version of the BMC.
         effects: What follows.
         seen: Where.
+        fixture: Folder below ``tests/testcases`` that shows it.
     """
 
     vendor: str
@@ -164,6 +311,7 @@ class Quirk:
     firmware: str
     effects: Effects
     seen: str
+    fixture: str
 
 
 QUIRKS: tuple[Quirk, ...] = (
@@ -173,13 +321,15 @@ QUIRKS: tuple[Quirk, ...] = (
         firmware=r"^[12]\.",
         effects=Effects(supply_input_is_rating=True),
         seen="iDRAC7/8: PowerInputWatts is the rating, 900 of a 750-W PSU (telegraf#9575, idrac_exporter#3)",
+        fixture="redfish/dell-m630-idrac8-2.41",
     ),
     Quirk(
         vendor=r"^Supermicro",
         model=r"^X10DFF",
         firmware="",
         effects=Effects(supplies_are_shared=True),
-        seen="FatTwin X10DFF-CTG fw 3.25: supplies 755 W, this node 176 W (testcase supermicro-x10dff-3.25)",
+        seen="FatTwin X10DFF-CTG fw 3.25: supplies 755 W, this node 176 W",
+        fixture="redfish/supermicro-x10dff-3.25",
     ),
     Quirk(
         vendor=r"^Dell",
@@ -187,6 +337,23 @@ QUIRKS: tuple[Quirk, ...] = (
         firmware="",
         effects=Effects(supplies_are_shared=True),
         seen="C6420: this sled 53 W, the enclosure's two supplies 378 W (hwbench fixture)",
+        fixture="redfish/dell-c6420-sled",
+    ),
+    Quirk(
+        vendor=r"^HPE?$",
+        model=r"XL(?:170r|190r|220n|225n|230k|290n)",
+        firmware="",
+        effects=Effects(control_includes_share=True),
+        seen="Apollo 2000: PowerControl 116 W is the node (75 W) and a share of the chassis (hwbench)",
+        fixture="redfish/hpe-xl225n-apollo2000",
+    ),
+    Quirk(
+        vendor=r"^Supermicro",
+        model=r"^X10DRT",
+        firmware="",
+        effects=Effects(supplies_are_shared=True),
+        seen="Twin fw 3.80: PowerConsumedWatts 915 is the sum of the shared supplies, not the node",
+        fixture="redfish/supermicro-x10-twin-3.80",
     ),
 )
 
@@ -205,6 +372,7 @@ def effects(vendor: str | None, model: str | None, firmware: str | None) -> Effe
     return Effects(
         supply_input_is_rating=any(row.supply_input_is_rating for row in rows),
         supplies_are_shared=any(row.supplies_are_shared for row in rows),
+        control_includes_share=any(row.control_includes_share for row in rows),
         refresh_s=next((row.refresh_s for row in reversed(rows) if row.refresh_s is not None), None),
         window_s=next((row.window_s for row in reversed(rows) if row.window_s is not None), None),
     )

@@ -6,11 +6,16 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger(__name__)
+
+LEARNED_EVERY_S = 300.0
+
+_LEARNED = "learned"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -67,6 +72,15 @@ def pins_only(facts: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def known_pin(facts: Mapping[str, Any]) -> str:
+    """Return the certificate that was trusted on first use, SHA-256 in hex; empty when there is none."""
+    for name, value in pins_only(facts).items():
+        found = value if name == "pin" else known_pin(value)
+        if isinstance(found, str) and found:
+            return found
+    return ""
+
+
 class FactsStore:
     """The facts of each BMC, one file per server.
 
@@ -74,10 +88,12 @@ class FactsStore:
         folder: Where they are kept; made if need be.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
+        self._monotonic = monotonic
         self._written: dict[str, str] = {}
+        self._due_s: dict[str, float] = {}
         self._failed = False
 
     def load(self, server: str, bmc: str) -> dict[str, Any]:
@@ -86,26 +102,49 @@ class FactsStore:
         facts = stored.get("facts")
         if stored.get("bmc") != bmc or not isinstance(facts, dict):
             return {}
-        self._written[server] = _as_text(bmc, facts)
+        self._written[server] = _as_text(bmc, _lasting(facts))
         return facts
 
-    def save(self, server: str, bmc: str, facts: Mapping[str, Any]) -> None:
-        """Write the facts if they changed; a full disk is logged once, stops nothing."""
+    def save(self, server: str, bmc: str, facts: Mapping[str, Any], *, at_end: bool = False) -> None:
+        """Write the facts if they changed; a full disk is logged once, stops nothing.
+
+        What is learned of the readings changes with each of them: that alone is written every five minutes,
+        and ``at_end``.
+        """
+        now_s = self._monotonic()
         try:
-            text = _as_text(bmc, facts)
-            if self._written.get(server) == text:
+            lasting = _as_text(bmc, _lasting(facts))
+            same = self._written.get(server) == lasting
+            if same and not at_end and now_s < self._due_s.setdefault(server, now_s + LEARNED_EVERY_S):
                 return
-            write_private(self._path(server), text)
+            if same and not _learned(facts):
+                return
+            write_private(self._path(server), _as_text(bmc, facts))
         except (OSError, TypeError, ValueError) as error:
             if not self._failed:
                 logger.error("state cannot be written: %s", error)  # noqa: TRY400  # no traceback for a full disk
             self._failed = True
             return
-        self._written[server] = text
+        self._written[server] = lasting
+        self._due_s[server] = now_s + LEARNED_EVERY_S
         self._failed = False
 
     def _path(self, server: str) -> Path:
         return self._folder / f"{server}.json"
+
+
+def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts without what is learned of each reading (``learned`` of a protocol)."""
+    return {
+        name: {key: one for key, one in value.items() if key != _LEARNED}
+        if isinstance(value, dict)
+        else value
+        for name, value in facts.items()
+    }
+
+
+def _learned(facts: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, dict) and value.get(_LEARNED) for value in facts.values())
 
 
 def _as_text(bmc: str, facts: Mapping[str, Any]) -> str:

@@ -1,10 +1,14 @@
 """The SQLite journal: what a killed process, a damaged file and a full disk leave behind."""
 
+import contextlib
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +96,64 @@ def test_a_full_disk_is_told_to_everybody_and_nothing_remains(tmp_path):
         assert {one.step_id for one, _ in journal.list_steps(StepQuery())} == {"before", "after"}
     finally:
         journal.close()
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds(tmp_path):
+    path = tmp_path / "journal.db"
+    first = resources.files("energyrecorder_annotator.journal.migrations") / "0001_steps.sql"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(first.read_text(encoding="utf-8"))
+    connection.execute("PRAGMA user_version = 1")
+    columns = (
+        "step_id, run_id, env, scenario, step, state, start_ns, started, ttl_s, version, changed_seq, detail"
+    )
+    row = ("s", "s", "pod1", "sc", "name", "running", 5, 1, 60.0, 1, 1, "{}")
+    connection.execute(f"INSERT INTO steps ({columns}) VALUES ({','.join('?' * 12)})", row)
+    for number in (2, 1):
+        connection.execute(
+            "INSERT INTO marks VALUES (?, 'pod1', NULL, NULL, NULL, 'note', ?, 'title', NULL)",
+            (f"m{number}", number),
+        )
+    connection.execute("UPDATE sequence SET seq = 1")
+    connection.close()
+    journal = SqliteJournal(path)
+    try:
+        found, result = journal.step("s")
+        assert (found.step, found.start_ns, result) == ("name", 5, None)
+        assert [(seq, mark.mark_id) for seq, mark in journal.mark_changes(0, 10)] == [(2, "m1"), (3, "m2")]
+        assert journal.has_own_series("pod1", "sc", "name")
+        put(journal, step("new", start_ns=9))
+        assert journal.changes(0, 10) == [(1, "s", 1), (4, "new", 1)]
+    finally:
+        journal.close()
+
+
+@contextlib.contextmanager
+def nobody():
+    """Run as a user without rights, where the tests run as root, whom no permission stops."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_file_that_may_only_be_read_is_refused_and_left_alone():
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "journal.db"
+        SqliteJournal(path).close()
+        before = path.read_bytes()
+        path.chmod(0o444)
+        path.parent.chmod(0o555)
+        try:
+            with (
+                nobody(),
+                pytest.raises(ConfigError, match=r"journal\.db.*cannot be used.*nothing was changed"),
+            ):
+                SqliteJournal(path)
+            assert path.read_bytes() == before
+        finally:
+            path.parent.chmod(0o755)

@@ -218,6 +218,13 @@ class TestImplicitSteps:
         view.take(stop("a", 5, "failed"))
         assert (times(view.step("a")), view.step("a").state) == ((2, 5), "failed")
 
+    def test_its_own_stop_never_reaches_into_the_next_one(self, view):
+        view.take(start("r", 1))
+        view.take(set_step("a", 2, "first"))
+        view.take(stop("a", 8, "failed"))
+        view.take(set_step("b", 6, "second"))
+        assert (times(view.step("a")), view.step("a").state) == ((2, 6), "failed")
+
     def test_explicit_children_are_left_alone(self, view):
         view.take(start("r", 1))
         view.take(start("c", 2, step="own", parent="r"))

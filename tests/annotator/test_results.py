@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 
 from energyrecorder_annotator.expected import Expected, expected_servers
-from energyrecorder_annotator.journal.base import Look
+from energyrecorder_annotator.journal.base import Look, StepQuery
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.lifecycle import Step, apply
-from energyrecorder_annotator.overlap import overlap_count
+from energyrecorder_annotator.overlap import rivals_of
 from energyrecorder_annotator.results import Results, following_look
 from energyrecorder_annotator.samples.base import PREFERENCES, Batch, BmcPoll, Reading
 from energyrecorder_annotator.samples.embedded import EmbeddedSamples
@@ -250,4 +250,63 @@ def test_overlap_counts_others_on_the_same_servers_but_not_the_own_family():
         step("stranger", servers=("n[12]",)),
         step("elsewhere", servers=("n2",)),
     ]
-    assert overlap_count(mine, others, Expected(("n1",)), {"n1", "n2"}) == 2
+    rivals = rivals_of(mine, others, Expected(("n1",)), {"n1", "n2"})
+    assert [one.servers for one in rivals] == [frozenset({"n1"})] * 2
+
+
+def test_steps_that_overlap_share_the_energy_and_each_keeps_its_gross(bench):
+    """Two runs on n1, the second in the last half of the first, with a step of its own."""
+    for server in ("n1", "n2"):
+        bench.power(server, T0, T0 + 300)
+    bench.take(
+        start("a", T0 + 100, scenario="a"),
+        start("b", T0 + 130, scenario="b", servers=("n1",)),
+        start("b1", T0 + 130, scenario="b", step="x", parent="b"),
+        stop("b1", T0 + 160),
+        stop("b", T0 + 160),
+        stop("a", T0 + 160),
+    )
+    bench.tick_at(T0 + 170)
+    one, other, nested = bench.result("a"), bench.result("b"), bench.result("b1")
+    assert one["energy_j"] == pytest.approx(12_000, rel=0.01)
+    assert one["share_j"] == pytest.approx(12_000 - 1500, rel=0.01)
+    assert one["per_server"]["n1"]["share_j"] == pytest.approx(6000 - 1500, rel=0.01)
+    assert one["overlap"] == 2
+    assert (other["overlap"], nested["overlap"]) == (1, 1)
+    assert other["energy_j"] == pytest.approx(3000, rel=0.01)
+    assert other["share_j"] == pytest.approx(1500, rel=0.01)
+    assert nested["share_j"] == pytest.approx(1500, rel=0.01)
+
+
+def test_a_step_alone_has_no_share(bench):
+    bench.power("n1", T0, T0 + 170)
+    bench.step()
+    bench.tick_at(T0 + 170)
+    assert (bench.result()["overlap"], bench.result()["share_j"]) == (0, None)
+
+
+def test_a_rival_that_is_told_of_later_changes_the_share_at_the_next_look(bench):
+    bench.power("n1", T0, T0 + 400)
+    bench.step()
+    bench.tick_at(T0 + 170)
+    bench.take(start("q", T0 + 100, scenario="late"), stop("q", T0 + 160))
+    bench.tick_at(T0 + 300)
+    assert bench.result()["share_j"] == pytest.approx(3000, rel=0.02)
+
+
+def test_recompute_looks_again_whatever_the_readings_and_keeps_the_result_until_then(bench):
+    bench.power("n1", T0, T0 + 170)
+    bench.step()
+    bench.tick_at(T0 + 170)
+    for after_s in (240, 500, 2000, 87_000):
+        bench.tick_at(T0 + 170 + after_s)
+    before = bench.result()
+    assert bench.tick_at(T0 + 200_000) == 0
+    bench.power("n1", T0 + 120, T0 + 140, watts=200.0)
+    for query, count in ((StepQuery(env="pod2"), 0), (StepQuery(run_id="r"), 1)):
+        look_again = bench.journal.submit(lambda t, q=query: t.look_again(q, round(bench.now_s * SECOND)))
+        assert look_again.result(10) == count
+    assert bench.result() == before
+    assert bench.tick_at(T0 + 200_001) == 1
+    assert bench.result()["energy_j"] == pytest.approx(8000, rel=0.02)
+    assert bench.tick_at(T0 + 200_002) == 0

@@ -236,7 +236,7 @@ class TestStore:
         name = "x' OR 1=1; DROP TABLE readings; --"
         store.add(Batch(readings=[reading(1, server=name, env=name)]))
         assert store.servers_seen(name, *spans(0, 9)) == {name}
-        assert store.readings("pod1", [name], *spans(0, 9), PREFERENCES) == []
+        assert list(store.readings("pod1", [name], *spans(0, 9), PREFERENCES)) == []
         with sqlite3.connect(":memory:"):
             assert store.count(name, [name], *spans(0, 9))[0] == 1
 

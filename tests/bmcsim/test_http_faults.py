@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 
 import aiohttp
@@ -75,6 +76,14 @@ async def test_busy_answers_503_with_retry_after_for_a_number_of_requests(tmp_pa
         answers = [await fetch(sim) for _ in range(3)]
         assert [status for status, _, _ in answers] == [503, 503, 200]
         assert answers[0][1]["Retry-After"] == "7"
+
+
+@about("busy")
+async def test_busy_can_say_so_in_the_text_alone(tmp_path):
+    async with faulty(tmp_path, "{ kind = 'busy', retry_after_s = 30, said_in = 'text' }") as sim:
+        status, headers, body = await fetch(sim)
+        assert (status, "Retry-After" in headers) == (503, False)
+        assert "Wait for 30 seconds" in body.decode()
 
 
 @about("session_expiry")
@@ -244,6 +253,25 @@ async def test_redirects_lead_to_the_path_with_a_slash(tmp_path):
         status, headers, _ = await fetch(sim, allow_redirects=False)
         assert (status, headers["Location"]) == (301, f"{POWER}/")
         assert (await fetch(sim, f"{POWER}/", allow_redirects=False))[0] == 200
+
+
+@about("redirect_away")
+async def test_redirects_lead_to_another_host(tmp_path):
+    async with faulty(tmp_path, "{ kind = 'redirect_away', host = 'elsewhere:8443' }") as sim:
+        status, headers, _ = await fetch(sim, allow_redirects=False)
+        assert (status, headers["Location"]) == (302, f"https://elsewhere:8443{POWER}")
+
+
+async def test_old_tls_is_all_that_some_bmcs_speak(tmp_path):
+    """A client of today is refused; one that allows old versions gets TLS 1.1."""
+    async with simulated(tmp_path, DELL + "old_tls = true\n") as sim:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await fetch(sim)
+        context = ssl.create_default_context(cafile=sim.fleet.ca_file)
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        status, _, _ = await fetch(sim, ssl=context)
+        assert status == 200
 
 
 @about("payload_switch")

@@ -340,3 +340,19 @@ def test_everything_is_there_after_opening_again(opened):
     second = opened()
     assert second.step("r") == first.step("r")
     assert second.looks(0, 10) == [look]
+
+
+def test_looking_again_takes_ended_steps_that_fit_and_keeps_their_results(journal):
+    look = ended_step(journal)
+    journal.submit(lambda t: t.put_result(look, RESULT, None)).result(10)
+    take(journal, start("running", 2))
+    for query, count in (
+        (StepQuery(), 1),
+        (StepQuery(step_id="r", env="pod1"), 1),
+        (StepQuery(run_id="running"), 0),
+        (StepQuery(env="pod1' OR '1'='1"), 0),
+    ):
+        assert journal.submit(lambda t, q=query: t.look_again(q, 9)).result(10) == count
+    assert journal.step("r")[1].detail == RESULT.detail
+    assert journal.step("r")[1].samples != RESULT.samples
+    assert [(one.step_id, one.due_ns) for one in journal.looks(9, 10)] == [("r", 9)]

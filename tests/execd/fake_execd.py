@@ -7,6 +7,8 @@ import os
 import sys
 import time
 
+import click
+
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcUnreachableError, EnergyError
 from energyrecorder_execd.cli import cli
 from energyrecorder_execd.readers.base import Poll, Reading, ServerInfo
@@ -107,6 +109,8 @@ def main():
     names = dict.fromkeys(("redfish", "ilo", "ipmi"), "__main__:make")
     try:
         cli.main(standalone_mode=False, obj=Registry(readers=names, shared={}))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
     except EnergyError as error:
         sys.stderr.write(f"E! {error}\n")
         sys.exit(error.exit_code)

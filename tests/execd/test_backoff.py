@@ -43,6 +43,15 @@ def test_a_bmc_that_comes_back_is_read_again_within_seconds(reason):
     assert _pause(backoff) <= 6.0
 
 
+def test_another_reason_begins_anew():
+    """A BMC that was away for long and is busy while it starts is asked again after a second."""
+    backoff = Backoff(random.Random(5))
+    for _ in range(50):
+        backoff.failed("unreachable", 1000.0)
+    backoff.failed("busy", 1000.0)
+    assert _pause(backoff) <= 1.21
+
+
 @pytest.mark.parametrize("reason", ["no_reading", "data", "auth", "locked"])
 def test_reasons_without_a_pause(reason):
     """A host that restarts, and what the lock-out guard times by itself."""

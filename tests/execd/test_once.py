@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from execd.plugin import FAKE, PASSWORD, Plugin, fleet_text
+from execd.waiting import wait_until
 
 
 @pytest.fixture
@@ -110,6 +112,25 @@ def test_once_beside_a_run_disturbs_nothing(execd, tmp_path):
         assert done.returncode == 0
         assert file.read_text() == before
         plugin.end()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_once_logs_out(tmp_path, number, code):
+    """A session left behind is one that others do not get."""
+    (tmp_path / "fleet.toml").write_text(fleet_text("hang-1", timeout="60s"))
+    process = subprocess.Popen(
+        [sys.executable, FAKE, "once", "--fleet", tmp_path / "fleet.toml", "--state", tmp_path / "s"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "BMC_PASSWORD": PASSWORD},
+    )  # fmt: skip
+    with process:
+        claims = tmp_path / "s" / "execd" / "lockouts.json"
+        wait_until(lambda: claims.exists() and json.loads(claims.read_text())["claims"])
+        process.send_signal(number)
+        log = process.stderr.read()
+        assert process.wait(10) == code
+    assert "a library says bye" in log
+    assert "Traceback" not in log
 
 
 def test_refusals_count_over_ten_runs(execd, tmp_path):

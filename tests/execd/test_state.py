@@ -141,3 +141,32 @@ def test_locks_follow_the_fleet(tmp_path):
         if not free:
             assert f"process {os.getpid()} already" in run.stderr
     locks.close()
+
+
+def test_what_is_learned_of_each_reading_is_written_now_and_then_and_at_the_end(tmp_path):
+    """A session or a plan is on disk at once; the rest must not cost a write per poll."""
+    now_s = [0.0]
+    store = FactsStore(tmp_path, lambda: now_s[0])
+    facts = {"redfish": {"session": "/s/1", "learned": {"a": 0}}}
+
+    def on_disk():
+        return FactsStore(tmp_path).load("a", "h")["redfish"]
+
+    store.save("a", "h", facts)
+    facts["redfish"]["learned"] = {"a": 1}
+    now_s[0] = 10.0
+    store.save("a", "h", facts)
+    assert on_disk()["learned"] == {"a": 0}
+    facts["redfish"]["session"] = "/s/2"
+    store.save("a", "h", facts)
+    assert on_disk() == {"session": "/s/2", "learned": {"a": 1}}
+    facts["redfish"]["learned"] = {"a": 2}
+    now_s[0] = 20.0
+    store.save("a", "h", facts)
+    assert on_disk()["learned"] == {"a": 1}
+    now_s[0] = 311.0
+    store.save("a", "h", facts)
+    assert on_disk()["learned"] == {"a": 2}
+    facts["redfish"]["learned"] = {"a": 3}
+    store.save("a", "h", facts, at_end=True)
+    assert on_disk()["learned"] == {"a": 3}

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from energyrecorder.clock import Instant
+from energyrecorder.recorder import Recorder
+from energyrecorder.recording import Recording
+
 SDK = Path(__file__).resolve().parents[2] / "sdk"
 RUN_CLI = "import sys; from energyrecorder.cli import main; sys.argv[0] = 'energy-step'; main()"
 
@@ -48,8 +52,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _misbehave(self, fake):
         if fake.mode == "500":
             self._answer(500, {"error": {"code": "internal", "message": "broken"}})
-        elif fake.mode == "401":
-            self._answer(401, {"error": {"code": "unauthorized", "message": "no"}})
+        elif fake.mode in {"401", "409", "429"}:
+            self._answer(int(fake.mode), {"error": {"code": "unauthorized", "message": "no"}})
         elif fake.mode == "html":
             self._send(200, b"<html>log in to the hotel's network</html>", "text/html")
         elif fake.mode == "cut":
@@ -78,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
 class FakeAnnotator:
     """Accepts batches on loopback as the annotator does, or misbehaves as ``mode`` says.
 
-    ``mode``: up, 500, 401, html, cut (closes in the middle of the body), hang.
+    ``mode``: up, 500, 401, 409, 429, html, cut (closes in the middle of the body), hang.
     """
 
     def __init__(self):
@@ -163,7 +167,9 @@ def closed_port():
 def own_environment(monkeypatch, tmp_path):
     """Keep a test away from the settings, spool and CI variables of whoever runs it."""
     for name in list(os.environ):
-        foreign = name.lower().endswith("_proxy") or name.startswith(("ENERGY_", "GITHUB_", "CI_"))
+        foreign = name.lower().endswith("_proxy") or name.startswith(
+            ("ENERGY_", "GITHUB_", "GITLAB_", "CI_", "JENKINS_")
+        )
         if foreign or name in {"NODE_NAME", "BUILD_TAG", "RUNNER_TEMP", "WORKSPACE", "XDG_RUNTIME_DIR"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("ENERGY_SPOOL_DIR", str(tmp_path / "spool"))
@@ -234,4 +240,55 @@ def start_energy_step():
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        # Not `communicate`: a command that the killed process had started may still hold the pipes.
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+class Log:
+    """A recorder whose events are kept in a list, on a clock that counts."""
+
+    def __init__(self, inherited=None):
+        self.events = []
+        self.count = 0
+        self.recorder = Recorder(self.events.append, self.now, lambda: inherited)
+
+    def now(self):
+        self.count += 1
+        return Instant(self.count, self.count, "boot")
+
+    def scenario(self, name=None, **options):
+        return Recording(self.recorder, name, is_step=False, **options)
+
+    def step(self, name=None, **options):
+        return Recording(self.recorder, name, is_step=True, **options)
+
+    def told(self):
+        """Return ``+name`` and ``-name outcome`` in order."""
+        return [
+            f"+{_name(event)}" if event["op"] == "start" else f"-{_name(event)} {event['outcome']}"
+            for event in self.events
+            if event["op"] in {"start", "stop"}
+        ]
+
+    def parent_of(self, name):
+        ids = {event["step_id"]: _name(event) for event in self.events if event["op"] == "start"}
+        (start,) = [e for e in self.events if e["op"] == "start" and _name(e) == name]
+        return ids.get(start.get("parent_id"))
+
+
+def _name(event):
+    return event.get("step") or event["scenario"]
+
+
+@pytest.fixture
+def log():
+    """Record into a list."""
+    return Log()
+
+
+@pytest.fixture
+def log_within():
+    """Return a function that makes a `log` of a process that was started within a step."""
+    return Log

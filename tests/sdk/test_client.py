@@ -1,4 +1,4 @@
-"""Delivery in the background: batches, an annotator that is away or broken, fork, and the end of the process."""
+"""Delivery in the background: batches, an annotator that is away or broken, fork, the end of the process."""
 
 import io
 import os
@@ -316,7 +316,10 @@ def test_disabled_records_and_says_nothing(annotator, python, spool_lines):
 
 def test_what_is_open_when_the_program_ends_is_aborted(annotator, python):
     python("from energyrecorder import Energy; Energy.start('functest')", env=environment(annotator.url))
-    assert [(event["op"], event.get("outcome")) for event in annotator.events] == [("start", None), ("stop", "aborted")]
+    assert [(event["op"], event.get("outcome")) for event in annotator.events] == [
+        ("start", None),
+        ("stop", "aborted"),
+    ]
 
 
 def test_a_program_that_patches_what_we_use_is_recorded_and_sees_no_call_of_ours(annotator, python):
@@ -380,6 +383,8 @@ with set_step("outer"):
     subprocess.run([sys.executable, "-c", inner], env={**os.environ, **Energy.current().environ}, check=True)
 """
     python(code, env=environment(annotator.url))
-    by_name = {event.get("step") or event["scenario"]: event for event in annotator.events if event["op"] == "start"}
+    by_name = {
+        event.get("step") or event["scenario"]: event for event in annotator.events if event["op"] == "start"
+    }
     assert by_name["inner"]["parent_id"] == by_name["outer"]["step_id"]
     assert by_name["inner"]["scenario"] == "outer"

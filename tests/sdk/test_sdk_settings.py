@@ -68,7 +68,11 @@ def test_disabled(tmp_path, text, disabled):
 
 
 def test_servers_are_separated_by_commas_or_spaces(tmp_path):
-    assert load({"ENERGY_SERVERS": "node-1, node-2 rack7-*"}, tmp_path).servers == ("node-1", "node-2", "rack7-*")
+    assert load({"ENERGY_SERVERS": "node-1, node-2 rack7-*"}, tmp_path).servers == (
+        "node-1",
+        "node-2",
+        "rack7-*",
+    )
 
 
 def test_the_file_is_found_up_to_the_root_of_the_repository_and_no_further(tmp_path):

@@ -191,7 +191,8 @@ from energyrecorder.notices import Notices
 from energyrecorder.spool import Spool
 spool = Spool(Path(sys.argv[1]), Notices())
 for number in range(300):
-    spool.append([{"op": "start", "step_id": str(int(sys.argv[2]) + number), "at": {"wall_ns": 10**18}, "env": "e"}])
+    step_id = str(int(sys.argv[2]) + number)
+    spool.append([{"op": "start", "step_id": step_id, "at": {"wall_ns": 10**18}, "env": "e"}])
 """
 
 

@@ -97,7 +97,7 @@ def test_nobody_listening_is_told_plainly(closed_port, connect):
 
 
 def test_an_unknown_name_is_told_plainly(no_names, connect):
-    with pytest.raises(TransportError, match="energy.example:1: name or service not known"):
+    with pytest.raises(TransportError, match=r"energy\.example:1: name or service not known"):
         connect("http://energy.example:1").exchange("GET", "/healthz")
 
 

@@ -72,7 +72,7 @@ class Annotator:
         for raw in self.process.stderr:
             line = raw.decode("utf-8", "replace").rstrip("\n")
             self.log.append(line)
-            if line.startswith("I! listening on http://"):
+            if line.startswith(("I! listening on http://", "I! listening on https://")):
                 self.port = int(line.rsplit(":", 1)[1])
                 self._listening.set()
         self._listening.set()

@@ -19,6 +19,7 @@ class NetFn(IntEnum):
     APP = 0x06
     STORAGE = 0x0A
     GROUP = 0x2C
+    OEM_GROUP = 0x2E
 
 
 class Completion(IntEnum):

@@ -16,6 +16,7 @@ from energyrecorder_bmcsim.ipmi.dcmi import PowerMeter
 from energyrecorder_bmcsim.ipmi.faults import FaultPlan, IpmiFault
 from energyrecorder_bmcsim.ipmi.identity import Identity
 from energyrecorder_bmcsim.ipmi.message import BMC_ADDRESS, build_response, parse_request
+from energyrecorder_bmcsim.ipmi.oem import EnergyCounters, NodeManager
 from energyrecorder_bmcsim.ipmi.rakp import LogIn
 from energyrecorder_bmcsim.ipmi.rmcp import PayloadType, WireError
 from energyrecorder_bmcsim.ipmi.sdr import SdrRepository, controller_locator_record, full_sensor_record
@@ -134,14 +135,15 @@ class IpmiBmc:
             for (lun, number), sensor in device.sensors.items()
         )
         records += locators + settings.extra_records
-        dcmi = (
-            PowerMeter(settings, self._source, self._faults, started_ns).commands() if settings.dcmi else {}
-        )
+        meter = PowerMeter(settings, self._source, self._faults, started_ns)
+        energy = EnergyCounters(self._source, settings.share, started_ns)
         return {
             **Identity(settings, guid, self._source).commands(),
             **SdrRepository(settings, records, self._faults, started_ns).commands(),
             **device.commands(),
-            **dcmi,
+            **(meter.commands() if settings.dcmi else {}),
+            **(NodeManager(meter).commands() if settings.node_manager else {}),
+            **(energy.commands() if settings.lenovo_energy else {}),
         }
 
     def _received(self, datagram: bytes, peer: Peer) -> None:

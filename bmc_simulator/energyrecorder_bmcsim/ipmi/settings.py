@@ -116,6 +116,8 @@ class ControllerSettings:
         vendor_name: Manufacturer in the FRU inventory.
         product_name: Product in the FRU inventory.
         dcmi: Whether it answers DCMI commands.
+        node_manager: Whether it is an Intel Node Manager; one sits at 2Ch on channel 6.
+        lenovo_energy: Whether it has Lenovo's energy counters.
         sensors: Its sensors, in the order of the repository.
         extra_records: Further SDRs as octets from the SDR version on (51h, type, length, body): OEM records.
         sdr_latency_s: What each Get SDR costs, seconds.
@@ -133,6 +135,8 @@ class ControllerSettings:
     vendor_name: str = "Simulated"
     product_name: str = "BMC"
     dcmi: bool = True
+    node_manager: bool = False
+    lenovo_energy: bool = False
     sensors: tuple[SdrSensor, ...] = (SdrSensor("Pwr Consumption"),)
     extra_records: tuple[bytes, ...] = ()
     sdr_latency_s: float = 0.0

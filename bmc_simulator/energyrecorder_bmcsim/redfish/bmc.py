@@ -181,7 +181,9 @@ class HttpBmc:
             return early, None
         if path.startswith(self._sessions_path) and "session" in self._settings.auth:
             return await self._about_sessions(request, path, now_ns), None
-        if path not in _OPEN_PATHS and not self._authorised(request, path, now_ns):
+        # Without sessions nobody may POST, whoever asks: "not allowed" says so, 401 would be a refusal.
+        allowed = request.method != "POST" or "session" in self._settings.auth
+        if allowed and path not in _OPEN_PATHS and not self._authorised(request, path, now_ns):
             return _unauthorized(), None
         if request.method not in ("GET", "HEAD"):
             return Answer(405, error_body("OperationNotAllowed"), {"Allow": "GET, HEAD"}), None
@@ -190,8 +192,7 @@ class HttpBmc:
     def _refused_early(self, request: web.BaseRequest, path: str, now_ns: int) -> Answer | None:
         busy = self._faults.strike(("busy",), path, now_ns)
         if busy is not None:
-            headers = {"Retry-After": str(busy.options["retry_after_s"])}
-            return Answer(503, error_body("ServiceTemporarilyUnavailable"), headers)
+            return _busy(busy)
         if path not in _OPEN_PATHS and self._faults.strike(("unauthorized",), path, now_ns):
             return _unauthorized()
         raw_path = request.rel_url.raw_path
@@ -199,6 +200,10 @@ class HttpBmc:
             redirect = self._faults.strike(("redirect_slash",), path, now_ns)
             if redirect is not None:
                 return Answer(redirect.options["status"], b"", {"Location": f"{raw_path}/"})
+        away = self._faults.strike(("redirect_away",), path, now_ns)
+        if away is not None:
+            scheme = "http" if self._settings.context is None else "https"
+            return Answer(302, b"", {"Location": f"{scheme}://{away.options['host']}{raw_path}"})
         return None
 
     def _authorised(self, request: web.BaseRequest, path: str, now_ns: int) -> bool:
@@ -268,6 +273,13 @@ class HttpBmc:
         if fault is not None and fault.kind in BODY_FAULTS:
             return BODY_FAULTS[fault.kind](body, fault), None
         return Answer(200, body), fault
+
+
+def _busy(fault: Fault) -> Answer:
+    wait_s = fault.options["retry_after_s"]
+    if fault.options["said_in"] == "text":
+        return Answer(503, error_body("SYS518", wait_s=wait_s))
+    return Answer(503, error_body("ServiceTemporarilyUnavailable"), {"Retry-After": str(wait_s)})
 
 
 def _unauthorized() -> Answer:

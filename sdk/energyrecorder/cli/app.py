@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from typing import Any, List, Optional, Sequence
 
@@ -19,9 +20,10 @@ VERBS = {
     "status": "service",
     "report": "report",
     "flush": "service",
+    "import": "imports",
     "doctor": "service",
 }
-"""Verb to module; the command in it is called like the verb."""
+"""Verb to module; the command in it is called like the verb, with an underscore after a word of Python's."""
 
 _SUMMARIES = {
     "start": "Start a scenario, and a first step of it.",
@@ -32,6 +34,7 @@ _SUMMARIES = {
     "status": "Show what is open.",
     "report": "Show the energy of a run and its steps.",
     "flush": "Send what waits in the spool.",
+    "import": "Make steps of a JUnit file.",
     "doctor": "Check service, clock and samples.",
 }
 
@@ -50,7 +53,7 @@ class _Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"energyrecorder.cli.{VERBS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -63,9 +66,13 @@ class _Verbs(click.Group):
 def _print_version(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from importlib.metadata import version  # noqa: PLC0415  # slow, and only here
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # slow, and only here
 
-    click.echo(f"energy-step {version('energyrecorder')}")
+    try:
+        known = version("energyrecorder")
+    except PackageNotFoundError:
+        known = "of a source tree that is not installed"
+    click.echo(f"energy-step {known}")
     ctx.exit()
 
 
@@ -79,14 +86,18 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: Any) -> N
     help="Show the version.",
 )
 def energy_step() -> None:
-    r"""Tell energyrecorder which step runs, from a shell or a CI job.
+    """Tell energyrecorder which step runs, from a shell or a CI job.
 
     \b
     Examples:
       energy-step run -- make test
       energy-step start functest && energy-step step boot && energy-step stop
       energy-step report --wait 60
-    """
+
+    \b
+    Completion in bash (likewise zsh_source, fish_source):
+      eval "$(_ENERGY_STEP_COMPLETE=bash_source energy-step)"
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -8,6 +8,8 @@ from typing import Any, List, Mapping, Optional, Sequence
 
 J_PER_WH = 3600.0
 _KILO = 1000.0
+UNRESOLVABLE = "unresolvable"
+NOT_RESOLVABLE = "not resolvable"
 UNKNOWN = "–"  # noqa: RUF001  # a dash for what is missing, as in any printed table
 
 
@@ -24,23 +26,46 @@ def with_interval(value: float, u95: Optional[float], unit: str) -> str:
     return f"{value:.{decimals}f} ± {u95:.{decimals}f} {unit}"
 
 
-def energy_wh(energy_j: Optional[float], u95_j: Optional[float]) -> str:
-    """Return an energy in Wh, from 1,000 Wh in kWh, with its interval; both are in joules."""
+def interval(value: float, u95: float, unit: str) -> str:
+    """Return ``0.16 … 0.38 Wh``: where the value lies, when the value itself would mislead."""
+    low, high = value - u95, value + u95
+    decimals = decimals_for(high)
+    if low <= 0:
+        return f"≤ {high:.{decimals}f} {unit}"
+    return f"{low:.{decimals}f} … {high:.{decimals}f} {unit}"
+
+
+def energy_wh(energy_j: Optional[float], u95_j: Optional[float], quality: Optional[str] = None) -> str:
+    """Return an energy in Wh, from 1,000 Wh in kWh, with its interval.
+
+    Args:
+        energy_j: Joules; None is unknown.
+        u95_j: Half the width of the 95 % interval, joules.
+        quality: ``unresolvable`` is shown in words with the interval, never as a bare number.
+    """
+    unresolvable = quality == UNRESOLVABLE
+    if energy_j is None or (unresolvable and u95_j is None):
+        return NOT_RESOLVABLE if unresolvable else UNKNOWN
+    kilo = abs(energy_j) + (u95_j or 0.0 if unresolvable else 0.0) >= _KILO * J_PER_WH
+    scale, unit = (J_PER_WH * _KILO, "kWh") if kilo else (J_PER_WH, "Wh")
+    u95 = None if u95_j is None else u95_j / scale
+    if unresolvable and u95 is not None:
+        return f"{NOT_RESOLVABLE} ({interval(energy_j / scale, u95, unit)})"
+    return with_interval(energy_j / scale, u95, unit)
+
+
+def energy_in_j(energy_j: Optional[float], u95_j: Optional[float], quality: Optional[str] = None) -> str:
+    """Return the same in joules, for the detail column."""
     if energy_j is None:
         return UNKNOWN
-    kilo = abs(energy_j) >= _KILO * J_PER_WH
-    scale, unit = (J_PER_WH * _KILO, "kWh") if kilo else (J_PER_WH, "Wh")
-    return with_interval(energy_j / scale, None if u95_j is None else u95_j / scale, unit)
+    if quality == UNRESOLVABLE:
+        return UNKNOWN if u95_j is None else interval(energy_j, u95_j, "J")
+    return with_interval(energy_j, u95_j, "J")
 
 
-def energy_in_j(energy_j: Optional[float], u95_j: Optional[float]) -> str:
-    """Return the same in joules."""
-    return UNKNOWN if energy_j is None else with_interval(energy_j, u95_j, "J")
-
-
-def power_w(watts: Optional[float]) -> str:
-    """Return an average power."""
-    return UNKNOWN if watts is None else f"{watts:.1f} W"
+def power_w(watts: Optional[float], quality: Optional[str] = None) -> str:
+    """Return an average power; unknown where the energy it follows from is not resolvable."""
+    return UNKNOWN if watts is None or quality == UNRESOLVABLE else f"{watts:.1f} W"
 
 
 def duration(duration_s: Optional[float]) -> str:
@@ -78,7 +103,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _is_figure(rows: Sequence[Sequence[str]], column: int) -> bool:
     cells = [row[column] for row in rows if row[column] != UNKNOWN]
-    return bool(cells) and all(cell[:1].isdigit() or cell[:1] == "-" for cell in cells)
+    return bool(cells) and all(cell[:1].isdigit() or cell[:1] in "-≤" for cell in cells)
 
 
 def one_line(text: object, longest: int = 60) -> str:
@@ -115,9 +140,9 @@ def _row(item: Mapping[str, Any], *, utc: bool) -> List[str]:
         str(item["state"]),
         local_time(item.get("started_ns"), utc=utc),
         duration(item.get("duration_s")),
-        energy_wh(result.get("energy_j"), result.get("u95_j")),
-        energy_in_j(result.get("energy_j"), result.get("u95_j")),
-        power_w(result.get("avg_w")),
+        energy_wh(result.get("energy_j"), result.get("u95_j"), result.get("quality")),
+        energy_in_j(result.get("energy_j"), result.get("u95_j"), result.get("quality")),
+        power_w(result.get("avg_w"), result.get("quality")),
         quality,
         UNKNOWN if servers is None else str(servers),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
@@ -36,21 +37,21 @@ def connect(job: Job) -> Transport:
 def report(
     run: Optional[str], kind: str, output: Optional[Path], wait: float, env: Optional[str], *, utc: bool
 ) -> None:
-    r"""Show the energy of RUN and its steps; default: this job's last run.
+    """Show the energy of RUN and its steps; default: this job's last run.
+
+    In a GitHub job it is added to the job's summary, too.
 
     \b
     Examples:
       energy-step report --wait 60
       energy-step report --format html -o energy.html
-    """
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env)
     transport = connect(job)
     run_id = run or _last_run(job, transport)
     answer = wait_for_results(job, transport, run_id, wait_s=wait)
-    if kind == "table":
-        text = run_table(answer, utc=utc)
-    else:
-        text = transport.text(f"/v1/runs/{quote(run_id, safe='')}/report.{kind}", timeout_s=_TIMEOUT_S)
+    _summarise(job, transport, run_id)
+    text = run_table(answer, utc=utc) if kind == "table" else _document(transport, run_id, kind)
     if output is None:
         click.echo(text)
         return
@@ -72,7 +73,25 @@ def print_report(job: Job, run_id: str, *, wait_s: float, err: bool) -> None:
     Raises:
         AnnotatorError: The annotator does not answer or does not know the run.
     """
-    click.echo(run_table(wait_for_results(job, connect(job), run_id, wait_s=wait_s), utc=False), err=err)
+    transport = connect(job)
+    click.echo(run_table(wait_for_results(job, transport, run_id, wait_s=wait_s), utc=False), err=err)
+    _summarise(job, transport, run_id)
+
+
+def _document(transport: Transport, run_id: str, kind: str) -> str:
+    return transport.text(f"/v1/runs/{quote(run_id, safe='')}/report.{kind}", timeout_s=_TIMEOUT_S)
+
+
+def _summarise(job: Job, transport: Transport, run_id: str) -> None:
+    """Add the report to the summary of a GitHub job; a summary that cannot be written is told, no more."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{_document(transport, run_id, 'md').rstrip()}\n\n")
+    except (OSError, AnnotatorError) as error:
+        job.warn(f"GITHUB_STEP_SUMMARY: {error}")
 
 
 def wait_for_results(job: Job, transport: Transport, run_id: str, *, wait_s: float) -> Dict[str, Any]:

@@ -177,7 +177,7 @@ def run(
     *,
     report: bool,
 ) -> int:
-    r"""Run COMMAND as a step and exit with its code.
+    """Run COMMAND as a step and exit with its code.
 
     The first failure ends a repetition. Without an open scenario the step is a run of its own.
 
@@ -185,7 +185,7 @@ def run(
     Examples:
       energy-step run -- make test
       energy-step run --step iperf --min-duration 2m --warmup 1 --rest 20s -- iperf3 -c peer
-    """
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env, forgiving=True)
     bracket = Bracket(job, scenario=scenario, step=step, program=command[0])
     runner = Runner(command, dict(os.environ))

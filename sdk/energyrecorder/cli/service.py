@@ -24,7 +24,12 @@ _FLAGGED_NS = 600 * 10**9
 @env_option
 @strict_option
 def status(env: Optional[str], *, utc: bool, strict: bool) -> int:
-    """Show what this job has open, what waits in the spool, and what runs in the environment."""
+    """Show what this job has open, what waits in the spool, and what runs in the environment.
+
+    \b
+    Example:
+      energy-step status --env pod1
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env)
     state = job.state()
     if not state.open:
@@ -68,7 +73,12 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
     """Send what waits in the spool.
 
     With --env also steps of jobs that did not know their environment; they are recorded as that one's.
-    """
+
+    \b
+    Examples:
+      energy-step flush
+      energy-step flush --all --env pod1
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env, forgiving=True)
     adopt_env = env or job.settings.env
     folders = [spool_of(job.settings, job.notices)]
@@ -96,12 +106,18 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
 @click.command()
 @env_option
 def doctor(env: Optional[str]) -> int:
-    """Check the service, the clock offset and the age of the last sample; exit 3 when something is wrong."""
+    """Check the service, the clock offset and the age of the last sample; exit 3 when something is wrong.
+
+    \b
+    Example:
+      energy-step doctor --env pod1
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env)
     transport = connect(job)
     checks = [_service(job, transport), _journal(transport), _clock(transport), _samples(job, transport)]
     for name, good, text in checks:
-        click.echo(f"{'ok   ' if good else 'WRONG'}  {name}: {text}")
+        verdict = click.style("ok   ", fg="green") if good else click.style("WRONG", fg="red", bold=True)
+        click.echo(f"{verdict}  {name}: {text}")  # colours reach terminals only
     waiting = spool_of(job.settings, job.notices).count()
     click.echo(f"{'ok   ' if not waiting else 'note '}  spool: {waiting} events wait")
     return 0 if all(good for _, good, _ in checks) else AnnotatorError.exit_code

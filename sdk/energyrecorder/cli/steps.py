@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
+from energyrecorder.ci_context import ci_context
 from energyrecorder.cli.job import STRICT_EXIT, TTL_S, Answers, Job, env_option, strict_option, tell_ci
 from energyrecorder.cli.state_file import JobState, OpenStep, edited_state
 from energyrecorder.clock import Instant
@@ -51,8 +53,14 @@ def start(
 ) -> int:
     """Start SCENARIO, to be ended by `energy-step stop`.
 
-    The id is kept in the job's state file and handed to later steps of a GitHub job.
-    """
+    The id is kept in the job's state file and handed to later steps of a GitHub job. What GitHub, GitLab or
+    Jenkins say of the job is stored with it, but never who started it.
+
+    \b
+    Examples:
+      energy-step start functest --env pod1
+      energy-step start functest --step boot --server 'node-*' --tag build=7
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     more = {"tags": parse_tags(tags)} if tags else {}
     job = Job(env, forgiving=True)
     wanted = list(servers) or list(job.settings.servers)
@@ -62,13 +70,7 @@ def start(
     events: List[Event] = []
     with edited_state(job.state_path, job.warn) as state:
         state.open = [item for item in state.open if job.is_alive(item)]
-        again = next((item for item in state.open if item.scenario == scenario and item.step is None), None)
-        if again is not None:
-            job.warn(f"{scenario!r} was still open; it is aborted and started anew")
-            first = state.open.index(again)
-            for item in reversed(state.open[first:]):
-                events += _stops(item, at, "aborted")
-            del state.open[first:]
+        events += _abort_the_same(job, state, at, scenario)
         opened, begun = _begin(job, state, at, text_of_name(scenario), more)
         events += begun
         if step is not None:
@@ -97,7 +99,11 @@ def step(name: str, env: Optional[str], *, strict: bool) -> int:
     """Start step NAME of the scenario started last; the step before ends.
 
     The same name again changes nothing.
-    """
+
+    \b
+    Example:
+      energy-step step traffic
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env, forgiving=True)
     at = job.now()
     name = text_of_name(name)
@@ -125,7 +131,13 @@ def step(name: str, env: Optional[str], *, strict: bool) -> int:
 @env_option
 @strict_option
 def stop(outcome: str, env: Optional[str], *, everything: bool, strict: bool) -> int:
-    """Stop the scenario started last, with its open step."""
+    """Stop the scenario started last, with its open step.
+
+    \b
+    Examples:
+      energy-step stop --outcome failed
+      energy-step stop --all
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env, forgiving=True)
     at = job.now()
     with edited_state(job.state_path, job.warn) as state:
@@ -152,7 +164,12 @@ def stop(outcome: str, env: Optional[str], *, everything: bool, strict: bool) ->
 @env_option
 @strict_option
 def mark(note: str, text: Optional[str], env: Optional[str], *, strict: bool) -> int:
-    """Note an instant, such as "vm destroyed"."""
+    """Note an instant.
+
+    \b
+    Example:
+      energy-step mark "vm destroyed"
+    """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env, forgiving=True)
     state = job.state()
     around = job.around(state)
@@ -166,6 +183,17 @@ def mark(note: str, text: Optional[str], env: Optional[str], *, strict: bool) ->
             event["scenario"] = around.scenario
         known_env = next((item.env for item in state.open if item.run_id == around.run_id), None)
     return job.end(job.deliver([event], env or known_env), strict=strict)
+
+
+def _abort_the_same(job: Job, state: JobState, at: Instant, scenario: str) -> List[Event]:
+    """End a scenario of this name that was left open, and what is open within it."""
+    names = [item.scenario if item.step is None else None for item in state.open]
+    if scenario not in names:
+        return []
+    job.warn(f"{scenario!r} was still open; it is aborted and started anew")
+    first = names.index(scenario)
+    left, state.open[first:] = state.open[first:], []
+    return [event for item in reversed(left) for event in _stops(item, at, "aborted")]
 
 
 def _begin(
@@ -184,7 +212,8 @@ def _begin(
     )
     if around is not None and around.scenario:
         job.warn(f"{scenario!r} lies within {around.scenario!r}, which is still open")
-    return opened, [_start_event(opened, at, parent_id=around.step_id if around else None, **more)]
+    event = _start_event(opened, at, parent_id=around.step_id if around else None, **more)
+    return opened, [event if around else ci_context(os.environ).added_to(event)]
 
 
 def _implicit(outer: OpenStep, at: Instant, name: str) -> OpenStep:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
 
 from energyrecorder.clock import Instant
 from energyrecorder_analysis.timestamp import parse_time_ns
+from energyrecorder_annotator.auth.caller import Caller
 from energyrecorder_annotator.clocks import ServerTime, Stamp, server_time
 from energyrecorder_annotator.journal.base import Mark
 from energyrecorder_annotator.lifecycle import Heartbeat, Patch, SetStep, Start, Stop
@@ -25,7 +27,12 @@ def _time_ns(value: object) -> int:
     return time_ns
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
+    """Return ``text`` if UTF-8 can hold it.
+
+    Raises:
+        ValueError: It holds half a surrogate pair.
+    """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -45,7 +52,7 @@ def _tag_text(value: object) -> object:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-Text = Annotated[str, AfterValidator(_encodable)]
+Text = Annotated[str, AfterValidator(encodable)]
 Name = Annotated[Text, AfterValidator(_not_blank)]
 StepId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 ServerPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/*?\[\]!-]{1,200}$")]
@@ -96,12 +103,12 @@ class Timed(RequestClock):
         )
 
 
-class Arrival(BaseModel):
-    """When and with which clocks a request came; makes events out of bodies."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When, from whom and with which clocks a request came; makes events out of bodies."""
 
     received_ns: int
+    caller: Caller
     clock: RequestClock | None = None
 
     def time(self, body: Timed, explicit_ns: int | None = None) -> tuple[ServerTime, str]:

@@ -15,7 +15,7 @@ async def _service(request: Request) -> Service:
 
 
 async def _arrival(request: Request) -> Arrival:
-    return Arrival(received_ns=request.state.received_ns)
+    return Arrival(received_ns=request.state.received_ns, caller=request.state.caller)
 
 
 ServiceDep = Annotated[Service, Depends(_service)]

@@ -17,7 +17,14 @@ from energyrecorder_annotator.samples.base import SampleStoreError
 
 _log = logging.getLogger(__name__)
 
-REFUSALS = {"unknown_step": 404, "no_open_run": 404, "several_open_runs": 409, "conflict": 409}
+REFUSALS = {
+    "unknown_step": 404,
+    "no_open_run": 404,
+    "several_open_runs": 409,
+    "conflict": 409,
+    "forbidden_env": 403,
+    "too_many_open_steps": 429,
+}
 """HTTP status of each `StepRefusedError.code`."""
 _CODES = {
     400: "bad_request",

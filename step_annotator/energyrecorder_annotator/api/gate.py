@@ -1,47 +1,57 @@
-"""What every request passes first: time of arrival, token, size limits; and headers on the way out."""
+"""What every request passes first: time of arrival, who calls, limits; and headers on the way out."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from energyrecorder.clock import Clock
-from energyrecorder.secret import Secret
 from energyrecorder_annotator.api.answers import Answer
 from energyrecorder_annotator.api.errors import envelope
+from energyrecorder_annotator.api.original_paths import is_original
+from energyrecorder_annotator.auth.caller import ADMIN, ANYBODY, READ, WRITE
+from energyrecorder_annotator.auth.guard import Guard
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+MAX_IMPORT_BYTES = 16 * 1024 * 1024
+BODY_S = 30.0
+"""A body that takes longer to arrive is not waited for."""
 DRAIN_S = 2.0
 DRAIN_BYTES = 8 * 1024 * 1024
 """So long and so much of a body that is too large is read and dropped after the answer."""
-_BIG = frozenset({"/v1/batch"})
-_OPEN = frozenset({"/healthz", "/readyz"})
-_HEADERS: Mapping[str, str] = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
+_LIMITS = {
+    "/v1/batch": MAX_BATCH_BYTES,
+    "/v1/samples": MAX_BATCH_BYTES,
+    "/v1/import/junit": MAX_IMPORT_BYTES,
 }
+_OPEN = frozenset({"/healthz", "/readyz"})
+_ADMIN = frozenset({"/v1/recompute", "/v1/sinks"})
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADERS: Sequence[tuple[bytes, bytes]] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+_CORS = {"Access-Control-Allow-Origin": "*"}
 
 
 class Gate:
-    """ASGI middleware; puts ``received_ns`` into the scope's state.
+    """ASGI middleware; puts ``received_ns`` and ``caller`` into the scope's state.
 
     Args:
         app: What comes behind.
-        token: Bearer token that callers must send; None = none needed. Health checks need none.
+        guard: Knows who calls. Health checks need no token.
         clock: Our wall clock.
     """
 
-    def __init__(self, app: ASGIApp, *, token: Secret | None, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, *, guard: Guard, clock: Clock) -> None:
         self._app = app
-        self._expected = None if token is None else f"Bearer {token.reveal()}".encode()
+        self._guard = guard
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,28 +59,69 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope.setdefault("state", {})["received_ns"] = self._clock()
-        headers = Headers(scope=scope)
-        if not self._is_allowed(scope["path"], headers):
-            answer = Answer(
-                envelope("unauthorized", "a valid bearer token is needed"),
-                401,
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-            await answer(scope, receive, send)
+        state = scope.setdefault("state", {})
+        state["received_ns"] = self._clock()
+        state["caller"] = ANYBODY
+        path = scope["path"]
+        dressed = _dressed(send)
+        if path not in _OPEN:
+            refused = self._refused(scope, path)
+            if refused is not None:
+                await refused(scope, receive, dressed)
+                return
+        limit = _LIMITS.get(path, MAX_BODY_BYTES)
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await _whole_body(receive, limit)
+        except TimeoutError:
+            message = f"the body did not arrive within {BODY_S:g} s"
+            await Answer(envelope("too_slow", message), 408, {"Connection": "close"})(scope, receive, dressed)
             return
-        limit = MAX_BATCH_BYTES if scope["path"] in _BIG else MAX_BODY_BYTES
-        body = await _whole_body(receive, limit)
         if body is None:
-            await _refuse_large(limit, receive, send)
+            await _refuse_large(limit, receive, dressed)
             return
-        await self._app(scope, _replayed(body, receive), _dressed(send))
+        await self._app(scope, _replayed(body, receive), dressed)
 
-    def _is_allowed(self, path: str, headers: Headers) -> bool:
-        if self._expected is None or path in _OPEN:
-            return True
-        sent = headers.get("authorization", "").encode("utf-8", "replace")
-        return hmac.compare_digest(sent, self._expected)
+    def _refused(self, scope: Scope, path: str) -> Answer | None:
+        """Return the answer to a caller that may not do this, or None after noting who it is."""
+        original = is_original(path)
+        cors = _CORS if original else {}
+        method = scope["method"]
+        if original and method == "OPTIONS":
+            # A browser's question whether it may ask; it cannot carry a token.
+            return None
+        guard = self._guard
+        address = scope["client"][0] if scope.get("client") else ""
+        basic = original or method in _READING
+        caller = guard.caller(_authorization(scope), address, basic=basic)
+        wait_s = guard.wait_s(address) if caller is None else 0.0
+        if wait_s:
+            message = "too many refused requests from this address"
+            return _refusal(429, "too_many_requests", message, {"Retry-After": str(int(wait_s) + 1), **cors})
+        if caller is None:
+            kind = "Bearer" if path.startswith("/v1/") else 'Basic realm="energyrecorder", charset="UTF-8"'
+            return _refusal(
+                401, "unauthorized", "a valid token is needed", {"WWW-Authenticate": kind, **cors}
+            )
+        if guard.is_over_rate(address if caller is ANYBODY else caller.name):
+            return _refusal(429, "too_many_requests", "too many requests", {"Retry-After": "1", **cors})
+        needed = ADMIN if path in _ADMIN else READ if method in _READING else WRITE
+        if not caller.may(needed):
+            return _refusal(403, "forbidden", f"this token lacks the scope {needed!r}", cors)
+        scope["state"]["caller"] = caller
+        return None
+
+
+def _refusal(status: int, code: str, message: str, headers: dict[str, str]) -> Answer:
+    return Answer(envelope(code, message), status, headers)
+
+
+def _authorization(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            text: str = value.decode("utf-8", "replace")
+            return text
+    return ""
 
 
 async def _whole_body(receive: Receive, limit: int) -> bytes | None:
@@ -98,12 +149,12 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _dressed(send: Send) -> Send:
+def _dressed(send: Send) -> Callable[[Message], Awaitable[None]]:
     async def dressed(message: Message) -> None:
         if message["type"] == "http.response.start":
-            outgoing = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                outgoing.setdefault(name, value)
+            headers = list(message.get("headers", ()))
+            present = {name for name, _ in headers}
+            message["headers"] = headers + [pair for pair in _HEADERS if pair[0] not in present]
         await send(message)
 
     return dressed

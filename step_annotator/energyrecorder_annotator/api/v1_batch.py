@@ -35,11 +35,11 @@ async def batch(body: BatchBody, arrival: ArrivalDep, service: ServiceDep) -> An
     """Events in their order; a bad item blocks nothing."""
     # A nanosecond apart, so that events without a time of their own keep their order.
     read = [
-        _read(item, Arrival(received_ns=arrival.received_ns + number, clock=body))
+        _read(item, Arrival(received_ns=arrival.received_ns + number, caller=arrival.caller, clock=body))
         for number, item in enumerate(body.items)
     ]
     events = [event for event in read if not isinstance(event, tuple)]
-    outcomes = iter(await service.recorder.take_all(events, arrival.received_ns))
+    outcomes = iter(await service.recorder.take_all(events, arrival.received_ns, arrival.caller))
     items = []
     for event in read:
         if isinstance(event, tuple):

@@ -37,5 +37,6 @@ async def power(
     series = [
         {"env": one.env, "server": one.server, "scope": one.scope, "part": one.part, "points": one.points}
         for one in found
+        if arrival.caller.may_use(one.env)
     ]
     return Answer(timed({"series": series}, arrival.received_ns, service.clock))

@@ -14,6 +14,7 @@ from energyrecorder_annotator.api.bodies import TimeNs
 from energyrecorder_annotator.api.context import ArrivalDep, ServiceDep
 from energyrecorder_annotator.api.errors import ApiError
 from energyrecorder_annotator.api.paging import next_cursor, read_cursor
+from energyrecorder_annotator.auth.caller import Caller
 from energyrecorder_annotator.journal.base import StepQuery, StepWithResult
 from energyrecorder_annotator.run_report import REPORT_TYPES, content_security_policy, run_report
 from energyrecorder_annotator.service import Service
@@ -48,6 +49,7 @@ async def steps(  # noqa: PLR0917  # query parameters
         to_ns=to,
         limit=limit + 1,
         after=read_cursor(cursor),
+        envs=arrival.caller.envs,
     )
     found = await asyncio.to_thread(service.journal.list_steps, query)
     now_ns = service.clock()
@@ -82,6 +84,7 @@ async def runs(  # query parameters
         to_ns=to,
         limit=limit + 1,
         after=read_cursor(cursor),
+        envs=arrival.caller.envs,
     )
     found = await asyncio.to_thread(service.journal.list_steps, query)
     now_ns = service.clock()
@@ -95,14 +98,16 @@ async def runs(  # query parameters
 @router.get("/runs/{run_id}")
 async def run(run_id: str, arrival: ArrivalDep, service: ServiceDep) -> Answer:
     """One run with its steps, ordered by start."""
-    body = await _run_body(run_id, service)
+    body = await _run_body(run_id, service, arrival.caller)
     return Answer(timed(body, arrival.received_ns, service.clock))
 
 
 @router.get("/runs/{run_id}/report.{kind}")
-async def report(run_id: str, kind: Literal["json", "md", "html"], service: ServiceDep) -> Response:
+async def report(
+    run_id: str, kind: Literal["json", "md", "html"], arrival: ArrivalDep, service: ServiceDep
+) -> Response:
     """One run as a report."""
-    body = await _run_body(run_id, service)
+    body = await _run_body(run_id, service, arrival.caller)
     if kind == "json":
         return Answer(body)
     write = partial(
@@ -113,10 +118,10 @@ async def report(run_id: str, kind: Literal["json", "md", "html"], service: Serv
     return Response(text, media_type=REPORT_TYPES[kind], headers=headers)
 
 
-async def _run_body(run_id: str, service: Service) -> dict[str, Any]:
+async def _run_body(run_id: str, service: Service, caller: Caller) -> dict[str, Any]:
     found: list[StepWithResult] = await asyncio.to_thread(service.journal.run_steps, run_id)
     root = next((pair for pair in found if pair[0].step_id == run_id), None)
-    if root is None:
+    if root is None or not caller.may_use(root[0].env):
         raise ApiError(404, "unknown_run", f"no run {run_id!r}")
     now_ns = service.clock()
     return {

@@ -46,7 +46,7 @@ def outcome_body(event: Event | NewMark, outcome: Outcome, service: Service) -> 
 
 
 async def _take(event: Event | NewMark, arrival: ArrivalDep, service: Service) -> Answer:
-    outcome = await service.recorder.take(event, arrival.received_ns)
+    outcome = await service.recorder.take(event, arrival.received_ns, arrival.caller)
     status, body = outcome_body(event, outcome, service)
     return Answer(timed(body, arrival.received_ns, service.clock), status)
 

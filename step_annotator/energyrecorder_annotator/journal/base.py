@@ -8,6 +8,7 @@
 - A read sees every work that was completed before it began.
 - `Journal.changes` after the last sequence number seen never skips a change, even when two processes write
   and the first to begin commits last. A step changed twice may appear once, with its last version.
+- `Journal.mark_changes` is the same for marks. Both sequences only grow, also over a restart.
 - Opening a journal written by a newer version, or one that is damaged, raises `ConfigError` and changes
   nothing.
 """
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from energyrecorder.errors import EnergyError
+from energyrecorder_annotator.journal.outbox import Cursor, DeadLetter, Delivered
 from energyrecorder_annotator.lifecycle import Step, StepView
 
 T = TypeVar("T")
@@ -99,6 +101,7 @@ class StepQuery:
         to_ns: Only steps that begin before this.
         limit: Page size.
         after: Start and id of the last step of the page before.
+        envs: Globs (``*`` and ``?``) of environments, one of which must match.
     """
 
     env: str | None = None
@@ -106,11 +109,14 @@ class StepQuery:
     step: str | None = None
     state: str | None = None
     group: str | None = None
+    run_id: str | None = None
+    step_id: str | None = None
     roots: bool = False
     from_ns: int | None = None
     to_ns: int | None = None
     limit: int = 100
     after: tuple[int, str] | None = None
+    envs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,22 @@ class Transaction(StepView, Protocol):
             False, and nothing is written, when the step's edges changed since (the look is outdated).
         """
 
+    def look_again(self, query: StepQuery, now_ns: int) -> int:
+        """Let results be computed anew whatever their readings; the present ones stay until then.
+
+        Args:
+            query: Which steps; of these only those that have ended; ``limit`` and ``after`` do not count.
+            now_ns: Our wall clock.
+
+        Returns:
+            How many steps.
+        """
+
+    def put_delivery(
+        self, sink: str, cursor: Cursor, delivered: Sequence[Delivered], dead: Sequence[DeadLetter]
+    ) -> None:
+        """Write how far a sink has got; what it has taken is no dead letter any more."""
+
     def put_life(self, signs: Mapping[str, tuple[int, int]]) -> None:
         """Write the last signs of life of runs: run id → (heard, alive), ns since the Unix epoch."""
 
@@ -191,3 +213,27 @@ class Journal(Protocol):
 
     def changes(self, after: int, limit: int) -> list[tuple[int, str, int]]:
         """Return (sequence number, step id, version) of steps changed after a sequence number, in order."""
+
+    def mark_changes(self, after: int, limit: int) -> list[tuple[int, Mark]]:
+        """Return (sequence number, mark) of marks made after a sequence number, in order."""
+
+    def last_seq(self) -> int:
+        """Return the last sequence number given."""
+
+    def backlog(self, cursor: Cursor) -> int:
+        """Return how many changed steps and marks come after a cursor."""
+
+    def cursor(self, sink: str) -> Cursor | None:
+        """Return how far a sink has got; None for one that never delivered."""
+
+    def memos(self, sink: str, step_ids: Sequence[str]) -> dict[str, str]:
+        """Return the memos of those of the steps that a sink has taken."""
+
+    def last_change(self, up_to: int) -> str | None:
+        """Return the id of the step that changed last, up to a sequence number; None if none did."""
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return what sinks never took, newest first."""
+
+    def has_own_series(self, env: str, scenario: str, name: str) -> bool:
+        """Tell whether a step name was among the first `NAMES_PER_DAY` of its scenario and day."""

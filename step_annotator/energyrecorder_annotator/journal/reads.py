@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from energyrecorder_annotator.journal.base import (
@@ -15,6 +16,7 @@ from energyrecorder_annotator.journal.base import (
     StepQuery,
     StepWithResult,
 )
+from energyrecorder_annotator.journal.outbox import Cursor, DeadLetter
 from energyrecorder_annotator.journal.rows import MARK_COLUMNS, STEP_COLUMNS, row_mark, row_result, row_step
 from energyrecorder_annotator.lifecycle import Step
 
@@ -57,19 +59,10 @@ class SqliteReads:
 
     def list_steps(self, query: StepQuery) -> list[StepWithResult]:
         """See `Journal`."""
-        wanted = {
-            "s.env = ?": query.env,
-            "s.scenario = ?": query.scenario,
-            "s.step = ?": query.step,
-            "s.state = ?": query.state,
-            "s.run_group = ?": query.group,
-            "s.start_ns < ?": query.to_ns,
-            "(s.end_ns IS NULL OR s.end_ns > ?)": query.from_ns,
-        }
-        terms = [term for term, value in wanted.items() if value is not None]
-        values: list[Any] = [value for value in wanted.values() if value is not None]
-        if query.roots:
-            terms.append("s.run_id = s.step_id")
+        terms, values = query_terms(query)
+        if query.envs is not None:
+            terms.append(f"({' OR '.join(['s.env GLOB ?'] * len(query.envs)) or '0'})")
+            values.extend(query.envs)
         if query.after is not None:
             terms.append("(s.start_ns, s.step_id) < (?, ?)")
             values.extend(query.after)
@@ -124,6 +117,72 @@ class SqliteReads:
         query = "SELECT changed_seq, step_id, version FROM steps WHERE changed_seq > ? "
         found = self._rows(f"{query} ORDER BY changed_seq LIMIT ?", (after, limit))
         return [(row[0], row[1], row[2]) for row in found]
+
+    def mark_changes(self, after: int, limit: int) -> list[tuple[int, Mark]]:
+        """See `Journal`."""
+        query = f"SELECT seq, {MARK_COLUMNS} FROM marks WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
+        return [(row[0], row_mark(row[1:])) for row in self._rows(query, (after, limit))]
+
+    def last_seq(self) -> int:
+        """See `Journal`."""
+        return int(self._rows("SELECT seq FROM sequence")[0][0])
+
+    def backlog(self, cursor: Cursor) -> int:
+        """See `Journal`."""
+        query = (
+            "SELECT (SELECT count(*) FROM steps WHERE changed_seq > ?) + "
+            "(SELECT count(*) FROM marks WHERE seq > ?)"
+        )
+        return int(self._rows(query, (cursor.steps_seq, cursor.marks_seq))[0][0])
+
+    def cursor(self, sink: str) -> Cursor | None:
+        """See `Journal`."""
+        rows = self._rows("SELECT steps_seq, marks_seq FROM cursors WHERE sink = ?", (sink,))
+        return Cursor(*rows[0]) if rows else None
+
+    def memos(self, sink: str, step_ids: Sequence[str]) -> dict[str, str]:
+        """See `Journal`."""
+        query = "SELECT step_id, memo FROM deliveries WHERE sink = ? AND step_id IN "
+        rows = self._rows(
+            f"{query} (SELECT value FROM json_each(?))",  # noqa: S608  # no value in it
+            (sink, json.dumps(list(step_ids))),
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def last_change(self, up_to: int) -> str | None:
+        """See `Journal`."""
+        query = "SELECT step_id FROM steps WHERE changed_seq <= ? ORDER BY changed_seq DESC LIMIT 1"
+        rows = self._rows(query, (up_to,))
+        return rows[0][0] if rows else None
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """See `Journal`."""
+        query = "SELECT sink, item_id, version, failed_ns, reason FROM dead_letters"
+        return [DeadLetter(*row) for row in self._rows(f"{query} ORDER BY failed_ns DESC LIMIT ?", (limit,))]
+
+    def has_own_series(self, env: str, scenario: str, name: str) -> bool:
+        """See `Journal`."""
+        query = "SELECT 1 FROM step_names WHERE env = ? AND scenario = ? AND name = ?"
+        return bool(self._rows(query, (env, scenario, name)))
+
+
+def query_terms(query: StepQuery) -> tuple[list[str], list[Any]]:
+    """Return the conditions on ``steps s`` that a query makes, its page apart, and their values."""
+    wanted = {
+        "s.env = ?": query.env,
+        "s.scenario = ?": query.scenario,
+        "s.step = ?": query.step,
+        "s.state = ?": query.state,
+        "s.run_group = ?": query.group,
+        "s.run_id = ?": query.run_id,
+        "s.step_id = ?": query.step_id,
+        "s.start_ns < ?": query.to_ns,
+        "(s.end_ns IS NULL OR s.end_ns > ?)": query.from_ns,
+    }
+    terms = [term for term, value in wanted.items() if value is not None]
+    if query.roots:
+        terms.append("s.run_id = s.step_id")
+    return terms, [value for value in wanted.values() if value is not None]
 
 
 def _with_result(row: tuple[Any, ...]) -> StepWithResult:

@@ -16,11 +16,13 @@ from energyrecorder_annotator.journal.base import (
     JournalError,
     Look,
     Mark,
+    StepQuery,
     StoredResult,
     Transaction,
     edges_of,
 )
-from energyrecorder_annotator.journal.reads import SqliteReads
+from energyrecorder_annotator.journal.outbox import DAY_NS, NAMES_PER_DAY, Cursor, DeadLetter, Delivered
+from energyrecorder_annotator.journal.reads import SqliteReads, query_terms
 from energyrecorder_annotator.journal.rows import MARK_COLUMNS, STEP_COLUMNS, mark_row, row_step, step_row
 from energyrecorder_annotator.lifecycle import SeriesKey, Step
 
@@ -29,12 +31,21 @@ T = TypeVar("T")
 MAX_GROUP = 512
 """Works that share one write at most, so that the first of them does not wait for ever."""
 
+_MOST_ROWS = 1000
+
 _Work = tuple[Callable[[Transaction], Any], "Future[Any]"]
 _STEP_VALUES = ",".join("?" * (STEP_COLUMNS.count(",") + 1))
 _MARK_VALUES = ",".join("?" * (MARK_COLUMNS.count(",") + 1))
 # Column names only, no value from outside.
 _PUT_STEP = f"INSERT OR REPLACE INTO steps ({STEP_COLUMNS}, changed_seq) VALUES ({_STEP_VALUES}, ?)"  # noqa: S608
-_ADD_MARK = f"INSERT OR IGNORE INTO marks ({MARK_COLUMNS}) VALUES ({_MARK_VALUES})"  # noqa: S608
+_ADD_MARK = (
+    f"INSERT OR IGNORE INTO marks ({MARK_COLUMNS}, seq) "  # noqa: S608
+    f"VALUES ({_MARK_VALUES}, (SELECT seq FROM sequence))"
+)
+_OWN_NAME = (
+    "INSERT OR IGNORE INTO step_names SELECT ?1, ?2, ?3, ?4 WHERE "
+    "(SELECT count(*) FROM step_names WHERE env = ?1 AND scenario = ?2 AND day = ?4) < ?5"
+)
 _STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608
 _GET_STEP = f"{_STEPS} WHERE step_id = ?"
 _CHILDREN = f"{_STEPS} WHERE parent_id = ?"
@@ -46,7 +57,8 @@ _TAKEN = (
 )
 # The last of a row of neighbouring starts: the one after which the next nanosecond is free.
 _LAST_OF_ROW = (
-    "SELECT a.start_ns FROM steps a WHERE a.started = 1 AND a.env = ? AND a.scenario = ? "
+    "SELECT a.start_ns FROM steps a INDEXED BY steps_series WHERE a.started = 1 AND a.env = ? "
+    "AND a.scenario = ? "
     "AND COALESCE(a.step, '') = ? AND (a.step IS NULL) = ? AND a.start_ns >= ? AND NOT EXISTS ("
     "SELECT 1 FROM steps b WHERE b.started = 1 AND b.start_ns = a.start_ns + 1 AND b.env = a.env "
     "AND b.scenario = a.scenario AND COALESCE(b.step, '') = COALESCE(a.step, '') "
@@ -57,8 +69,9 @@ _LAST_OF_ROW = (
 class SqliteTransaction:
     """`Transaction` on the writer's connection, within the transaction that is open on it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, rows: dict[tuple[Any, ...], int]) -> None:
         self._connection = connection
+        self._rows = rows
         # One event asks for the same step and its children several times.
         self._steps: dict[str, Step | None] = {}
         self._children: dict[str, Sequence[Step]] = {}
@@ -86,7 +99,12 @@ class SqliteTransaction:
         key = (series.env, series.scenario, series.step or "", int(series.step is None))
         if self._connection.execute(_TAKEN, (wanted_ns, *key)).fetchone() is None:
             return wanted_ns
-        last: int = self._connection.execute(_LAST_OF_ROW, (*key, wanted_ns)).fetchone()[0]
+        # Thousands of steps may claim one moment: each goes on where the one before it found its place.
+        from_ns = self._rows.get((*key, wanted_ns), wanted_ns)
+        last: int = self._connection.execute(_LAST_OF_ROW, (*key, from_ns)).fetchone()[0]
+        if len(self._rows) >= _MOST_ROWS:
+            self._rows.clear()
+        self._rows[*key, wanted_ns] = last
         return last + 1
 
     def put_steps(self, steps: Sequence[Step]) -> None:
@@ -97,8 +115,16 @@ class SqliteTransaction:
             self._connection.execute(_PUT_STEP, (*step_row(step), seq))
             self._steps[step.step_id] = step
             self._children.clear()
+            if step.step is not None and (before is None or before.step != step.step):
+                self._own_name(step, step.step)
             if before is None or edges_of(before) != edges_of(step):
                 self._plan_result(step, is_new=before is None)
+
+    def _own_name(self, step: Step, name: str) -> None:
+        key = (step.env, step.scenario, name)
+        known = "SELECT 1 FROM step_names WHERE env = ? AND scenario = ? AND name = ?"
+        if self._connection.execute(known, key).fetchone() is None:
+            self._connection.execute(_OWN_NAME, (*key, step.start_ns // DAY_NS, NAMES_PER_DAY))
 
     def _plan_result(self, step: Step, *, is_new: bool) -> None:
         if not is_new:
@@ -111,6 +137,7 @@ class SqliteTransaction:
 
     def add_mark(self, mark: Mark) -> bool:
         """See `Transaction`."""
+        self._connection.execute("UPDATE sequence SET seq = seq + 1")
         return self._connection.execute(_ADD_MARK, mark_row(mark)).rowcount > 0
 
     def put_result(self, look: Look, result: StoredResult | None, following: Look | None) -> bool:
@@ -142,6 +169,40 @@ class SqliteTransaction:
             )
         return True
 
+    def look_again(self, query: StepQuery, now_ns: int) -> int:
+        """See `Transaction`."""
+        terms, values = query_terms(query)
+        where = " AND ".join(["s.end_ns IS NOT NULL", "s.started = 1", *terms])
+        ended = f"SELECT {STEP_COLUMNS} FROM steps s WHERE {where}"  # noqa: S608  # column names only
+        steps = [row_step(row) for row in self._connection.execute(ended, values)]
+        for step in steps:
+            known = self._connection.execute(
+                "UPDATE results SET samples = -1 WHERE step_id = ?", (step.step_id,)
+            )
+            if known.rowcount > 0:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO looks VALUES (?, 1, ?, ?)", (step.step_id, now_ns, edges_of(step))
+                )
+        return len(steps)
+
+    def put_delivery(
+        self, sink: str, cursor: Cursor, delivered: Sequence[Delivered], dead: Sequence[DeadLetter]
+    ) -> None:
+        """See `Transaction`."""
+        execute, many = self._connection.execute, self._connection.executemany
+        execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (sink, cursor.steps_seq, cursor.marks_seq))
+        many(
+            "DELETE FROM dead_letters WHERE sink = ? AND item_id = ?", [(sink, d.step_id) for d in delivered]
+        )
+        many(
+            "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?)",
+            [(sink, one.step_id, one.version, one.memo) for one in delivered],
+        )
+        many(
+            "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?)",
+            [(one.sink, one.item_id, one.version, one.failed_ns, one.reason) for one in dead],
+        )
+
     def put_life(self, signs: Mapping[str, tuple[int, int]]) -> None:
         """See `Transaction`."""
         self._connection.executemany(
@@ -165,6 +226,7 @@ class SqliteJournal(SqliteReads):
             path, package="energyrecorder_annotator.journal.migrations", durable=True
         )
         super().__init__(open_reader(path))
+        self._rows_of_starts: dict[tuple[Any, ...], int] = {}
         self._works: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_until_closed, name="journal", daemon=True)
         self._writer.start()
@@ -204,6 +266,7 @@ class SqliteJournal(SqliteReads):
                 outcomes.append((future, *self._run_one(work)))
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
+            self._rows_of_starts.clear()
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             for _, future in group:
@@ -218,10 +281,11 @@ class SqliteJournal(SqliteReads):
     def _run_one(self, work: Callable[[Transaction], Any]) -> tuple[Any, BaseException | None]:
         self._connection.execute("SAVEPOINT work")
         try:
-            value = work(SqliteTransaction(self._connection))
+            value = work(SqliteTransaction(self._connection, self._rows_of_starts))
         except sqlite3.OperationalError:
             raise  # the disk, not this work: the whole group fails
         except BaseException as error:  # noqa: BLE001  # the future hands it to the caller
+            self._rows_of_starts.clear()
             self._connection.execute("ROLLBACK TO work")
             self._connection.execute("RELEASE work")
             return None, error

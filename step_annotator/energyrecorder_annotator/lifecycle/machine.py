@@ -21,6 +21,7 @@ from energyrecorder_annotator.lifecycle.model import (
     Step,
     StepRefusedError,
     StepView,
+    is_legacy,
 )
 from energyrecorder_annotator.lifecycle.tree import arrange_implicit, link, refuse_cycle, relink_below
 
@@ -212,7 +213,7 @@ def _open_run(event: SetStep, view: StepView) -> Step:
         if run is None or ended or run.env != event.env:
             raise StepRefusedError(f"no open run {event.run_id!r} in {event.env!r}", code="no_open_run")
         return run
-    runs = view.open_runs(event.env)
+    runs = [run for run in view.open_runs(event.env) if not is_legacy(run.step_id)]
     if not runs:
         raise StepRefusedError(f"no open run in {event.env!r}", code="no_open_run")
     if len(runs) > 1:

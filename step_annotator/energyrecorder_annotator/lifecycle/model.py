@@ -23,6 +23,14 @@ PARENT_MISSING = "parent_missing"
 
 DEFAULT_TTL_S = 6 * 3600.0
 
+LEGACY_PREFIX = "legacy:"
+"""Begins the ids of what the original API recorded: its sessions stay apart from those of ``/v1``."""
+
+
+def is_legacy(step_id: str) -> bool:
+    """Tell whether a step belongs to a session of the original API."""
+    return step_id.startswith(LEGACY_PREFIX)
+
 
 class SeriesKey(NamedTuple):
     """What identifies the series of `energy_steps` a step is written to."""
@@ -141,7 +149,8 @@ class StepRefusedError(EnergyError):
 
     Args:
         message: One line; foreign text in it is quoted.
-        code: ``unknown_step``, ``no_open_run``, ``several_open_runs`` or ``conflict``.
+        code: ``unknown_step``, ``no_open_run``, ``several_open_runs``, ``conflict``, ``forbidden_env`` or
+            ``too_many_open_steps``.
         details: What a program needs to react.
     """
 

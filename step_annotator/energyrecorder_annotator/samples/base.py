@@ -4,14 +4,14 @@
 - Times are nanoseconds since the Unix epoch, UTC; spans include their start and exclude their end.
 - A missing reading (``watts`` None) is stored and given back as missing, never as 0.
 - `SampleStore.readings` gives one series per server: the first of the preferred ones that has a reading in
-  the span, as tuples in the order of `energyrecorder_analysis.series.PowerRow`.
+  the span, as columns; its ``rows`` are in the order of `energyrecorder_analysis.series.PowerRow`.
 - `SampleStore.add` raises `SampleStoreError` when the points cannot be stored now; none of them is then.
 - All methods may be called from any thread and may block on the disk or network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,6 +29,17 @@ PowerTuple = tuple[
     float | None,
 ]
 """time_ns, watts, window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct."""
+
+SourceTuple = tuple[
+    float | None,
+    float | None,
+    float | None,
+    str | None,
+    str | None,
+    str | None,
+    float | None,
+]
+"""window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct: what rarely changes."""
 
 PREFERENCES = ("bmc", "meter", "legacy")
 """Whose reading of a server as a whole counts: its BMC, an external meter, the original API."""
@@ -81,30 +92,58 @@ class BmcPoll:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class SensorReading:
+    """One point of ``server_sensor``: anything but power."""
+
+    env: str
+    server: str
+    sensor: str
+    unit: str
+    t_ns: int
+    value: float
+
+
+Point = Reading | BmcPoll | SensorReading
+
+
 @dataclass(slots=True)
 class Batch:
     """Points to be stored together."""
 
     readings: list[Reading] = field(default_factory=list)
     polls: list[BmcPoll] = field(default_factory=list)
+    sensors: list[SensorReading] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.readings) + len(self.polls)
+        return len(self.readings) + len(self.polls) + len(self.sensors)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerReadings:
-    """Readings of one server as a whole, from one series.
+    """Readings of one server as a whole, from one series; columns, because there may be 200,000 of them.
 
     Args:
         server: Server id.
         preference: Which of `PREFERENCES` the series is.
-        rows: In order of time.
+        time_ns: In order of time.
+        watts: Of each reading; None is missing.
+        source: Index into ``sources`` of each reading.
+        sources: What stands behind the readings.
     """
 
     server: str
     preference: str
-    rows: Sequence[PowerTuple]
+    time_ns: Sequence[int]
+    watts: Sequence[float | None]
+    source: Sequence[int]
+    sources: Sequence[SourceTuple]
+
+    @property
+    def rows(self) -> list[PowerTuple]:
+        """The same as rows."""
+        columns = zip(self.time_ns, self.watts, self.source, strict=True)
+        return [(time_ns, watts, *self.sources[source]) for time_ns, watts, source in columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +182,8 @@ class SampleStore(Protocol):
 
     def readings(
         self, env: str, servers: Iterable[str], from_ns: int, to_ns: int, prefer: Sequence[str]
-    ) -> list[ServerReadings]:
-        """Return the readings of each server that has any in the span."""
+    ) -> Iterator[ServerReadings]:
+        """Yield the readings of each server that has any in the span, one server at a time."""
 
     def count(self, env: str, servers: Iterable[str], from_ns: int, to_ns: int) -> tuple[int, int]:
         """Return how many readings `readings` could draw on, and the time of the newest (0 if none)."""

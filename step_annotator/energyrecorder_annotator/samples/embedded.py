@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from energyrecorder_annotator.samples.base import (
     PowerPoints,
     Reading,
     SampleStoreError,
+    SensorReading,
     ServerReadings,
+    SourceTuple,
 )
 from energyrecorder_annotator.samples.rows import (
     READING_COLUMNS,
+    SOURCE_COLUMNS,
     best_series,
     last_reading,
     reading_row,
@@ -70,6 +73,7 @@ class EmbeddedSamples:
                 self._writer.execute("BEGIN IMMEDIATE")
                 self._add_readings(batch.readings)
                 self._add_polls(batch.polls)
+                self._add_sensors(batch.sensors)
                 self._add_presence(batch)
                 self._writer.execute("COMMIT")
             except sqlite3.Error as error:
@@ -120,6 +124,12 @@ class EmbeddedSamples:
                 changed.append((poll.env, poll.server, poll.t_ns, int(poll.up), poll.host, poll.error))
         self._writer.executemany("INSERT OR REPLACE INTO bmc_states VALUES (?, ?, ?, ?, ?, ?)", changed)
 
+    def _add_sensors(self, sensors: Sequence[SensorReading]) -> None:
+        self._writer.executemany(
+            "INSERT OR REPLACE INTO sensors VALUES (?, ?, ?, ?, ?, ?)",
+            [(one.env, one.server, one.sensor, one.unit, one.t_ns, one.value) for one in sensors],
+        )
+
     def _add_presence(self, batch: Batch) -> None:
         heard: dict[tuple[str, int, str], tuple[int, int]] = {}
         totals: Iterable[Reading | BmcPoll] = [r for r in batch.readings if r.scope == "server"]
@@ -149,20 +159,33 @@ class EmbeddedSamples:
 
     def readings(
         self, env: str, servers: Iterable[str], from_ns: int, to_ns: int, prefer: Sequence[str]
-    ) -> list[ServerReadings]:
+    ) -> Iterator[ServerReadings]:
         """See `SampleStore`."""
         query = (
-            f"SELECT {READING_COLUMNS} FROM readings r JOIN sources USING (source_id) "  # noqa: S608  # columns only
-            "WHERE r.series_id = ? AND r.t_ns >= ? AND r.t_ns < ? ORDER BY r.t_ns"
+            "SELECT t_ns, watts, source_id FROM readings "
+            "WHERE series_id = ? AND t_ns >= ? AND t_ns < ? ORDER BY t_ns"
         )
-        result = []
         for server, series in sorted(self._totals(env, servers).items()):
             for preference, series_id in best_series(series, prefer):
                 rows = self._rows(query, (series_id, from_ns, to_ns))
                 if any(row[1] is not None for row in rows):
-                    result.append(ServerReadings(server, preference, rows))
+                    time_ns, watts, source_ids = zip(*rows, strict=True)
+                    index = {source_id: number for number, source_id in enumerate(set(source_ids))}
+                    one = len(index) == 1
+                    yield ServerReadings(
+                        server,
+                        preference,
+                        time_ns,
+                        watts,
+                        [0] * len(rows) if one else [index[source_id] for source_id in source_ids],
+                        [self._source(source_id) for source_id in index],
+                    )
                     break
-        return result
+
+    def _source(self, source_id: int) -> SourceTuple:
+        [row] = self._rows(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE source_id = ?", (source_id,))  # noqa: S608
+        window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct = row
+        return window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct
 
     def count(self, env: str, servers: Iterable[str], from_ns: int, to_ns: int) -> tuple[int, int]:
         """See `SampleStore`."""
@@ -263,4 +286,5 @@ class EmbeddedSamples:
                     break
         with self._write_lock:
             self._writer.execute("DELETE FROM presence WHERE last_ns < ?", (before_ns,))
+            forgotten += self._writer.execute("DELETE FROM sensors WHERE t_ns < ?", (before_ns,)).rowcount
         return forgotten

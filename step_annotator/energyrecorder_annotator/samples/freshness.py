@@ -83,6 +83,18 @@ class Freshness:
             known = self._envs.get(env, {})
             return {server: fresh for server, fresh in known.items() if fresh.heard_ns >= since_ns}
 
+    def summary(self, now_ns: int) -> dict[str, tuple[int, int]]:
+        """Return for each environment how many servers were heard within the hour, and its newest reading."""
+        with self._lock:
+            heard = {
+                env: [server for server in servers.values() if server.heard_ns >= now_ns - HOUR_NS]
+                for env, servers in self._envs.items()
+            }
+        return {
+            env: (len(servers), max((server.sample_ns for server in servers), default=0))
+            for env, servers in heard.items()
+        }
+
     def covers(self, env: str, servers: Iterable[str], until_ns: int) -> bool:
         """Tell whether power of each server is known up to ``until_ns``."""
         with self._lock:

@@ -7,18 +7,19 @@ from typing import Any
 
 from line_protocol_parser import LineFormatError, parse_line
 
-from energyrecorder.schema import HOST_STATES, SERVER_BMC, SERVER_POWER
-from energyrecorder_annotator.samples.base import BmcPoll, Reading
+from energyrecorder.schema import HOST_STATES, SERVER_BMC, SERVER_POWER, SERVER_SENSOR
+from energyrecorder_annotator.samples.base import BmcPoll, Point, Reading, SensorReading
 
 MAX_TIME_NS = 2**63 - 1
+_KEPT = frozenset({SERVER_POWER, SERVER_BMC, SERVER_SENSOR})
 
 
 class BadLineError(ValueError):
     """A line that is not a point; the message is one line, foreign text quoted."""
 
 
-def parse_point(line: str, received_ns: int) -> Reading | BmcPoll | None:
-    """Return the reading or poll that a line holds; None for a comment or a measurement we do not keep.
+def parse_point(line: str, received_ns: int) -> Point | None:
+    """Return what a line holds; None for a comment or a measurement we do not keep.
 
     Args:
         line: One line of line protocol, without its newline.
@@ -31,7 +32,7 @@ def parse_point(line: str, received_ns: int) -> Reading | BmcPoll | None:
         point = parse_line(line)
     except (LineFormatError, ValueError, OverflowError, UnicodeError) as error:
         raise BadLineError(f"not line protocol ({error}): {_shown(line)}") from None
-    if point is None or point["measurement"] not in {SERVER_POWER, SERVER_BMC}:
+    if point is None or point["measurement"] not in _KEPT:
         return None
     tags, fields = point["tags"], point["fields"]
     time_ns = received_ns if point["time"] is None else point["time"]
@@ -39,6 +40,8 @@ def parse_point(line: str, received_ns: int) -> Reading | BmcPoll | None:
         raise BadLineError(f"without env, server or a time since 1970: {_shown(line)}")
     if point["measurement"] == SERVER_BMC:
         return _poll(tags, fields, time_ns)
+    if point["measurement"] == SERVER_SENSOR:
+        return _sensor(tags, fields, time_ns)
     if not tags.get("scope"):
         raise BadLineError(f"server_power without scope: {_shown(line)}")
     return _reading(tags, fields, time_ns)
@@ -78,6 +81,20 @@ def _poll(tags: Mapping[str, str], fields: Mapping[str, Any], time_ns: int) -> B
         up=bool(_number(fields, "up")),
         host=host if host in HOST_STATES else "unknown",
         error=_text(fields, "error") or "",
+    )
+
+
+def _sensor(tags: Mapping[str, str], fields: Mapping[str, Any], time_ns: int) -> SensorReading | None:
+    value = _number(fields, "value")
+    if value is None:
+        return None
+    return SensorReading(
+        env=tags["env"],
+        server=tags["server"],
+        sensor=tags.get("sensor", ""),
+        unit=tags.get("unit", ""),
+        t_ns=time_ns,
+        value=value,
     )
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from energyrecorder_annotator.samples.base import Reading
 
-READING_COLUMNS = "r.t_ns, r.watts, window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct"
+SOURCE_COLUMNS = "window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct"
+"""In the order of `energyrecorder_annotator.samples.base.SourceTuple`."""
+READING_COLUMNS = f"r.t_ns, r.watts, {SOURCE_COLUMNS}"
 """In the order of `energyrecorder_analysis.series.PowerRow`."""
 
 

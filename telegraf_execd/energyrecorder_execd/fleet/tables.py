@@ -98,6 +98,7 @@ DEFAULTS = (
     Setting("enabled", "bool", "false: not polled", default=True),
     Setting("debug", "bool", "true: log this server's traffic, secrets masked"),
     Setting("proxy", "str", "HTTP proxy for this BMC; proxy variables are never used"),
+    Setting("legacy_tls", "bool", "true: TLS 1.0, TLS 1.1 and old ciphers are allowed for this BMC"),
     Setting("components", "bool", "true: CPUs, memory, GPUs and power supplies as series of their own"),
     Setting("cipher_suite", "int", "IPMI cipher suite; default: 17, then 3, remembered", choices=(17, 3)),
     Setting("bridge", "str", "IPMB address of the controller behind this BMC, such as '0x82'", check=_bridge),
@@ -118,6 +119,7 @@ SERVER = (
 READER_OPTIONS = (
     "debug",
     "proxy",
+    "legacy_tls",
     "components",
     "cipher_suite",
     "bridge",

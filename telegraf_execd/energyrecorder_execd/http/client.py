@@ -9,13 +9,15 @@ from typing import Any
 from energyrecorder.clock import Clock
 from energyrecorder.errors import BmcAuthError
 from energyrecorder_execd.http.decode import decode
-from energyrecorder_execd.http.errors import HttpStatusError, http_date_s, retry_after_s
+from energyrecorder_execd.http.errors import HttpStatusError, asked_wait_s, http_date_s
+from energyrecorder_execd.http.exchange import RawAnswer
 from energyrecorder_execd.http.session import SessionLogin
-from energyrecorder_execd.http.transport import Endpoint, HttpClients, RawAnswer
+from energyrecorder_execd.http.transport import Endpoint, HttpClients
 from energyrecorder_execd.readers.base import Target
 
 _OK = 200
 _UNAUTHORIZED = 401
+_MAY_ASK_TO_WAIT = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class BmcHttp:
             raise HttpStatusError(
                 f"GET {path}: HTTP {raw.status}",
                 status=raw.status,
-                retry_after_s=retry_after_s(raw.headers.get("Retry-After"), now_s=self._clock() / 1e9),
+                retry_after_s=_asked_wait_s(raw, self._clock),
             )
         self._denied.discard(path)
         return Answer(
@@ -132,3 +134,9 @@ class BmcHttp:
     async def _get(self, path: str, *, anonymous: bool) -> RawAnswer:
         headers = {} if anonymous else await self._login.headers()
         return await self._endpoint.send("GET", path, headers=headers)
+
+
+def _asked_wait_s(raw: RawAnswer, clock: Clock) -> float | None:
+    if raw.status not in _MAY_ASK_TO_WAIT:
+        return None
+    return asked_wait_s(raw.headers.get("Retry-After"), raw.body, now_s=clock() / 1e9)

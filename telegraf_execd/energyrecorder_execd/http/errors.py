@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import re
+import ssl
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 
 from energyrecorder.errors import BmcDataError, BmcError, BmcUnreachableError
+from energyrecorder_execd.http.tls import changed_certificate
 
 _REASONS = {
     400: "protocol",
@@ -24,6 +29,26 @@ _REASONS = {
     504: "busy",
 }
 MAX_RETRY_AFTER_S = 3600.0
+
+# iDRAC9 with 503 and SYS518, data sources unavailable: "retry ... after 30 seconds" in the message, no
+# Retry-After header (metal-operator#170).
+_WAIT_IN_TEXT = re.compile(
+    r"\b(?:wait|retry|try again)\b[^.]{0,80}?\b(\d{1,4})[ -]?(second|minute)", re.IGNORECASE
+)
+_TEXT_BYTES = 4096
+
+# What OpenSSL 3 says to a server that speaks nothing newer than TLS 1.1.
+_TOO_OLD = frozenset(
+    {
+        "UNSUPPORTED_PROTOCOL",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "WRONG_SSL_VERSION",
+        "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "DH_KEY_TOO_SMALL",
+    }
+)
+_OLD_TLS = "; if it speaks old TLS only, legacy_tls = true allows that. To look at it"
 
 
 class HttpStatusError(BmcError):
@@ -81,8 +106,30 @@ def retry_after_s(value: str | None, *, now_s: float) -> float | None:
     return None if moment_s is None else min(max(moment_s - now_s, 0.0), MAX_RETRY_AFTER_S)
 
 
+def asked_wait_s(value: str | None, body: bytes, *, now_s: float) -> float | None:
+    """Return how long the BMC asks us to wait: by its header, else in the text of its message.
+
+    Args:
+        value: ``Retry-After`` header; None when there is none.
+        body: Body of the answer.
+        now_s: Seconds since the Unix epoch, UTC.
+    """
+    by_header = retry_after_s(value, now_s=now_s)
+    if by_header is not None:
+        return by_header
+    found = _WAIT_IN_TEXT.search(body[:_TEXT_BYTES].decode("utf-8", "replace"))
+    if found is None:
+        return None
+    unit_s = 60.0 if found[2].lower() == "minute" else 1.0
+    return min(float(found[1]) * unit_s, MAX_RETRY_AFTER_S)
+
+
+@functools.lru_cache(maxsize=64)
 def http_date_s(value: str | None) -> float | None:
-    """Return an HTTP date in seconds since the Unix epoch, UTC; None when missing or malformed."""
+    """Return an HTTP date in seconds since the Unix epoch, UTC; None when missing or malformed.
+
+    Kept, since all BMCs whose clocks are right send the same text within a second.
+    """
     if not value:
         return None
     try:
@@ -103,7 +150,11 @@ def transport_error(error: Exception, where: str) -> BmcError:
     if isinstance(error, TimeoutError):
         return BmcUnreachableError(f"{where}: no answer in time", reason="timeout")
     if isinstance(error, aiohttp.ClientConnectorError):
-        detail = error.os_error.strerror or type(error.os_error).__name__
+        if isinstance(error.os_error, ConnectionResetError):
+            # TCP is refused, not reset: the handshake of TLS had begun.
+            detail = f"the BMC broke off the handshake{_OLD_TLS}: energy-execd pin"
+            return BmcUnreachableError(f"{where}: TLS: {detail}", reason="tls")
+        detail = _os_detail(error.os_error)
     elif isinstance(error, aiohttp.ClientPayloadError):
         detail = "the connection broke inside the answer"
     elif isinstance(error, aiohttp.ServerDisconnectedError | OSError):
@@ -113,12 +164,21 @@ def transport_error(error: Exception, where: str) -> BmcError:
     return BmcUnreachableError(f"{where}: {detail}", reason="unreachable")
 
 
+def _os_detail(error: OSError) -> str:
+    if error.errno:
+        return os.strerror(error.errno)
+    return error.strerror or type(error).__name__
+
+
 def _tls_detail(error: aiohttp.ServerFingerprintMismatch | aiohttp.ClientSSLError) -> str:
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
-        old, new = error.expected.hex(), error.got.hex()
-        return f"the certificate changed from sha256:{old} to sha256:{new}; if that is right"
+        return changed_certificate(error.expected, error.got)
     cause: object = error
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         cause = error.certificate_error
+    if isinstance(cause, ssl.SSLCertVerificationError) and not getattr(cause, "verify_message", ""):
+        return str(cause.args[0])  # of a pin, see `tls`
     detail = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or str(cause)
+    if str(detail) in _TOO_OLD:
+        return f"{detail!r}{_OLD_TLS}"
     return f"{detail!r}; to trust its certificate"

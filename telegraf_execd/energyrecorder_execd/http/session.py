@@ -12,8 +12,9 @@ from typing import Any
 from energyrecorder.clock import Clock
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError, BmcUnreachableError
 from energyrecorder_execd.http.decode import decode
-from energyrecorder_execd.http.errors import LogInFailedError, retry_after_s, status_reason
-from energyrecorder_execd.http.transport import Endpoint, RawAnswer
+from energyrecorder_execd.http.errors import LogInFailedError, asked_wait_s, status_reason
+from energyrecorder_execd.http.exchange import RawAnswer
+from energyrecorder_execd.http.transport import Endpoint
 from energyrecorder_execd.readers.base import Target
 from energyrecorder_execd.readers.json_values import target as link_target
 
@@ -98,6 +99,8 @@ class SessionLogin:
         """Log out, best effort; the session stays in the facts when the BMC does not confirm."""
         pending, self._pending = self._pending, None
         if pending is not None:
+            # A log-in under way is better ended than left as a session that nobody knows.
+            await asyncio.wait([pending], timeout=LOG_OUT_LIMIT_S)
             pending.cancel()
             with contextlib.suppress(asyncio.CancelledError, BmcError):
                 await pending
@@ -175,7 +178,9 @@ class SessionLogin:
         raise LogInFailedError(
             f"POST {path}: HTTP {answer.status}",
             reason="busy" if answer.status >= _SERVER_ERRORS else status_reason(answer.status),
-            retry_after_s=retry_after_s(answer.headers.get("Retry-After"), now_s=self._clock() / 1e9),
+            retry_after_s=asked_wait_s(
+                answer.headers.get("Retry-After"), answer.body, now_s=self._clock() / 1e9
+            ),
         )
 
     def _accept(self, path: str, answer: RawAnswer) -> None:

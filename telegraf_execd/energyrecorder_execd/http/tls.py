@@ -91,54 +91,108 @@ def unverified_context() -> ssl.SSLContext:
     return context
 
 
+def allow_legacy(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Let a context speak TLS 1.0 and 1.1 with the ciphers of old BMCs; return it.
+
+    iLO 3 and 4 and iDRAC7 of old firmware need it (python-hpilo#147, #201, #244; community.general#8555).
+    What OpenSSL itself was built without, such as RC4, stays out.
+    """
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("ALL:!aNULL:!eNULL:@SECLEVEL=0")
+    # Before RFC 5746: OpenSSL 3 refuses such servers otherwise.
+    context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
+    return context
+
+
+class _PinnedContext(ssl.SSLContext):
+    """A context of one pin, as aiohttp's `Fingerprint` comes with its own settings of TLS."""
+
+    digest = b""
+
+
+class _PinnedObject(ssl.SSLObject):
+    """Ends the handshake with an error unless the certificate is the pinned one."""
+
+    def do_handshake(self) -> None:
+        super().do_handshake()
+        shown = hashlib.sha256(self.getpeercert(binary_form=True) or b"").digest()
+        expected = getattr(self.context, "digest", b"")
+        if shown != expected:
+            raise ssl.SSLCertVerificationError(changed_certificate(expected, shown))
+
+
+def changed_certificate(old: bytes, new: bytes) -> str:
+    """Return what to say of another certificate than the pinned one."""
+    return f"the certificate changed from sha256:{old.hex()} to sha256:{new.hex()}; if that is right"
+
+
+def _legacy_pin(digest: bytes) -> ssl.SSLContext:
+    context = _PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.digest = digest
+    context.sslobject_class = _PinnedObject
+    return allow_legacy(context)
+
+
 class TlsContexts:
     """One context per policy for the whole process: a context costs about 1 MB and 50 ms."""
 
     def __init__(self) -> None:
-        self._verifying: dict[str, ssl.SSLContext] = {}
-        self._unverified: ssl.SSLContext | None = None
+        self._made: dict[tuple[str, str, bool], ssl.SSLContext] = {}
 
-    def for_policy(self, policy: TlsPolicy) -> ssl.SSLContext | aiohttp.Fingerprint:
+    def for_policy(self, policy: TlsPolicy, *, legacy: bool = False) -> ssl.SSLContext | aiohttp.Fingerprint:
         """Return what aiohttp takes as ``ssl``.
+
+        Args:
+            policy: How the certificate is trusted.
+            legacy: Old versions of TLS and old ciphers are allowed as well.
 
         Raises:
             ConfigError: The CA file cannot be read.
             ValueError: ``tofu`` has to become a pin first.
         """
         if policy.kind == "pin":
-            return aiohttp.Fingerprint(policy.digest)
+            return _legacy_pin(policy.digest) if legacy else aiohttp.Fingerprint(policy.digest)
         if policy.kind == "off":
-            return self.unverified()
+            return self.unverified(legacy=legacy)
         if policy.kind == "tofu":
             raise ValueError("trust on first use needs the pin of the first use")
-        context = self._verifying.get(policy.ca_file)
-        if context is None:
-            context = self._verifying[policy.ca_file] = verifying_context(policy.ca_file)
-        return context
+        return self._context("verify", policy.ca_file, legacy=legacy)
 
-    def unverified(self) -> ssl.SSLContext:
+    def unverified(self, *, legacy: bool = False) -> ssl.SSLContext:
         """Return the context that accepts any certificate."""
-        if self._unverified is None:
-            self._unverified = unverified_context()
-        return self._unverified
+        return self._context("off", "", legacy=legacy)
+
+    def _context(self, kind: str, ca_file: str, *, legacy: bool) -> ssl.SSLContext:
+        key = (kind, ca_file, legacy)
+        if key not in self._made:
+            context = unverified_context() if kind == "off" else verifying_context(ca_file)
+            self._made[key] = allow_legacy(context) if legacy else context
+        return self._made[key]
 
 
-async def certificate_digest(host: str, port: int, contexts: TlsContexts) -> bytes:
-    """Return the SHA-256 of the certificate that ``host`` shows, without sending anything else.
+async def shown_certificate(host: str, port: int, context: ssl.SSLContext) -> bytes:
+    """Return the certificate (DER) that ``host`` shows, without sending anything else.
+
+    Args:
+        host: Name or address.
+        port: TCP port.
+        context: One that accepts any certificate.
 
     Raises:
         BmcUnreachableError: There is no connection or no TLS.
     """
     where = f"{host}:{port}"
     try:
-        _, writer = await asyncio.open_connection(host, port, ssl=contexts.unverified(), server_hostname=host)
+        _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
     except ssl.SSLError as error:
         raise BmcUnreachableError(f"{where}: TLS: {error.reason!r}", reason="tls") from None
     except OSError as error:
         detail = error.strerror or type(error).__name__
         raise BmcUnreachableError(f"{where}: {detail}", reason="unreachable") from None
     try:
-        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     finally:
         writer.transport.abort()
-    return hashlib.sha256(shown).digest()
+    return shown

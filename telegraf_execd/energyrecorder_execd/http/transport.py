@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import logging
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -13,13 +14,15 @@ from yarl import URL
 from energyrecorder.clock import Clock
 from energyrecorder.errors import BmcDataError, BmcError, BmcUnreachableError, ConfigError
 from energyrecorder_execd.http.errors import transport_error
+from energyrecorder_execd.http.exchange import Exchange, Listener, RawAnswer
 from energyrecorder_execd.http.tls import (
     TlsContexts,
     TlsPolicy,
-    certificate_digest,
     parse_digest,
     parse_policy,
+    shown_certificate,
 )
+from energyrecorder_execd.http.traffic import TrafficLog
 from energyrecorder_execd.readers.base import Target
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -38,31 +41,24 @@ _HEADERS = {"Accept": "application/json", "User-Agent": "energyrecorder"}
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RawAnswer:
-    """What came back for one request, after redirects.
+class HttpClients:
+    """What all HTTP readers of this process share: one client session, one TLS context per policy.
 
     Args:
-        status: HTTP status.
-        headers: Of the answer, case-insensitive.
-        body: Whole body, decompressed.
-        sent_ns: When the request left, nanoseconds since the Unix epoch, UTC.
-        received_ns: When the body was complete, likewise.
+        listener: Hears every exchange with every BMC; None for the usual case that nobody does.
     """
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    sent_ns: int
-    received_ns: int
-
-
-class HttpClients:
-    """What all HTTP readers of this process share: one client session, one TLS context per policy."""
-
-    def __init__(self) -> None:
+    def __init__(self, listener: Listener | None = None) -> None:
         self.tls = TlsContexts()
+        self._listener = listener
         self._session: aiohttp.ClientSession | None = None
+
+    def listeners(self, target: Target) -> tuple[Listener, ...]:
+        """Return who hears the exchanges with one BMC: the log if its entry says ``debug = true``."""
+        found: list[Listener] = [] if self._listener is None else [self._listener]
+        if target.options.get("debug"):
+            found.append(TrafficLog(target))
+        return tuple(found)
 
     def session(self) -> aiohttp.ClientSession:
         """Return the client session; made when it is first needed, inside the running loop."""
@@ -103,6 +99,8 @@ class Endpoint:
         self._clock = clock
         self._policy = parse_policy(target.tls)
         self._proxy: str | None = target.options.get("proxy")
+        self._legacy = bool(target.options.get("legacy_tls"))
+        self._listeners = clients.listeners(target)
         port = target.port or _PORTS[target.scheme]
         self._base = URL.build(scheme=target.scheme, host=target.address, port=port)
         self._tls: Any = None
@@ -160,16 +158,17 @@ class Endpoint:
             return True
         if self._policy.kind != "tofu":
             try:
-                return self._clients.tls.for_policy(self._policy)
+                return self._clients.tls.for_policy(self._policy, legacy=self._legacy)
             except ConfigError as error:
                 raise BmcUnreachableError(str(error), reason="tls") from None
         digest = parse_digest(self._facts.get("pin"))
         if digest is None:
             host, port = self._base.host or "", self._base.port or 443
-            digest = await certificate_digest(host, port, self._clients.tls)
+            context = self._clients.tls.unverified(legacy=self._legacy)
+            digest = hashlib.sha256(await shown_certificate(host, port, context)).digest()
             self._facts["pin"] = digest.hex()
             _log.info("%s: trusting its certificate from now on: sha256:%s", host, digest.hex())
-        return self._clients.tls.for_policy(TlsPolicy("pin", digest=digest))
+        return self._clients.tls.for_policy(TlsPolicy("pin", digest=digest), legacy=self._legacy)
 
     async def _once(
         self, method: str, url: URL, headers: Mapping[str, str], payload: Mapping[str, str] | None
@@ -188,11 +187,24 @@ class Endpoint:
                 allow_redirects=False,
             ) as response:
                 body = await _bounded_body(response, where)
-                return RawAnswer(response.status, response.headers, body, sent_ns, self._clock())
-        except BmcError:
+                answer = RawAnswer(response.status, response.headers, body, sent_ns, self._clock())
+        except BmcError as error:
+            self._tell(method, url, error)
             raise
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise transport_error(error, f"{where} of {self._base.host}:{self._base.port}") from None
+            problem = transport_error(error, f"{where} of {self._base.host}:{self._base.port}")
+            self._tell(method, url, problem)
+            raise problem from None
+        except asyncio.CancelledError:
+            late = BmcUnreachableError(f"{where}: no answer when the poll ended", reason="timeout")
+            self._tell(method, url, late)
+            raise
+        self._tell(method, url, answer)
+        return answer
+
+    def _tell(self, method: str, url: URL, outcome: RawAnswer | BmcError) -> None:
+        for listener in self._listeners:
+            listener(Exchange(method, url.raw_path_qs, outcome))
 
 
 async def _bounded_body(response: aiohttp.ClientResponse, where: str) -> bytes:

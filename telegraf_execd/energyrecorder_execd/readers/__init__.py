@@ -1,1 +1,1 @@
-"""One folder per protocol: ``fetch`` asks, ``parse`` understands, ``select`` says which value is the power."""
+"""One folder per protocol: find where the power stands, understand it, select which value counts."""

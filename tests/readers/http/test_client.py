@@ -10,6 +10,7 @@ from aiohttp import web
 
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
 from energyrecorder_execd.http import BmcHttp, HttpClients, HttpStatusError, transport
+from energyrecorder_execd.http.errors import asked_wait_s
 from support.scripted import scripted, session_made
 
 SESSIONS = "/redfish/v1/SessionService/Sessions"
@@ -237,3 +238,21 @@ async def test_percent_encoded_paths_stay_as_they_are():
         with pytest.raises(HttpStatusError):
             await http.get("/redfish/v1/Sensors/0x17%7C%7CFan?$skip=75")
         assert bmc.asked[-1] == ("GET", "/redfish/v1/Sensors/0x17%7C%7CFan?$skip=75")
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "expected_s"),
+    [
+        ("30", "", 30.0),
+        (None, "Wait for 30 seconds and retry the operation.", 30.0),
+        (None, "data sources are unavailable. Retry the operation after 2 minutes.", 120.0),
+        ("5", "Wait for 30 seconds", 5.0),
+        (None, "The 30 second timer ran out", None),
+        (None, "wait. 30 seconds", None),
+        (None, "retry in 9999 minutes", 3600.0),
+        (None, "", None),
+    ],
+)
+def test_what_a_busy_bmc_asks_for(header, body, expected_s):
+    """By the header, else in the text of the message; nothing is made up."""
+    assert asked_wait_s(header, body.encode(), now_s=0.0) == expected_s

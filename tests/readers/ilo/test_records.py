@@ -38,6 +38,7 @@ def _details(*records):
     return {"PowerDetail": [{"Time": r.raw, "Average": r.watts, "Minimum": 1, "Peak": 999} for r in records]}
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_position_of_a_record_says_nothing(random_):
     """Whatever the order, records come out oldest first."""
@@ -87,7 +88,7 @@ def test_what_is_new(last, now, expected):
     assert [record.raw for record in found] == [_time(s) for s in expected]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 15), min_size=30, max_size=60), st.integers(1, 119))
 def test_each_record_is_written_once_whenever_we_look(gaps, depth):
     """With polls at any distance shorter than the ring, the records come out once each, in order."""
@@ -123,7 +124,7 @@ def test_the_offset_of_a_clock(previous, measured, expected):
     assert clock_offset_s(previous, measured) == expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_a_mutated_meter_is_records_or_a_data_error(random_):
     """Whatever firmware writes: never another exception."""

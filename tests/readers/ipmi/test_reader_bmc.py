@@ -136,10 +136,10 @@ async def test_a_sensor_without_reading_is_not_zero(endpoint, kind):
 @pytest.mark.parametrize(
     ("weather", "polls"),
     [
-        (Weather(loss=0.1), 30),
-        (Weather(loss=0.3), 12),
+        (Weather(loss=0.1), 20),
+        pytest.param(Weather(loss=0.3), 12, marks=pytest.mark.e2e),
         (Weather(delay_s=0.2), 3),
-        (Weather(duplicate=0.5), 30),
+        (Weather(duplicate=0.5), 20),
         (Weather(reorder=0.3, jitter_s=0.01), 20),
         (Weather(loss=0.1, duplicate=0.2, reorder=0.2, jitter_s=0.02), 12),
     ],
@@ -188,6 +188,7 @@ async def test_short_deadlines_do_not_keep_a_dead_session_alive(endpoint):
         assert 216 in outcomes
 
 
+@pytest.mark.e2e
 async def test_a_big_slow_repository(endpoint):
     """300 records at 20 ms each: the first reading within 10 s, over several polls; then one request."""
     sensors = (*temperature_sensors(299), SdrSensor("Pwr Consumption", number=254))

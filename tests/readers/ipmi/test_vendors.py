@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from energyrecorder_execd.quirks_page import page
 from energyrecorder_execd.readers.ipmi import sdr, vendors
 from support.ipmi_records import record
 
@@ -113,3 +114,10 @@ def test_the_table_is_sound():
             re.compile(names.pattern)
             assert names.side in {"ac", "dc", "unknown"}
     assert vendors.vendor_name(4242) is None
+
+
+def test_the_page_of_quirks_has_every_maker():
+    """`docs/quirks.md` is generated from this table; `tests/readers/test_quirks.py` sees to its freshness."""
+    text = page()
+    for grammar in vendors.GRAMMARS:
+        assert f"| {grammar.vendor} | {grammar.iana} |" in text

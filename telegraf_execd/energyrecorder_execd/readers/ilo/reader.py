@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
@@ -11,6 +13,18 @@ from energyrecorder_execd.readers.base import Context, Poll, Reading, ServerInfo
 from energyrecorder_execd.readers.facts import own_facts, remember_info, remembered_info
 from energyrecorder_execd.readers.host_state import HostMemory, must_verify, told_state, verified
 from energyrecorder_execd.readers.ilo.discover import Meter, find_meter
+from energyrecorder_execd.readers.ilo.history import (
+    HISTORY_ATTEMPTS,
+    HISTORY_LIMIT_S,
+    HISTORY_RECORD_S,
+    Hole,
+    history_path,
+    hole_before,
+    inside,
+    keep_hole,
+    kept_hole,
+    still_open,
+)
 from energyrecorder_execd.readers.ilo.records import (
     RECORD_S,
     STALE_S,
@@ -22,6 +36,9 @@ from energyrecorder_execd.readers.ilo.records import (
 from energyrecorder_execd.readers.json_values import epoch_s
 
 SOURCE = "ilo_fast_meter"
+HISTORY_SOURCE = "oem"
+"""Of the 5-minute records: the analysis takes window and spacing of the readings of one source as one."""
+
 BACKFILL_AGE_S = 2 * RECORD_S
 """A record this much older than the newest one was missed when it was new."""
 
@@ -34,7 +51,8 @@ class IloReader:
     Args:
         target: The iLO.
         context: Memory and clock; facts are kept under ``ilo``: ``meter``, ``system``, ``manager`` (paths),
-            ``last`` (time of the last record written out), ``offset_s`` (of the iLO's clock).
+            ``last`` (time of the last record written out), ``offset_s`` (of the iLO's clock), ``hole`` (what
+            5-minute records are still to fill).
         http: Shared by the process.
     """
 
@@ -45,6 +63,8 @@ class IloReader:
         self._info = remembered_info(self._facts)
         self._http = BmcHttp(target, http, self._facts, context.clock)
         self._host = HostMemory()
+        self._components = bool(target.options.get("components"))
+        self._inlet_c: float | None = None
 
     async def poll(self) -> Poll:
         """Ask the iLO once.
@@ -60,7 +80,11 @@ class IloReader:
         newest = fresh[-1] if fresh else None
         state = await self._host_state(newest.watts if newest is not None else None, expected=bool(fresh))
         readings, dropped = self._readings(fresh, state, answer)
+        if self._components:
+            readings += [reading for record in fresh for reading in self._parts(record)]
+        keep_hole(self._facts, still_open(kept_hole(self._facts), hole_before(records, self._last())))
         if newest is not None:
+            readings += await self._from_history(answer.path, state)
             self._facts["last"] = newest.raw
         error, message = _trouble(records, newest, ilo_now_s, answer.path)
         if dropped:
@@ -74,7 +98,7 @@ class IloReader:
             requests=self._http.requests - before,
             error=error,
             message=message,
-            info=self._told_info(),
+            info=self._told_info(newest),
         )
 
     async def close(self) -> None:
@@ -88,9 +112,31 @@ class IloReader:
         last = self._facts.get("last")
         return last if isinstance(last, str) else None
 
-    def _told_info(self) -> ServerInfo | None:
+    def _told_info(self, newest: PowerRecord | None) -> ServerInfo | None:
         info, self._info = self._info, None
-        return info
+        if newest is None or newest.inlet_c is None or newest.inlet_c == self._inlet_c:
+            return info
+        known = info or remembered_info(self._facts)
+        # It is not remembered: it changes all the time.
+        self._inlet_c = newest.inlet_c
+        return known and replace(known, inlet_c=newest.inlet_c)
+
+    def _parts(self, record: PowerRecord) -> list[Reading]:
+        offset_s = self._facts.get("offset_s") or 0
+        return [
+            Reading(
+                watts=watts,
+                sampled_at_ns=round((record.time_s - offset_s) * 1e9),
+                clock="bmc",
+                protocol="ilo",
+                source=SOURCE,
+                scope="component",
+                part=part,
+                window_s=RECORD_S,
+                refresh_s=RECORD_S,
+            )
+            for part, watts in record.parts
+        ]
 
     async def _meter(self) -> Answer:
         path = self._facts.get("meter")
@@ -150,6 +196,30 @@ class IloReader:
         self._host = verified(self._host, state, watts=watts, source=SOURCE, now_ns=now_ns)
         return self._host.state
 
+    async def _from_history(self, meter: str, state: str) -> list[Reading]:
+        """Return the 5-minute records of a hole that the ring of 10-second records no longer reaches."""
+        hole, path = kept_hole(self._facts), history_path(meter)
+        if hole is None or path is None or hole.attempts >= HISTORY_ATTEMPTS:
+            keep_hole(self._facts, None)
+            return []
+        # Counted before it is tried: the deadline of the poll may end it at any moment.
+        keep_hole(self._facts, Hole(hole.from_s, hole.to_s, hole.attempts + 1))
+        try:
+            async with asyncio.timeout(HISTORY_LIMIT_S):
+                history = parse_meter((await self._http.get(path)).document, path)
+        except BmcAuthError:
+            raise
+        except (BmcError, TimeoutError) as error:
+            gone = isinstance(error, HttpStatusError) and error.absent
+            _log.debug("%s: %s: no back-fill: %r", self._server, path, error)
+            if gone:
+                keep_hole(self._facts, None)
+            return []
+        keep_hole(self._facts, None)
+        offset_s = self._facts.get("offset_s") or 0
+        found = [record for record in inside(hole, history) if record.watts > 0 or state == "off"]
+        return [_history_reading(record, offset_s) for record in found]
+
     def _readings(
         self, fresh: Sequence[PowerRecord], state: str, answer: Answer
     ) -> tuple[list[Reading], bool]:
@@ -176,6 +246,20 @@ class IloReader:
                 )
             )
         return readings, bool(fresh) and fresh[-1].watts == 0 and state != "off"
+
+
+def _history_reading(record: PowerRecord, offset_s: float) -> Reading:
+    return Reading(
+        watts=record.watts,
+        sampled_at_ns=round((record.time_s - offset_s) * 1e9),
+        clock="bmc",
+        protocol="ilo",
+        source=HISTORY_SOURCE,
+        window_s=HISTORY_RECORD_S,
+        min_w=record.min_w,
+        max_w=record.max_w,
+        backfill=True,
+    )
 
 
 def _trouble(

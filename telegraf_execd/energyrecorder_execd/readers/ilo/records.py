@@ -12,6 +12,7 @@ from typing import Any
 
 from energyrecorder_execd.quirks import MAX_PLAUSIBLE_W
 from energyrecorder_execd.readers.json_values import (
+    Json,
     as_object,
     epoch_s,
     lenient_number,
@@ -38,6 +39,9 @@ OFFSET_HOLD_S = 3.0
 """An offset in force changes only when the measured one moves away from it by more than this."""
 
 
+_PARTS = (("CpuWatts", "cpu"), ("DimmWatts", "memory"), ("GpuWatts", "gpu"))
+
+
 @dataclass(frozen=True, slots=True)
 class PowerRecord:
     """One record of the meter.
@@ -48,6 +52,8 @@ class PowerRecord:
         watts: Average over the record.
         min_w: Least power in it; None unknown.
         max_w: Greatest power in it; None unknown.
+        parts: Average power of the parts that this iLO meters, by name.
+        inlet_c: Temperature of the air that goes in, °C; None unknown.
     """
 
     raw: str
@@ -55,6 +61,8 @@ class PowerRecord:
     watts: float
     min_w: float | None = None
     max_w: float | None = None
+    parts: tuple[tuple[str, float], ...] = ()
+    inlet_c: float | None = None
 
 
 def has_records(document: Any) -> bool:
@@ -79,9 +87,21 @@ def parse_meter(document: Any, path: str) -> tuple[PowerRecord, ...]:
         if time_s is None or watts is None or not 0 <= watts <= MAX_PLAUSIBLE_W:
             continue
         found[time_s] = PowerRecord(
-            str(raw), time_s, watts, lenient_number(item, "Minimum"), lenient_number(item, "Peak")
+            str(raw),
+            time_s,
+            watts,
+            lenient_number(item, "Minimum"),
+            lenient_number(item, "Peak"),
+            _parts(item, watts),
+            lenient_number(item, "AmbTemp"),
         )
     return tuple(found[time_s] for time_s in sorted(found))
+
+
+def _parts(item: Json, watts: float) -> tuple[tuple[str, float], ...]:
+    """Return the parts of a record; 0 is what an iLO writes for a part that it does not meter."""
+    shown = ((part, lenient_number(item, key)) for key, part in _PARTS)
+    return tuple((part, value) for part, value in shown if value is not None and 0 < value <= watts)
 
 
 def new_records(

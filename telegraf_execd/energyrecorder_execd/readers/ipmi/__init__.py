@@ -9,21 +9,28 @@ from energyrecorder.secret import Secret
 from energyrecorder_execd.readers.base import Context, Target
 from energyrecorder_execd.readers.facts import own_facts
 from energyrecorder_execd.readers.ipmi import reader
+from energyrecorder_execd.readers.ipmi.heard import HeardTransport, IpmiExchange, IpmiListener, log_traffic
 from energyrecorder_execd.readers.ipmi.lanplus import Endpoint, LanplusTransport
+from energyrecorder_execd.readers.ipmi.node_manager import NodeManagerSource
 from energyrecorder_execd.readers.ipmi.sensor_source import SensorSource
-from energyrecorder_execd.readers.ipmi.sources import DcmiSource
+from energyrecorder_execd.readers.ipmi.sources import DcmiSource, Source
 from energyrecorder_execd.readers.ipmi.transport import PRIVILEGES, Bridge, Login, Transport
 
-__all__ = ["IpmiEndpoint", "IpmiReader"]
+__all__ = ["IpmiEndpoint", "IpmiExchange", "IpmiListener", "IpmiReader"]
 
 _PORT = 623
 _SUITES = (17, 3)
 
 
 class IpmiEndpoint:
-    """What all IPMI readers of a process share: one UDP socket, and pyghmi's thread if anyone wants it."""
+    """What all IPMI readers of a process share: one UDP socket, and pyghmi's thread if anyone wants it.
 
-    def __init__(self) -> None:
+    Args:
+        listener: Hears every request to every BMC; None for the usual case that nobody does.
+    """
+
+    def __init__(self, listener: IpmiListener | None = None) -> None:
+        self.listener = listener
         self._lanplus = Endpoint()
         self._pyghmi: Any = None
 
@@ -71,7 +78,7 @@ class IpmiReader(reader.IpmiReader):
         privilege = options.get("privilege") or "user"
         suite = options.get("cipher_suite")
         kg: Secret | None = options.get("kg")
-        transport = endpoint.transport(
+        transport: Transport = endpoint.transport(
             options.get("transport") or "lanplus",
             Login(
                 address=target.address,
@@ -85,10 +92,17 @@ class IpmiReader(reader.IpmiReader):
             ),
             facts,
         )
-        sources = (
+        listeners: tuple[IpmiListener, ...] = () if endpoint.listener is None else (endpoint.listener,)
+        if options.get("debug"):
+            listeners += (log_traffic(target.server),)
+        if listeners:
+            transport = HeardTransport(transport, listeners)
+        sources: tuple[Source, ...] = (
             DcmiSource(transport, bridge, facts, context.clock),
             SensorSource(transport, bridge, facts, context.clock, pattern),
         )
+        if bridge is None:
+            sources += (NodeManagerSource(transport, facts, context.clock),)
         super().__init__(
             transport,
             sources,

@@ -11,7 +11,8 @@ and is worked around here:
 - some error paths ``print`` to stdout, which carries line protocol: they print to stderr here;
 - its read after a BMC restart blocks 20 s; our deadline ends the wait, and the session is dropped.
 
-It uses ``select``, so a process with more than 1,023 open files cannot use it.
+- its thread waits by ``select()``, which dies with file numbers beyond 1,023, as a process with many Redfish
+  connections has them: it waits by ``poll()`` here.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import asyncio
 import contextlib
 import functools
 import queue
+import select
 import struct
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from pyghmi.exceptions import IpmiException
 from pyghmi.ipmi.private import constants
@@ -39,12 +41,34 @@ _ESCAPING = (IpmiException, OSError, struct.error, ValueError, LookupError, Type
 _PUMP_S = 0.01
 _IDLE_S = 1.0  # keep-alives are looked after this often
 _CLOSE_WAIT_S = 1.0
-_DEADLINE_SHARE = 0.4  # of a poll: room for one new log-in after a request without answer
+# Shares of a poll. A log-in in a burst waits for pyghmi's blocking steps of all others; a request leaves room
+# for one new log-in.
+_LOG_IN_SHARE = 0.9
+_REQUEST_SHARE = 0.4
 _LOG_IN_REQUESTS = 5  # capabilities, open session, RAKP 1, RAKP 3, privilege
 _SUITE_3 = 3
 
 # Only this module's `print`: sys.stdout belongs to the whole process.
 vars(pyghmi_session)["print"] = functools.partial(print, file=sys.stderr)
+
+
+class _Polling:
+    """Stands in for the module ``select`` in pyghmi, which waits only for sockets to become readable."""
+
+    @staticmethod
+    def select(readable: Iterable[Any], _writable: object, _failing: object, timeout_s: float) -> None:
+        """Wait until one of ``readable`` has something; pyghmi then looks into all of them."""
+        waiting = select.poll()
+        for sock in readable:
+            waiting.register(sock, select.POLLIN)
+        waiting.poll(timeout_s * 1000)
+
+
+vars(pyghmi_session)["select"] = _Polling
+
+
+_Answered: TypeAlias = Callable[[Mapping[str, Any]], None]
+_Job: TypeAlias = Callable[[_Answered], None]
 
 
 class _Session(pyghmi_session.Session):  # type: ignore[misc]  # pyghmi has no type information
@@ -152,7 +176,6 @@ class PyghmiTransport:
         self._thread = thread
         self._lock = asyncio.Lock()
         self._session: Any = None
-        self._deadline_s = _DEADLINE_SHARE * login.timeout_s
 
     @property
     def requests(self) -> int:
@@ -203,7 +226,7 @@ class PyghmiTransport:
         self._session = None
         self._requests += _LOG_IN_REQUESTS
         box: list[Any] = []
-        outcome = await self._bounded(functools.partial(self._begin, box), box, "log-in")
+        outcome = await self._bounded(functools.partial(self._begin, box), box, "log-in", _LOG_IN_SHARE)
         if "error" in outcome:
             raise _log_in_error(outcome["error"], self._login)
         self._session = box[0]
@@ -219,7 +242,7 @@ class PyghmiTransport:
             session.raw_command, netfn, command, bridge_request=where, data=data, rslun=lun
         )
 
-        def job(answered: Callable[[Mapping[str, Any]], None]) -> None:
+        def job(answered: _Answered) -> None:
             def callback(response: Mapping[str, Any]) -> None:
                 session.incommand = False
                 while session.evq:
@@ -229,14 +252,18 @@ class PyghmiTransport:
             send(callback=callback)
 
         what = f"request {netfn:02X}h/{command:02X}h"
-        response = await self._bounded(job, [session], what)
+        response = await self._bounded(job, [session], what, _REQUEST_SHARE)
         if "code" not in response or response.get("error") == "timeout":
             self._drop([session])
             raise self._silence(what)
         return response
 
     async def _bounded(
-        self, job: Callable[[Callable[[Mapping[str, Any]], None]], None], box: list[Any], what: str
+        self,
+        job: _Job,
+        box: list[Any],
+        what: str,
+        share: float,
     ) -> Mapping[str, Any]:
         """Run a job whose callback gives the answer; drop the session when time is up or we are cancelled.
 
@@ -244,10 +271,11 @@ class PyghmiTransport:
             job: Gets the function that takes the answer.
             box: Holds the session once there is one.
             what: For the message.
+            share: Part of the poll's deadline that it may take.
         """
         answered = False
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(share * self._login.timeout_s):
                 answer = await self._in_thread(job)
             answered = True
         except TimeoutError:
@@ -257,9 +285,7 @@ class PyghmiTransport:
                 self._drop(box)
         return answer
 
-    async def _in_thread(
-        self, job: Callable[[Callable[[Mapping[str, Any]], None]], None]
-    ) -> Mapping[str, Any]:
+    async def _in_thread(self, job: _Job) -> Mapping[str, Any]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Mapping[str, Any]] = loop.create_future()
         thread = self._thread
@@ -293,7 +319,7 @@ class PyghmiTransport:
             if future.cancelled():
                 thread.submit(lambda: thread.settle(future))
 
-    def _begin(self, box: list[Any], logged_in: Callable[[Mapping[str, Any]], None]) -> None:
+    def _begin(self, box: list[Any], logged_in: _Answered) -> None:
         login = self._login
         kind = _Suite3Session if login.suites == (_SUITE_3,) else _Session
         session = kind(
@@ -308,9 +334,7 @@ class PyghmiTransport:
         box.append(session)
         self._thread.watch(session, lambda error: self._break(session, error, logged_in))
 
-    def _break(
-        self, session: Any, error: BaseException, logged_in: Callable[[Mapping[str, Any]], None]
-    ) -> None:
+    def _break(self, session: Any, error: BaseException, logged_in: _Answered) -> None:
         """End a session that let an exception escape; only in the thread."""
         self._forget(session)
         logged_in({"error": f"pyghmi failed: {type(error).__name__}: {error}"})
@@ -326,7 +350,7 @@ class PyghmiTransport:
         with contextlib.suppress(*_ESCAPING):
             session._mark_broken("given up")  # noqa: SLF001  # pyghmi has no public way to let go of a session
 
-    def _end(self, session: Any, done: Callable[[Mapping[str, Any]], None]) -> None:
+    def _end(self, session: Any, done: _Answered) -> None:
         self._thread.unwatch(session)
         with contextlib.suppress(*_ESCAPING):
             session.logout(sessionok=False)

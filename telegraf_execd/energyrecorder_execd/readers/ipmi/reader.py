@@ -12,7 +12,10 @@ from energyrecorder_execd.readers.base import Poll, Reading, ServerInfo
 from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
 from energyrecorder_execd.readers.ipmi import chassis, device, vendors
 from energyrecorder_execd.readers.ipmi.device import Device
+from energyrecorder_execd.readers.ipmi.fru import Names
+from energyrecorder_execd.readers.ipmi.inventory import read_names
 from energyrecorder_execd.readers.ipmi.ladder import Ladder
+from energyrecorder_execd.readers.ipmi.lenovo_energy import EnergyCounter
 from energyrecorder_execd.readers.ipmi.sources import Power, Source
 from energyrecorder_execd.readers.ipmi.transport import (
     NETFN_APP,
@@ -21,8 +24,12 @@ from energyrecorder_execd.readers.ipmi.transport import (
     Transport,
     ask,
 )
+from energyrecorder_execd.readers.learning import Learned, Learner
 
 PROTOCOL = "ipmi"
+
+_FAST_S = 0.1
+_POLLS_BEFORE_NAMES = 5
 
 
 @dataclass(slots=True)
@@ -69,7 +76,11 @@ class IpmiReader:
         self._settings = settings
         self._clock = clock
         self._ladder = Ladder(sources, facts, clock)
+        self._counter = EnergyCounter(transport, clock)
+        self._learner = Learner(facts)
         self._device: Device | None = None
+        self._described: Device | None = None
+        self._before_names = 0
         self._known_at_log_in = 0
         self._host = HostMemory()
 
@@ -81,13 +92,15 @@ class IpmiReader:
         """
         before = self._transport.requests
         await self._transport.open()
-        this, info = await self._identify()
+        this, described = await self._identify()
         found = await self._find_power(this)
         power = found.power
         host = found.host or await self._host_state(power)
         error, message = _verdict(power, found.problems, host)
+        counter_j = None if power is None else await self._counter.read(this)
+        info = await self._describe(this, power, described=described)
         return Poll(
-            readings=() if power is None else (_reading(power, usable=not error),),
+            readings=() if power is None else (self._reading(power, counter_j, usable=not error),),
             host={None: host},
             protocol=PROTOCOL,
             source="" if power is None else power.source,
@@ -101,18 +114,69 @@ class IpmiReader:
         """Log out, best effort; never raises."""
         await self._transport.close()
 
-    async def _identify(self) -> tuple[Device, ServerInfo | None]:
-        """Learn which BMC this is, once for each log-in: it may have been replaced or updated meanwhile."""
+    def _reading(self, power: Power, counter_j: float | None, *, usable: bool) -> Reading:
+        """Return the reading with what was learned of its source: no IPMI source declares a period."""
+        learned = Learned()
+        if usable and power.watts:
+            learned = self._learner.observe(
+                None, power.source, watts=power.watts, at_s=power.sampled_at_ns / 1e9
+            )
+        steps = [step for step in (power.quantum_w, learned.quantum_w) if step is not None]
+        return Reading(
+            watts=power.watts if usable else None,
+            sampled_at_ns=power.sampled_at_ns,
+            clock="poll",
+            protocol=PROTOCOL,
+            source=power.source,
+            side=power.side,
+            refresh_s=learned.refresh_s,
+            quantum_w=max(steps, default=None),
+            accuracy_pct=power.accuracy_pct,
+            avg_w=power.avg_w if usable else None,
+            min_w=power.min_w if usable else None,
+            max_w=power.max_w if usable else None,
+            energy_counter_j=counter_j,
+            latency_s=power.latency_s,
+        )
+
+    async def _identify(self) -> tuple[Device, bool]:
+        """Learn which BMC this is, once for each log-in: it may have been replaced or updated meanwhile.
+
+        Returns:
+            The BMC, and whether it was described before.
+        """
         known = self._device
         if known is not None and self._known_at_log_in == self._transport.log_ins:
-            return known, None
+            return known, self._described == known
         answer = await ask(self._transport, NETFN_APP, device.GET_DEVICE_ID)
         found = device.parse(answer.data)
         self._device, self._known_at_log_in = found, self._transport.log_ins
         self._ladder.identify(f"{found.key()}|{self._settings}")
-        if found == known:
-            return found, None
-        return found, ServerInfo(vendor=vendors.vendor_name(found.manufacturer), bmc_fw=found.firmware)
+        return found, self._described == found
+
+    async def _describe(self, this: Device, power: Power | None, *, described: bool) -> ServerInfo | None:
+        """Return what the server is, if this poll brought something new.
+
+        The names in its inventory cost some requests, once in the life of a firmware: they are asked for in
+        a later poll than the first, which has enough to ask, and only where answers are fast.
+        """
+        names = _remembered_names(self._facts.get("fru"), this)
+        if not described:
+            self._described, self._before_names = this, _POLLS_BEFORE_NAMES
+        elif names is not None or not self._before_names or power is None or power.latency_s > _FAST_S:
+            return None
+        else:
+            self._before_names -= 1
+            if self._before_names:
+                return None
+            try:
+                names = await read_names(self._transport)
+            except BmcError:
+                return None  # asked again after a restart
+            self._facts["fru"] = {"key": this.key(), "maker": names.maker, "model": names.model}
+        names = names or Names(None, None)
+        vendor = vendors.vendor_name(this.manufacturer) or names.maker
+        return ServerInfo(vendor=vendor, model=names.model, bmc_fw=this.firmware)
 
     async def _find_power(self, this: Device) -> _Found:
         """Ask the sources in their order until one has a value that may be believed."""
@@ -152,6 +216,15 @@ class IpmiReader:
         return self._host.state
 
 
+def _remembered_names(known: object, this: Device) -> Names | None:
+    match known:
+        case {"key": str(key), "maker": str() | None as maker, "model": str() | None as model} if (
+            key == this.key()
+        ):
+            return Names(maker, model)
+    return None
+
+
 def _verdict(power: Power | None, problems: list[BmcError], host: str) -> tuple[str, str]:
     """Return error and message; both empty if the reading may be written."""
     if power is None:
@@ -162,20 +235,3 @@ def _verdict(power: Power | None, problems: list[BmcError], host: str) -> tuple[
     if power.watts <= 0 and host != "off":
         return "no_reading", f"IPMI {power.source}: 0 W while the host is {host}"
     return "", ""
-
-
-def _reading(power: Power, *, usable: bool) -> Reading:
-    return Reading(
-        watts=power.watts if usable else None,
-        sampled_at_ns=power.sampled_at_ns,
-        clock="poll",
-        protocol=PROTOCOL,
-        source=power.source,
-        side=power.side,
-        quantum_w=power.quantum_w,
-        accuracy_pct=power.accuracy_pct,
-        avg_w=power.avg_w if usable else None,
-        min_w=power.min_w if usable else None,
-        max_w=power.max_w if usable else None,
-        latency_s=power.latency_s,
-    )

@@ -27,6 +27,7 @@ NETFN_SENSOR = 0x04
 NETFN_APP = 0x06
 NETFN_STORAGE = 0x0A
 NETFN_GROUP = 0x2C
+NETFN_OEM_GROUP = 0x2E
 
 NODE_BUSY = 0xC0
 INVALID_COMMAND = 0xC1
@@ -64,7 +65,7 @@ _TEXTS = {
     SENSOR_NOT_PRESENT: "sensor or record not present",
     0xCC: "invalid data field",
     DUPLICATED_REQUEST: "duplicated request",
-    INSUFFICIENT_PRIVILEGE: "insufficient privilege",
+    INSUFFICIENT_PRIVILEGE: "insufficient privilege; docs/privileges.md says what each level gives",
     0xD5: "not supported in present state",
     0xD6: "sub-function disabled",
     0xFF: "unspecified error",

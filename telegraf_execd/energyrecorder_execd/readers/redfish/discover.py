@@ -15,11 +15,13 @@ from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.json_values import Json, as_object, link, sub_object, text
+from energyrecorder_execd.readers.redfish.accompany import find_counter, find_parts
 from energyrecorder_execd.readers.redfish.measure import measure, supply_readings
 from energyrecorder_execd.readers.redfish.parse import (
     is_absent,
     parse_environment,
     parse_extras,
+    parse_pointer,
     parse_power,
     parse_sensor,
     parse_supply_metrics,
@@ -44,17 +46,25 @@ MAX_SENSORS_READ = 8
 """Sensors that look like a total by their id are read until one is; so many at most."""
 
 
+class WalkPausedError(Exception):
+    """The walk has used up its requests for this poll; the next poll goes on with it."""
+
+
 class Walk:
     """The documents of one walk through a BMC, each asked for once.
 
     Args:
         http: The BMC.
         begun_ns: When it began, nanoseconds since the Unix epoch, UTC.
+
+    Attributes:
+        allowance: Requests that it may still send; None: as many as it needs.
     """
 
     def __init__(self, http: BmcHttp, begun_ns: int) -> None:
         self._http = http
         self.begun_ns = begun_ns
+        self.allowance: int | None = None
         self.answers: dict[str, Answer | None] = {}
         self.problems: list[BmcError] = []
 
@@ -63,10 +73,15 @@ class Walk:
 
         Raises:
             BmcError: The BMC cannot be reached, or refuses the log-in.
+            WalkPausedError: Its requests are used up.
         """
         if path is None:
             return None
         if path not in self.answers:
+            if self.allowance is not None:
+                if self.allowance <= 0:
+                    raise WalkPausedError
+                self.allowance -= 1
             try:
                 self.answers[path] = await self._http.get(path, anonymous=anonymous)
             except HttpStatusError as error:
@@ -120,12 +135,14 @@ class Inventory:
     Args:
         systems: In its order.
         chassis: In its order.
+        manager: The resource of the BMC itself; None if there is none.
         firmware: Of the BMC; None unknown.
         effects: What the quirk table says of it.
     """
 
     systems: tuple[System, ...]
     chassis: tuple[Chassis, ...]
+    manager: Any
     firmware: str | None
     effects: quirks.Effects
 
@@ -138,31 +155,41 @@ class Discovery:
         plan: Where the totals are read from now on.
         valid: Whether at least one of them holds a value now.
         info: What is known of the server.
-        inventory: What the BMC manages.
     """
 
     plan: Plan
     valid: bool
     info: ServerInfo
-    inventory: Inventory
 
 
-async def discover(walk: Walk, *, known_nodes: Sequence[str], now_ns: int) -> Discovery:
+async def discover(
+    walk: Walk, *, known_nodes: Sequence[str], now_ns: int, components: bool = False
+) -> Discovery:
     """Walk the BMC and return where its totals are.
 
     Args:
         walk: Fresh, or the one that was cut off.
         known_nodes: Nodes that were seen before.
         now_ns: Nanoseconds since the Unix epoch, UTC.
+        components: Whether parts are looked for as well.
 
     Raises:
         BmcError: The BMC cannot be reached, refuses the log-in, or is no Redfish service.
+        WalkPausedError: The walk's requests are used up.
     """
     inventory = await _inventory(walk)
     chosen, valid = await _descend(walk, inventory, known_nodes)
-    totals = tuple(TotalPlan(c.node, c.scope, c.found.place, c.host) for c in chosen)
-    plan = Plan(totals, now_ns, inventory.effects)
-    return Discovery(plan, valid, _server_info(walk, inventory, chosen), inventory)
+    problems = len(walk.problems)
+    housing = [chassis for chassis in inventory.chassis if not chassis.is_component]
+    totals = []
+    for one in chosen:
+        counter = await find_counter(walk, one.found, manager=inventory.manager, housing=housing)
+        totals.append(TotalPlan(one.node, one.scope, one.found.place, one.host, counter))
+    # A counter that cannot be read makes no better source of power likely.
+    del walk.problems[problems:]
+    parts = find_parts(inventory.chassis, chosen) if components else ()
+    plan = Plan(tuple(totals), now_ns, inventory.effects, parts)
+    return Discovery(plan, valid, _server_info(walk, inventory, chosen))
 
 
 async def _inventory(walk: Walk) -> Inventory:
@@ -170,10 +197,11 @@ async def _inventory(walk: Walk) -> Inventory:
     systems = await walk.each(link(root, "Systems"), parse_system)
     chassis = await walk.each(link(root, "Chassis"), parse_chassis)
     managers = await walk.members(link(root, "Managers"))
-    firmware = parse_firmware(await walk.get(managers.paths[0])) if managers.paths else None
+    manager = await walk.get(managers.paths[0]) if managers.paths else None
+    firmware = parse_firmware(manager)
     vendor, model = _maker(systems, chassis)
     found = quirks.effects(vendor or text(root, "Vendor"), model, firmware)
-    return Inventory(systems, chassis, firmware, found)
+    return Inventory(systems, chassis, manager, firmware, found)
 
 
 async def _root(walk: Walk) -> Json:
@@ -218,6 +246,18 @@ async def _descend(
     # Places that hold no value now, of a host that is off, say.
     silent = choose(every, inventory.chassis, inventory.systems, known_nodes=known_nodes, valid_only=False)
     return silent, False
+
+
+async def _node(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> list[Found]:
+    """Find a node's own power in the resource of its enclosure, where PowerControl holds more than that."""
+    if not effects.control_includes_share or chassis.is_enclosure:
+        return []
+    for path, answer in walk.answers.items():
+        for row in quirks.OEM_NODES if answer is not None and isinstance(answer.document, dict) else ():
+            candidate = parse_pointer(answer.document, path, row.pointer) if answer is not None else None
+            if candidate is not None and candidate.watts:
+                return [Found(chassis, Place("pointer", "oem", (path,), row.pointer), candidate)]
+    return []
 
 
 async def _power(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> list[Found]:
@@ -336,7 +376,7 @@ def _reading_path(watts: float | None, follow: str | None, metrics: str) -> list
 
 _SUPPLY_SOURCES = ("psu_input_sum", "psu_output_sum")
 _Rung = Callable[[Walk, Chassis, quirks.Effects], Awaitable[list[Found]]]
-_RUNGS: tuple[_Rung, ...] = (_power, _environment, _sensors, _supplies)
+_RUNGS: tuple[_Rung, ...] = (_node, _power, _environment, _sensors, _supplies)
 
 
 def _server_info(walk: Walk, inventory: Inventory, chosen: Sequence[Chosen]) -> ServerInfo:
@@ -352,7 +392,7 @@ def _server_info(walk: Walk, inventory: Inventory, chosen: Sequence[Chosen]) -> 
         bios=next((s.bios for s in computers(inventory.systems) if s.bios), None),
         power_cap_w=cap_w,
         refresh_s=found.refresh_s if found else None,
-        refresh_from="declared" if found and found.refresh_s and found.source == "sensor" else None,
+        refresh_from="declared" if found and found.refresh_s else None,
         window_s=found.window_s if found else None,
         accuracy_pct=found.accuracy_pct if found else None,
         psu_count=psu_count,

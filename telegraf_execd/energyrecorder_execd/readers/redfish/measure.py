@@ -9,10 +9,12 @@ from typing import Any
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.json_values import as_object, members
+from energyrecorder_execd.readers.redfish.counters import supplies_counter_j
 from energyrecorder_execd.readers.redfish.parse import (
     Candidate,
     Supply,
     parse_environment,
+    parse_pointer,
     parse_power,
     parse_sensor,
     parse_supplies,
@@ -40,6 +42,8 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
             if candidate.source == place.source:
                 return candidate, place
         return Candidate(None, place.source), place
+    if place.form == "pointer":
+        return parse_pointer(documents.get(path), path, place.member), place
     if place.form == "environment":
         found, _ = parse_environment(documents.get(path), path)
         return found or Candidate(None, place.source), place
@@ -51,6 +55,9 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
         return replace(sensor.candidate, source=place.source, side=place.side), place
     total, distinct = supply_total(supply_readings(place, documents, effects), distinct=place.distinct)
     candidate = Candidate(total, place.source, "ac" if place.source == "psu_input_sum" else "dc")
+    if place.form == "metrics" and place.source == "psu_input_sum":
+        bodies = [as_object(documents.get(one), one) for one in place.paths]
+        candidate = replace(candidate, energy_counter_j=supplies_counter_j(bodies))
     return candidate, place if distinct == place.distinct else replace(place, distinct=distinct)
 
 

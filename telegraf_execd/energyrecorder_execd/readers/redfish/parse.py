@@ -21,9 +21,9 @@ from energyrecorder_execd.readers.json_values import (
     sub_object,
     text,
 )
+from energyrecorder_execd.readers.redfish.counters import counter_j, environment_counter
 from energyrecorder_execd.readers.redfish.resources import data_source
 
-J_PER_KWH = 3.6e6
 _ABSENT = frozenset({"absent", "unavailableoffline"})
 _WATTS = {"w": 1.0, "watt": 1.0, "watts": 1.0, "kw": 1000.0}
 
@@ -41,6 +41,7 @@ class Candidate:
         refresh_s: Period of renewal; None unknown.
         accuracy_pct: As declared; None unknown.
         energy_counter_j: Cumulative counter in the same resource; None if there is none.
+        shared: It is the power of an enclosure that feeds several computers.
     """
 
     watts: float | None
@@ -53,6 +54,7 @@ class Candidate:
     refresh_s: float | None = None
     accuracy_pct: float | None = None
     energy_counter_j: float | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,16 @@ def parse_power(document: Any, path: str, effects: quirks.Effects) -> list[Candi
     found: list[Candidate] = []
     control = _control(body, entries, path)
     if control is not None:
-        found.append(_with_side(control, parse_supplies(document, path, effects)))
+        supplies = parse_supplies(document, path, effects)
+        shared = effects.supplies_are_shared and _is_sum(control.watts, supplies)
+        found.append(replace(_with_side(control, supplies), shared=shared))
     found += [Candidate(watts, "oem") for watts in _oem_watts(body, entries, path)]
-    return [replace(c, refresh_s=effects.refresh_s, window_s=c.window_s or effects.window_s) for c in found]
+    return found
 
 
 def _control(body: Json, entries: list[Json], path: str) -> Candidate | None:
     # iLO 4 2.54 has the same value at the top level, where older firmware has nothing else.
-    places = [(f"PowerControl/{i}", entry) for i, entry in enumerate(entries) if _is_total(entry)]
+    places = [(f"PowerControl/{i}", entry) for i, entry in enumerate(entries) if not is_part(entry)]
     if not entries and "PowerConsumedWatts" in body:
         places = [("", body)]
     for where, entry in places:
@@ -113,11 +117,12 @@ def _control(body: Json, entries: list[Json], path: str) -> Candidate | None:
     return Candidate(None, "power_control") if places else None
 
 
-def _is_total(entry: Json) -> bool:
+def is_part(entry: Json) -> bool:
+    """Whether a PowerControl entry is a part of the first one, by its context or else by its name."""
     context = (text(entry, "PhysicalContext") or "").lower()
     if context:
-        return context in quirks.TOTAL_CONTEXTS
-    return quirks.PART_NAME.search(text(entry, "Name") or "") is None
+        return context not in quirks.TOTAL_CONTEXTS
+    return quirks.PART_NAME.search(text(entry, "Name") or "") is not None
 
 
 def _metrics(entry: Json) -> Json:
@@ -179,6 +184,12 @@ def _with_side(control: Candidate, supplies: list[Supply]) -> Candidate:
     return control
 
 
+def _is_sum(watts: float | None, supplies: list[Supply]) -> bool:
+    """Whether a value is the sum of all supplies, input or output, to 2 percent."""
+    sums = (sum(s.input_w or 0.0 for s in supplies), sum(s.output_w or 0.0 for s in supplies))
+    return watts is not None and any(abs(watts - total) <= 0.02 * total for total in sums if total > 0)
+
+
 def parse_supplies(document: Any, path: str, effects: quirks.Effects) -> list[Supply]:
     """Return the power supplies of a Power resource that are there.
 
@@ -201,14 +212,26 @@ def parse_supplies(document: Any, path: str, effects: quirks.Effects) -> list[Su
 def _supply_input(item: Json, where: str) -> float | None:
     watts = plausible_watts(item, "PowerInputWatts", where)
     if watts is None:
-        for pointer in quirks.OEM_SUPPLY_INPUTS:
-            parent, _, key = pointer.rpartition("/")
+        for row in quirks.OEM_SUPPLY_INPUTS:
+            parent, _, key = row.pointer.rpartition("/")
             holder = at(item, parent)
             if isinstance(holder, dict):
                 watts = plausible_watts(holder, key, where)
     capacity = lenient_number(item, "PowerCapacityWatts")
     # More than the supply can draw at full load is its rating (Dell R640: 900 W of a 750-W supply).
     return None if watts and capacity and watts > 1.15 * capacity else watts
+
+
+def parse_pointer(document: Any, path: str, pointer: str) -> Candidate:
+    """Return a vendor's value at ``pointer``; without watts when there is none.
+
+    Raises:
+        BmcDataError: It is malformed.
+    """
+    parent, _, key = pointer.rpartition("/")
+    holder = at(as_object(document, path), parent)
+    watts = plausible_watts(holder, key, f"{path}: {parent}") if isinstance(holder, dict) else None
+    return Candidate(watts, "oem")
 
 
 def is_absent(item: Json) -> bool:
@@ -229,7 +252,9 @@ def parse_environment(document: Any, path: str) -> tuple[Candidate | None, str |
     watts, follow = _excerpt(body, "PowerWatts", path)
     source = data_source(value) or ""
     side = "dc" if "hsc" in source.rpartition("/")[2].lower() else "unknown"
-    candidate = Candidate(watts, "environment_metrics", side, energy_counter_j=_energy_j(body))
+    counter = environment_counter(body, path)
+    energy_j = counter_j(body, counter) if counter is not None else None
+    candidate = Candidate(watts, "environment_metrics", side, energy_counter_j=energy_j)
     return candidate, follow
 
 
@@ -242,14 +267,6 @@ def _excerpt(body: Json, key: str, path: str) -> tuple[float | None, str | None]
         return plausible_watts(body, key, path), None
     watts = plausible_watts(value, "Reading", f"{path}: {key}")
     return watts, data_source(value) if watts is None else None
-
-
-def _energy_j(body: Json) -> float | None:
-    for key, factor in (("EnergyJoules", 1.0), ("EnergykWh", J_PER_KWH)):
-        reading = lenient_number(sub_object(body, key), "Reading")
-        if reading is not None and reading > 0:
-            return reading * factor
-    return None
 
 
 @dataclass(frozen=True, slots=True)

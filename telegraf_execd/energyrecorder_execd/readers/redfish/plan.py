@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from energyrecorder.schema import SCOPES, SOURCES
 from energyrecorder_execd import quirks
+from energyrecorder_execd.readers.redfish.counters import CounterPlace
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
 
-FORMS = ("power", "supplies", "environment", "sensor", "member", "metrics")
+FORMS = ("power", "pointer", "supplies", "environment", "sensor", "member", "metrics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,13 @@ class Place:
     """Where one total stands and how it is taken out.
 
     Args:
-        form: ``power`` (a Power resource), ``supplies`` (its power supplies added up), ``environment``
+        form: ``power`` (a Power resource), ``pointer`` (a vendor's value in any resource), ``supplies``
+            (power supplies of a Power resource added up), ``environment``
             (EnvironmentMetrics), ``sensor`` (one sensor), ``member`` (one sensor inside an expanded
             collection), ``metrics`` (PowerSupplyMetrics or sensors, one per supply, added up).
         source: One of `energyrecorder.schema.SOURCES`.
         paths: Resources to get, all of them in each poll.
-        member: For ``member``: id of the sensor.
+        member: For ``member``: id of the sensor; for ``pointer``: JSON pointer to the watts.
         side: For sensors: ``ac``, ``dc`` or ``unknown``.
         distinct: For ``supplies`` and ``metrics``: the supplies' values have been seen to differ, so they are
             parts, not one total repeated; never unlearned.
@@ -48,12 +50,29 @@ class TotalPlan:
         scope: One of `energyrecorder.schema.SCOPES`.
         place: Where it stands.
         host: Path of the resource with the power state; None if there is none.
+        counter: Its energy counter, if that stands in a resource of its own; else None.
     """
 
     node: str | None
     scope: str
     place: Place
     host: str | None
+    counter: CounterPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """One part of a computer whose power stands in an EnvironmentMetrics resource of its own.
+
+    Args:
+        node: Node of a multi-node BMC; None where the BMC has one computer.
+        part: Name of the part, such as ``gpu3``.
+        path: Of the resource.
+    """
+
+    node: str | None
+    part: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +83,13 @@ class Plan:
         totals: Empty: no resource with power was found.
         made_ns: When it was discovered, nanoseconds since the Unix epoch, UTC.
         effects: What the quirk table says of this BMC.
+        parts: Parts with a resource of their own; looked for only when parts are wanted.
     """
 
     totals: tuple[TotalPlan, ...]
     made_ns: int
     effects: quirks.Effects = field(default_factory=quirks.Effects)
+    parts: tuple[PartPlan, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -82,8 +103,10 @@ def as_facts(plan: Plan) -> dict[str, Any]:
         "version": PLAN_VERSION,
         "made_ns": plan.made_ns,
         "rating": plan.effects.supply_input_is_rating,
+        "shared": plan.effects.supplies_are_shared,
         "refresh_s": plan.effects.refresh_s,
         "window_s": plan.effects.window_s,
+        "parts": [[part.node, part.part, part.path] for part in plan.parts],
         "totals": [
             {
                 "node": total.node,
@@ -95,6 +118,7 @@ def as_facts(plan: Plan) -> dict[str, Any]:
                 "member": total.place.member,
                 "side": total.place.side,
                 "distinct": total.place.distinct,
+                "counter": None if total.counter is None else list(astuple(total.counter)),
             }
             for total in plan.totals
         ],
@@ -109,10 +133,12 @@ def from_facts(facts: Any) -> Plan | None:
         totals = tuple(_total_from(item) for item in facts["totals"])
         effects = quirks.Effects(
             supply_input_is_rating=bool(facts["rating"]),
+            supplies_are_shared=bool(facts["shared"]),
             refresh_s=facts["refresh_s"],
             window_s=facts["window_s"],
         )
-        return Plan(totals, int(facts["made_ns"]), effects)
+        parts = tuple(PartPlan(node, str(part), str(path)) for node, part, path in facts["parts"])
+        return Plan(totals, int(facts["made_ns"]), effects, parts)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
@@ -124,4 +150,11 @@ def _total_from(item: Mapping[str, Any]) -> TotalPlan:
     place = Place(
         item["form"], item["source"], paths, item["member"], item["side"], distinct=bool(item["distinct"])
     )
-    return TotalPlan(item["node"], item["scope"], place, item["host"])
+    return TotalPlan(item["node"], item["scope"], place, item["host"], _counter_from(item["counter"]))
+
+
+def _counter_from(item: Any) -> CounterPlace | None:
+    if item is None:
+        return None
+    path, pointer, joules, wrap_j = item
+    return CounterPlace(str(path), str(pointer), float(joules), None if wrap_j is None else float(wrap_j))

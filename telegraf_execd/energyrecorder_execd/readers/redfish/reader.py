@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
+from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
-from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
+from energyrecorder_execd.readers.base import Context, Poll, Reading, ServerInfo, Target
 from energyrecorder_execd.readers.facts import own_facts, remember_info, remembered_info
 from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
+from energyrecorder_execd.readers.learning import Learned, Learner
 from energyrecorder_execd.readers.redfish import plan as plans
-from energyrecorder_execd.readers.redfish.discover import Walk, discover
+from energyrecorder_execd.readers.redfish.discover import Walk, WalkPausedError, discover
+from energyrecorder_execd.readers.redfish.extras import Extras
 from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.parse import Candidate
 from energyrecorder_execd.readers.redfish.plan import Place, Plan, TotalPlan
@@ -20,11 +23,11 @@ from energyrecorder_execd.readers.redfish.rediscovery import Rediscovery
 from energyrecorder_execd.readers.redfish.resources import parse_system
 from energyrecorder_execd.readers.redfish.select import is_valid
 
-WALK_NS = 120 * 10**9
+WALK_NS = 600 * 10**9
 """A walk that was cut off goes on within this time; later its documents are too old."""
 
-COUNTER_PERIOD_NS = 60 * 10**9
-"""Energy counters are written at most this often."""
+RENEWAL_REQUESTS = 4
+"""Requests that a poll spends at most on renewing a plan that works."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +67,11 @@ class RedfishReader:
         self._fresh: Mapping[str, Answer | None] = {}
         self._rediscovery = Rediscovery(best_source=self._facts.get("best_source"))
         self._hosts: dict[str, HostMemory] = {}
-        self._counter_ns: dict[str | None, int] = {}
-        self._info = remembered_info(self._facts)
+        self._extras = Extras(target.server, components=bool(target.options.get("components")))
+        self._answers: dict[str, Answer] = {}
+        self._learner = Learner(self._facts)
+        self._known_info = remembered_info(self._facts)
+        self._info = self._known_info
 
     async def poll(self) -> Poll:
         """Ask the BMC once.
@@ -76,20 +82,26 @@ class RedfishReader:
         now_ns = self._clock()
         before = self._http.requests
         self._fresh = {}
-        walked = self._plan is None or self._rediscovery.is_due(self._plan, now_ns)
-        if walked:
+        planned = self._plan is not None and bool(self._plan.totals)
+        due = self._plan is None or self._rediscovery.is_due(self._plan, now_ns)
+        if due and not planned:
             await self._discover(now_ns)
         totals, hosts = await self._totals()
         if self._rediscovery.is_lost(
             gone=any(t.gone for t in totals),
             silent=any(t.candidate.watts is None and hosts[t.plan.node] == "on" for t in totals),
-            walked=walked,
+            walked=due and not planned,
             now_ns=now_ns,
         ):
             self._fresh = {}
             await self._discover(now_ns)
             totals, hosts = await self._totals()
-        return self._result(totals, hosts, self._http.requests - before)
+        elif due and planned:
+            await self._renew(now_ns)
+        readings = [reading for total in totals if (reading := await self._reading(total)) is not None]
+        if self._extras.components and self._plan is not None:
+            readings += await self._extras.parts(self._http, self._plan, self._answers)
+        return self._result(totals, hosts, tuple(readings), self._http.requests - before)
 
     async def close(self) -> None:
         """Log out; never raises."""
@@ -98,16 +110,30 @@ class RedfishReader:
         except BmcError as error:
             _log.debug("%s: log-out: %s", self._server, error)
 
-    async def _discover(self, now_ns: int) -> None:
+    async def _renew(self, now_ns: int) -> None:
+        """Look again for the best source, a few requests per poll, at no risk for the reading at hand."""
+        try:
+            await self._discover(now_ns, allowance=RENEWAL_REQUESTS)
+        except WalkPausedError:
+            return
+        except BmcAuthError:
+            # A refused log-in is never passed over in silence: somebody counts them.
+            raise
+        except BmcError as error:
+            _log.debug("%s: renewal of what is known put off: %s", self._server, error)
+            self._walk = None
+            self._rediscovery.put_off(now_ns)
+
+    async def _discover(self, now_ns: int, *, allowance: int | None = None) -> None:
         # A walk that the deadline of an earlier poll cut off goes on; its documents are not this poll's.
         walk = self._walk
         if walk is None or now_ns - walk.begun_ns > WALK_NS:
             walk = self._walk = Walk(self._http, now_ns)
+        walk.allowance = allowance
         known = self._facts.get("nodes", [])
-        found = await discover(walk, known_nodes=known, now_ns=now_ns)
+        found = await discover(walk, known_nodes=known, now_ns=now_ns, components=self._extras.components)
         self._walk = None
-        self._info = found.info
-        remember_info(self._facts, found.info)
+        self._tell(found.info)
         self._fresh = {
             path: answer
             for path, answer in walk.answers.items()
@@ -135,6 +161,7 @@ class RedfishReader:
         if plan is None or not plan.totals:
             raise BmcError("no resource with the power of a server", reason="unsupported")
         answers, errors = await self._get_all(plan)
+        self._answers = answers
         totals, hosts = [], {}
         for index, expected in enumerate(plan.totals):
             total, place = self._take(expected, answers, errors, plan)
@@ -213,9 +240,14 @@ class RedfishReader:
         self._hosts[path] = verified(memory, state, watts=watts, source=source, now_ns=now_ns)
         return state or "unknown"
 
-    def _result(self, totals: list[_Total], hosts: dict[str | None, str], requests: int) -> Poll:
+    def _result(
+        self,
+        totals: list[_Total],
+        hosts: dict[str | None, str],
+        readings: tuple[Reading, ...],
+        requests: int,
+    ) -> Poll:
         info, self._info = self._info, None
-        readings = tuple(reading for total in totals if (reading := self._reading(total)) is not None)
         failed = [total for total in totals if total.error]
         error, message = (failed[0].error, failed[0].message) if failed else ("", "")
         return Poll(
@@ -229,14 +261,47 @@ class RedfishReader:
             info=info,
         )
 
-    def _reading(self, total: _Total) -> Reading | None:
-        value, node = total.candidate, total.plan.node
-        counter = value.energy_counter_j
-        if counter is not None:
-            if total.sampled_at_ns - self._counter_ns.get(node, 0) < COUNTER_PERIOD_NS:
-                counter = None
-            else:
-                self._counter_ns[node] = total.sampled_at_ns
+    def _tell(self, info: ServerInfo) -> None:
+        """Take over what is known of the server, to be told with this poll."""
+        self._info = self._known_info = info
+        remember_info(self._facts, info)
+
+    def _timed(self, total: _Total) -> tuple[Candidate, float | None]:
+        """Return the value with its timing (declared, learned, else the vendor's), and its quantum."""
+        value, learned = total.candidate, Learned()
+        if value.watts:
+            learned = self._learner.observe(
+                total.plan.node, value.source, watts=value.watts, at_s=total.sampled_at_ns / 1e9
+            )
+        effects = self._plan.effects if self._plan is not None else quirks.Effects()
+        refresh_s, told_by = value.refresh_s, "declared"
+        if refresh_s is None:
+            refresh_s, told_by = learned.refresh_s, "learned"
+        if refresh_s is None:
+            refresh_s, told_by = effects.refresh_s, "vendor"
+        timed = replace(value, refresh_s=refresh_s, window_s=value.window_s or effects.window_s)
+        self._tell_timing(timed, told_by)
+        return timed, learned.quantum_w
+
+    def _tell_timing(self, value: Candidate, told_by: str) -> None:
+        known = self._known_info
+        if known is None or value.watts is None or value.refresh_s is None:
+            return
+        now = replace(
+            known, refresh_s=value.refresh_s, refresh_from=told_by, window_s=value.window_s or known.window_s
+        )
+        if now != known:
+            self._tell(now)
+
+    async def _reading(self, total: _Total) -> Reading | None:
+        (value, quantum_w), node = self._timed(total), total.plan.node
+        counter = self._extras.written(node, value.energy_counter_j, total.sampled_at_ns)
+        wrap_j = None
+        if value.energy_counter_j is None:
+            read = await self._extras.counter(
+                self._http, total.plan, watts=value.watts, now_ns=total.sampled_at_ns, fresh=self._fresh
+            )
+            counter, wrap_j = read or (None, None)
         if value.watts is None and counter is None:
             return None
         return Reading(
@@ -250,11 +315,13 @@ class RedfishReader:
             node=node,
             window_s=value.window_s,
             refresh_s=value.refresh_s,
+            quantum_w=quantum_w,
             accuracy_pct=value.accuracy_pct,
             avg_w=value.avg_w,
             min_w=value.min_w,
             max_w=value.max_w,
             energy_counter_j=counter,
+            energy_wrap_j=wrap_j,
             latency_s=total.latency_s,
         )
 

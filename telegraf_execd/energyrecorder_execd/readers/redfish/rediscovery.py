@@ -37,6 +37,7 @@ class Rediscovery:
         silent: Polls in a row in which a total had no value although the host was on.
         empty: Walks in a row that found nothing.
         hindered: The last walk met failing resources.
+        not_before_ns: A renewal that failed is tried again after this time.
     """
 
     best_source: str | None = None
@@ -45,6 +46,7 @@ class Rediscovery:
     silent: int = 0
     empty: int = 0
     hindered: bool = False
+    not_before_ns: int = 0
 
     def is_due(self, plan: Plan, now_ns: int) -> bool:
         """Tell whether the plan has to be renewed before this poll.
@@ -54,12 +56,18 @@ class Rediscovery:
             now_ns: Nanoseconds since the Unix epoch, UTC.
         """
         age_s = (now_ns - plan.made_ns) / 1e9
+        if now_ns < self.not_before_ns <= now_ns + RETURN_S * 1e9:
+            return False
         if age_s < 0:
             return True
         if not plan.totals:
             return age_s >= _doubled(EMPTY_S, self.empty)
         lower = self.best_source is not None and _rank(plan.totals[0].place.source) > _rank(self.best_source)
         return age_s >= (RETURN_S if lower or self.hindered else RENEWAL_S)
+
+    def put_off(self, now_ns: int) -> None:
+        """Note that a renewal failed."""
+        self.not_before_ns = now_ns + int(RETURN_S * 1e9)
 
     def is_lost(self, *, gone: bool, silent: bool, walked: bool, now_ns: int) -> bool:
         """Tell whether this poll shows that the BMC has to be walked at once.

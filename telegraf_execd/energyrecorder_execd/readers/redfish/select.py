@@ -1,6 +1,6 @@
 """Says which of the values found is *the* power of each computer (pure).
 
-The rules, in order; each was needed by a captured BMC (``docs/quirks.md`` and ``tests/testcases`` show them):
+The rules, in order; each was needed by a captured BMC (``tests/testcases/redfish`` shows them):
 
 1. The first PowerControl entry that is not a part and holds a number; entries are never added.
 2. Else EnvironmentMetrics.PowerWatts of the chassis that contains the others.
@@ -137,9 +137,8 @@ def choose(
         items = _of_system(system, metered, own)
         if items:
             item = _best(items, metered)
-            return (
-                Chosen(None, _scope(item.chassis, chassis, linked=True), _host(system, item.chassis), item),
-            )
+            scope = "enclosure" if item.candidate.shared else _scope(item.chassis, chassis, linked=True)
+            return (Chosen(None, scope, _host(system, item.chassis), item),)
     item = _best(list(metered.values()), metered)
     scope = _scope(item.chassis, chassis, linked=False)
     # An enclosure that no computer points to may feed many of them: it is nobody's power.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 from collections.abc import Callable
 from typing import TypeVar
@@ -33,6 +34,8 @@ class Channel:
         self.requests = 0
         self.unanswered = 0
         self.heard_at_s = 0.0
+        self._sent_at_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._endpoint = endpoint
         self._address = address
         self._port = port
@@ -106,26 +109,48 @@ class Channel:
             BmcError: From ``match``, or there is no way to the BMC.
         """
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+        answer: asyncio.Future[T | None] = loop.create_future()
         self.requests += 1
-        self._receiver = _receiver(answer, match)
-        wait_s = self._wait_s
+        self._receiver = functools.partial(self._take, answer, match)
+        self._transmit(answer, encode, sends, self._wait_s)
         try:
-            for number in range(sends):
-                sent_at_s = loop.time()
-                self.send(encode())
-                self.unanswered = number + 1
-                await asyncio.wait((answer,), timeout=wait_s)
-                if answer.done():
-                    self.unanswered = 0
-                    self._learn_latency(loop.time() - sent_at_s, resent=number > 0)
-                    return answer.result()
-                wait_s = min(wait_s * _BACKOFF, _MOST_WAIT_S)
-            return None
+            return await answer
         finally:
             self._receiver = None
-            if answer.done():
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if answer.done() and not answer.cancelled():
                 answer.exception()  # seen, also when the caller was cancelled just then
+
+    def _transmit(
+        self,
+        answer: asyncio.Future[T | None],
+        encode: Callable[[], bytes],
+        sends: int,
+        wait_s: float,
+        number: int = 1,
+    ) -> None:
+        """Send, and see to it that this happens again, or that the answer is None, after a pause.
+
+        All pauses run in timers: the one who waits is woken once, which is most of what a reading costs.
+        """
+        if answer.done():
+            return
+        if number > sends:
+            answer.set_result(None)
+            return
+        loop = asyncio.get_running_loop()
+        self._sent_at_s, self.unanswered = loop.time(), number
+        try:
+            self.send(encode())
+        except BmcError as error:
+            answer.set_exception(error)
+            return
+        wait_s = min(wait_s, _MOST_WAIT_S)
+        self._timer = loop.call_later(
+            wait_s, self._transmit, answer, encode, sends, wait_s * _BACKOFF, number + 1
+        )
 
     def silence(self, what: str) -> BmcUnreachableError:
         """Return the error for a BMC that does not answer to ``what``."""
@@ -133,19 +158,9 @@ class Channel:
             f"no answer from {self._address}:{self._port} to IPMI {what}", reason="timeout"
         )
 
-    def _learn_latency(self, latency_s: float, *, resent: bool) -> None:
-        self.heard_at_s = asyncio.get_running_loop().time()
-        if not resent:  # Karn's rule: an answer after a retransmission may belong to either
-            wanted_s = max(self._least_wait_s, 3 * latency_s, 0.9 * self._wait_s)
-            self._wait_s = min(_MOST_WAIT_S, wanted_s)
-
-    def _on_datagram(self, datagram: bytes) -> None:
-        if self._receiver is not None:
-            self._receiver(datagram)
-
-
-def _receiver(answer: asyncio.Future[T], match: Callable[[bytes], T | None]) -> Callable[[bytes], None]:
-    def receive(datagram: bytes) -> None:
+    def _take(
+        self, answer: asyncio.Future[T | None], match: Callable[[bytes], T | None], datagram: bytes
+    ) -> None:
         if answer.done():
             return
         try:
@@ -154,8 +169,20 @@ def _receiver(answer: asyncio.Future[T], match: Callable[[bytes], T | None]) -> 
             return
         except (StatusError, BmcError) as error:
             answer.set_exception(error)
-            return
-        if matched is not None:
+        else:
+            if matched is None:
+                return
             answer.set_result(matched)
+        self._learn_latency()
 
-    return receive
+    def _learn_latency(self) -> None:
+        self.heard_at_s = asyncio.get_running_loop().time()
+        if self.unanswered == 1:  # Karn's rule: an answer after a retransmission may belong to either
+            latency_s = self.heard_at_s - self._sent_at_s
+            wanted_s = max(self._least_wait_s, 3 * latency_s, 0.9 * self._wait_s)
+            self._wait_s = min(_MOST_WAIT_S, wanted_s)
+        self.unanswered = 0
+
+    def _on_datagram(self, datagram: bytes) -> None:
+        if self._receiver is not None:
+            self._receiver(datagram)

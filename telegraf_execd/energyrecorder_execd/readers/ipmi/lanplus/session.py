@@ -6,7 +6,7 @@ import hmac
 import struct
 
 from energyrecorder_execd.readers.ipmi.lanplus import packet
-from energyrecorder_execd.readers.ipmi.lanplus.crypto import SessionKeys, Suite, decrypt, encrypt
+from energyrecorder_execd.readers.ipmi.lanplus.crypto import PacketCipher, SessionKeys, Suite
 from energyrecorder_execd.readers.ipmi.lanplus.packet import PacketError
 
 _ENCRYPTED = 0x80
@@ -60,19 +60,19 @@ class SecureSession:
         self.suite = suite
         self.local_id = local_id
         self.remote_id = remote_id
-        self._keys = keys
+        self._cipher = PacketCipher(suite, keys)
         self._sequence = 0
         self._window = ReplayWindow()
 
     def seal(self, message: bytes) -> bytes:
         """Return the datagram that carries an IPMI message, encrypted and signed, with the next number."""
         self._sequence = self._sequence % _MAX_SEQUENCE + 1
-        body = encrypt(self._keys.encryption, message)
+        body = self._cipher.encrypt(message)
         kind = packet.PAYLOAD_IPMI | _ENCRYPTED | _AUTHENTICATED
         head = struct.pack("<BBIIH", packet.AUTH_RMCP_PLUS, kind, self.remote_id, self._sequence, len(body))
         pad_bytes = -(len(head) + len(body) + 2) % 4
         signed = head + body + b"\xff" * pad_bytes + bytes((pad_bytes, _NEXT_HEADER))
-        return packet.RMCP_HEADER + signed + self.suite.code(self._keys.integrity, signed)
+        return packet.RMCP_HEADER + signed + self._cipher.code(signed)
 
     def unseal(self, datagram: bytes) -> bytes:
         """Return the IPMI message in a datagram of this session.
@@ -80,7 +80,7 @@ class SecureSession:
         Raises:
             PacketError: It is not of this session, not authentic, replayed or malformed.
         """
-        code_bytes = self.suite.code_bytes
+        code_bytes = self._cipher.code_bytes
         if len(datagram) < packet.V20_HEADER_BYTES + code_bytes or not packet.is_ipmi(datagram):
             raise PacketError("too short")
         auth, kind, session_id, sequence, length = struct.unpack_from("<BBIIH", datagram, 4)
@@ -89,11 +89,11 @@ class SecureSession:
         if kind != packet.PAYLOAD_IPMI | _ENCRYPTED | _AUTHENTICATED:
             raise PacketError("not an encrypted and authenticated IPMI message")
         signed, code = datagram[4:-code_bytes], datagram[-code_bytes:]
-        if not hmac.compare_digest(self.suite.code(self._keys.integrity, signed), code):
+        if not hmac.compare_digest(self._cipher.code(signed), code):
             raise PacketError("integrity code does not match")
         if not self._window.accept(sequence):
             raise PacketError("replayed")
         body = datagram[packet.V20_HEADER_BYTES : packet.V20_HEADER_BYTES + length]
         if len(body) < length:
             raise PacketError("payload truncated")
-        return decrypt(self._keys.encryption, body)
+        return self._cipher.decrypt(body)

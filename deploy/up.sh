@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Starts the stack of compose.yaml: names whoever holds a port, makes secrets.env once, waits for Grafana.
+# PROFILE=fleet polls the servers of deploy/fleet.toml; the default is three simulated ones.
+set -euo pipefail
+cd "$(dirname "$0")"
+profile=${PROFILE:-simulator}
+
+if ! docker compose version >/dev/null 2>&1; then
+  echo "make up needs Docker with the compose plugin; without it: docs/telegraf.md and docs/grafana.md" >&2
+  exit 2
+fi
+if [[ $profile == fleet && ! -f ${ENERGY_FLEET_FILE:-fleet.toml} ]]; then
+  echo "deploy/fleet.toml is not there; energy-execd check --fleet FILE validates one" >&2
+  exit 2
+fi
+
+running=$(docker compose ps --quiet 2>/dev/null || true)
+if [[ -z $running ]]; then
+  for port in "${INFLUXDB_PORT:-8086}" "${ANNOTATOR_PORT:-8742}" "${GRAFANA_PORT:-3000}"; do
+    if holder=$(ss -Hltnp "sport = :$port" 2>/dev/null) && [[ -n $holder ]]; then
+      echo "port $port is taken: ${holder##* }" >&2
+      echo "choose another: INFLUXDB_PORT, ANNOTATOR_PORT or GRAFANA_PORT" >&2
+      exit 1
+    fi
+  done
+fi
+
+if [[ ! -f secrets.env ]]; then
+  (umask 077 && while IFS= read -r line; do
+    [[ $line == *= ]] && line+=$(head -c 18 /dev/urandom | base64 | tr '+/' 'ab')
+    printf '%s\n' "$line"
+  done <secrets.env.sample >secrets.env)
+  echo "made deploy/secrets.env with new passwords; set BMC_PASSWORD for your own servers"
+fi
+
+docker compose --profile "$profile" up --detach --build --wait
+password=$(sed -n 's/^GF_SECURITY_ADMIN_PASSWORD=//p' secrets.env)
+echo "Grafana: http://127.0.0.1:${GRAFANA_PORT:-3000}  user admin, password ${password:+in deploy/secrets.env}"
+echo "stop it with: make down"

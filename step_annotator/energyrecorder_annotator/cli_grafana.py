@@ -1,0 +1,58 @@
+"""The command that looks at a Grafana and gets a token from it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from energyrecorder.secret import Secret
+
+PASSWORD_VARIABLE = "GRAFANA_ADMIN_PASSWORD"  # noqa: S105  # the name of a variable
+
+
+@click.command("grafana-setup")
+@click.option("--url", default="http://127.0.0.1:3000", show_default=True)
+@click.option(
+    "--user", default="admin", show_default=True, help=f"Administrator; password: {PASSWORD_VARIABLE}."
+)
+@click.option("--check", "only_check", is_flag=True, help="Only look, make nothing.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="New file for the token, mode 0600.")
+def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None) -> None:  # noqa: FBT001
+    """See that Grafana can show our dashboards, and get a token for native annotations.
+
+    Makes the service account energyrecorder (role Editor) if need be and a token in --token-file.
+    """
+    from energyrecorder.errors import ConfigError  # noqa: PLC0415
+    from energyrecorder_annotator.grafana_setup import GrafanaAdmin  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.influx.settings import http_url  # noqa: PLC0415
+
+    try:
+        checked = http_url(url)
+    except ValueError as error:
+        raise ConfigError(f"--url: {url!r}: allowed: {error}") from None
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if not password:
+        raise ConfigError(f"{PASSWORD_VARIABLE} is not set: the password of Grafana's user {user!r}")
+    if token_file is None and not only_check:
+        raise ConfigError("missing option --token-file FILE (or --check)")
+    if token_file is not None and token_file.exists():
+        raise ConfigError(f"--token-file: {str(token_file)!r} is there already; remove it to get a new token")
+    admin = GrafanaAdmin(checked, user, Secret(password))
+    try:
+        click.echo(f"I! Grafana {admin.version()} at {checked}")
+        for line in admin.findings():
+            click.echo(line)
+        if token_file is not None and not only_check:
+            _write(token_file, admin.new_token(f"annotator-{time.time_ns()}"))
+            click.echo(f'token written; annotator.toml: [grafana] token = "{{file={token_file.resolve()}}}"')
+    finally:
+        admin.close()
+
+
+def _write(path: Path, token: Secret) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(token.reveal() + "\n")

@@ -1,0 +1,107 @@
+"""The commands of operators: doctor, recompute, backup, migrate."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from energyrecorder.errors import EnergyError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+DEFAULT_URL = "http://127.0.0.1:8742"
+
+
+def _service_options(command: Command) -> Command:
+    for option in (
+        click.option("--url", envvar="ENERGY_URL", default=DEFAULT_URL, help="Where the service listens."),
+        click.option(
+            "--token", "token_env", metavar="NAME", help="Variable with the token.", default="ENERGY_TOKEN"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _config(config: str | None) -> Any:
+    from energyrecorder_annotator.config import load_config  # noqa: PLC0415
+
+    return load_config(config=config, fleet=None, environ=os.environ, flags={})
+
+
+@click.command()
+@click.option("--config", metavar="FILE", help="Settings: has InfluxDB and TLS looked at too.")
+@_service_options
+def doctor(config: str | None, url: str, token_env: str) -> int:
+    """Look at service, clocks, samples and sinks; exit 3 if something is not as it should be."""
+    from energyrecorder_annotator.doctor import Service, examine  # noqa: PLC0415
+
+    failed = False
+    settings = _config(config) if config or os.environ.get("ENERGY_ANNOTATOR_CONFIG") else None
+    for finding in examine(settings, Service(url, os.environ.get(token_env))):
+        click.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.text}")
+        failed = failed or not finding.ok
+    return 3 if failed else 0
+
+
+@click.command()
+@click.option("--run", "run_id", metavar="ID")
+@click.option("--step-id", metavar="ID")
+@click.option("--env")
+@click.option("--scenario")
+@click.option("--from", "from_", metavar="TIME", help="ISO 8601 with zone: steps that end after it.")
+@click.option("--to", metavar="TIME", help="Steps that begin before it.")
+@_service_options
+def recompute(url: str, token_env: str, **chosen: str | None) -> None:
+    """Have results computed anew from the readings there are now."""
+    from energyrecorder_annotator.doctor import Service  # noqa: PLC0415
+
+    body = {name.rstrip("_"): value for name, value in chosen.items() if value is not None}
+    status, text = Service(url, os.environ.get(token_env)).ask("POST", "/v1/recompute", body)
+    answer = json.loads(text) if text.startswith("{") else {}
+    if status != 202:  # noqa: PLR2004
+        problem = answer.get("error", {}).get("message", text[:200])
+        raise EnergyError(f"the service answers {status}: {problem}")
+    click.echo(f"{answer['steps']} steps are computed anew")
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--config", metavar="FILE", help="Settings (annotator.toml).")
+@click.option("--state", metavar="DIR", help="State directory.")
+def backup(directory: Path, config: str | None, state: str | None) -> None:
+    """Copy journal, samples and tokens into DIRECTORY, while the service runs or not."""
+    from energyrecorder.state_dir import state_dir  # noqa: PLC0415
+    from energyrecorder_annotator.backup import backup as copy  # noqa: PLC0415
+
+    store = _config(config).store if config is not None else None
+    for path in copy(state_dir(state), store, directory):
+        click.echo(str(path))
+
+
+@click.command()
+@click.option("--config", metavar="FILE", help="Settings (annotator.toml).")
+@click.option("--state", metavar="DIR", help="State directory.")
+def migrate(config: str | None, state: str | None) -> None:
+    """Bring the databases up to this version, the service being stopped; `serve` does so too."""
+    from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415
+    from energyrecorder_annotator.journal.sqlite import SqliteJournal  # noqa: PLC0415
+    from energyrecorder_annotator.samples.embedded import EmbeddedSamples  # noqa: PLC0415
+
+    directory = state_dir(state)
+    store = _config(config).store if config is not None else None
+    lock = StateLock(directory / "annotator.lock")
+    lock.acquire()
+    try:
+        SqliteJournal(store or directory / "annotator.db").close()
+        EmbeddedSamples(directory / "samples.db").close()
+    finally:
+        lock.release()
+    click.echo("the databases are of this version")
+
+
+COMMANDS = (doctor, recompute, backup, migrate)

@@ -1,0 +1,126 @@
+"""Looks whether a Grafana can show our dashboards, and gets the token with which annotations are written.
+
+Service accounts cannot be provisioned from files (grafana#82987), so an administrator's password is needed
+once; it is used for these calls alone and stored nowhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+from requests.auth import HTTPBasicAuth
+
+from energyrecorder.errors import EnergyError
+from energyrecorder.secret import Secret
+from energyrecorder_annotator.influx.client import CONNECT_S
+
+LEAST_MAJOR = 11
+"""Older ones leave curves blank as soon as our annotations are shown (seen in 9.4)."""
+ACCOUNT = "energyrecorder"
+DATA_SOURCE = "energy-influxdb"
+TIMEOUT_S = 10.0
+_SHOWN = 200
+
+
+class GrafanaRefusedError(EnergyError):
+    """Grafana is away, too old, or does not let us."""
+
+
+class GrafanaAdmin:
+    """Calls of an administrator.
+
+    Args:
+        url: Base URL without a trailing slash.
+        user: Name of an administrator.
+        password: Their password.
+    """
+
+    def __init__(self, url: str, user: str, password: Secret) -> None:
+        self._url = url
+        self._session = requests.Session()
+        # A proxy meant for the internet must not see this password.
+        self._session.trust_env = False
+        self._session.auth = HTTPBasicAuth(user.encode(), password.reveal().encode())
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._session.close()
+
+    def version(self) -> str:
+        """Return Grafana's version.
+
+        Raises:
+            GrafanaRefusedError: It is away, or older than 11.0.
+        """
+        told = str(self._json("GET", "/api/health").get("version", ""))
+        major = re.match(r"(\d+)\.", told)
+        if major is None or int(major[1]) < LEAST_MAJOR:
+            raise GrafanaRefusedError(f"Grafana at {self._url} is version {told!r}; 11.0 or newer is needed")
+        return told
+
+    def findings(self) -> Iterator[str]:
+        """Yield a line for each thing that the dashboards need: plugin, data source."""
+        if self._ask("GET", "/api/plugins/influxdb/settings").status_code == requests.codes.ok:
+            yield "I! data source plugin influxdb: present"
+        else:
+            yield "W! data source plugin influxdb: missing; Grafana 13 bundles it apart, see docs/grafana.md"
+        health = self._ask("GET", f"/api/datasources/uid/{DATA_SOURCE}/health")
+        if health.status_code == requests.codes.ok:
+            yield f"I! data source {DATA_SOURCE}: answers"
+        elif health.status_code == requests.codes.not_found:
+            yield f"W! data source {DATA_SOURCE}: not there; copy one of dashboards/provisioning/datasources"
+        else:
+            yield f"W! data source {DATA_SOURCE}: {_told(health)}"
+
+    def new_token(self, name: str) -> Secret:
+        """Return a new token of our service account, which is made if need be.
+
+        Args:
+            name: Of the token; Grafana wants it unique.
+
+        Raises:
+            GrafanaRefusedError: The user is no administrator, or Grafana is away.
+        """
+        found = self._json("GET", "/api/serviceaccounts/search", params={"query": ACCOUNT, "perpage": 100})
+        ids = [one["id"] for one in found.get("serviceAccounts", []) if one.get("name") == ACCOUNT]
+        if not ids:
+            # Editor: the least role of open-source Grafana that may write annotations everywhere.
+            ids = [self._json("POST", "/api/serviceaccounts", {"name": ACCOUNT, "role": "Editor"})["id"]]
+        made = self._json("POST", f"/api/serviceaccounts/{int(ids[0])}/tokens", {"name": name})
+        return Secret(str(made["key"]))
+
+    def _json(self, method: str, path: str, body: Any = None, *, params: Any = None) -> dict[str, Any]:
+        answer = self._ask(method, path, body, params=params)
+        if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+            raise GrafanaRefusedError(f"Grafana at {self._url} wants an administrator: {_told(answer)}")
+        if not answer.ok:
+            raise GrafanaRefusedError(f"Grafana at {self._url}: {method} {path}: {_told(answer)}")
+        try:
+            return dict(answer.json())
+        except (ValueError, TypeError):
+            raise GrafanaRefusedError(
+                f"what answers at {self._url} is not Grafana: {_told(answer)}"
+            ) from None
+
+    def _ask(self, method: str, path: str, body: Any = None, *, params: Any = None) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                self._url + path,
+                json=body,
+                params=params,
+                timeout=(CONNECT_S, TIMEOUT_S),
+                allow_redirects=False,
+            )
+        except requests.Timeout:
+            raise GrafanaRefusedError(f"Grafana at {self._url} does not answer in time") from None
+        except (requests.RequestException, OSError) as error:
+            name = type(error).__name__
+            raise GrafanaRefusedError(f"Grafana at {self._url} cannot be reached: {name}") from None
+
+
+def _told(answer: requests.Response) -> str:
+    return f"HTTP {answer.status_code}: {answer.text[:_SHOWN].strip()!r}"

@@ -1,0 +1,126 @@
+"""Prepares an InfluxDB 1.x: database, users, and finite raw data with 1-min means beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from energyrecorder.errors import ConfigError, EnergyError
+from energyrecorder.schema import SERVER_POWER
+from energyrecorder.secret import Secret
+from energyrecorder_annotator.influx.client import InfluxClient
+from energyrecorder_annotator.influx.influxql import identifier, string
+
+RAW = "raw"
+ROLLUP = "rollup"
+_QUERY = "energy_server_power_1m"
+_DURATION = re.compile(r"[1-9]\d*[hdw]")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user to have.
+
+    Args:
+        name: Its name.
+        password: Its password.
+        privilege: ``ADMIN`` for the whole server, else what it may do with the database: ``ALL`` or ``READ``.
+    """
+
+    name: str
+    password: Secret
+    privilege: str
+
+
+def duration(text: str) -> str:
+    """Return an InfluxQL duration of hours, days or weeks.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ConfigError(f"retention {text!r}: allowed: a number of hours, days or weeks such as 30d")
+    return text
+
+
+def first_admin(client: InfluxClient, user: User) -> None:
+    """Create the first administrator, which InfluxDB allows to anybody while there is none.
+
+    Args:
+        client: Without a user.
+        user: The administrator; when there is one already nothing happens.
+    """
+    # Asked to log in: there is one. Whether the server is there at all, the next call says.
+    with contextlib.suppress(EnergyError):
+        _user(client, user, "", exists=False)
+
+
+def set_up(
+    client: InfluxClient, users: tuple[User, ...], *, raw_retention: str | None, rollup_retention: str
+) -> Iterator[str]:
+    """Create what is missing and yield a line for each thing done or found; doing it again is harmless.
+
+    Args:
+        client: As a user who may do that, or of a server without authentication.
+        users: Those to have; the password of one that exists is left alone.
+        raw_retention: How long readings are kept, such as ``30d``; None leaves them in ``autogen`` for ever.
+        rollup_retention: How long 1-min means are kept.
+
+    Raises:
+        EnergyError: InfluxDB is away or refuses.
+    """
+    database = identifier(client.settings.database)
+    client.create_database()
+    yield f"database {client.settings.database}"
+    existing = {row[0] for series in client.query("SHOW USERS")[0] for row in series.rows}
+    for user in users:
+        yield _user(client, user, database, exists=user.name in existing)
+    if raw_retention is not None:
+        _retention(client, database, RAW, duration(raw_retention))
+        _retention(client, database, ROLLUP, duration(rollup_retention))
+        client.query(f"DROP CONTINUOUS QUERY {identifier(_QUERY)} ON {database}")
+        client.query(continuous_query(client.settings.database))
+        yield f"readings kept for {raw_retention}, their 1-min means for {rollup_retention}"
+
+
+def continuous_query(database: str) -> str:
+    """Return the statement that keeps 1-min means; it looks back 2 h, for late readings."""
+    power = identifier(SERVER_POWER)
+    source = f"{identifier(database)}.{identifier(RAW)}.{power}"
+    target = f"{identifier(database)}.{identifier(ROLLUP)}.{power}"
+    means = 'mean("watts") AS "watts", min("watts") AS "min_w", max("watts") AS "max_w"'
+    select = f"SELECT {means} INTO {target} FROM {source} GROUP BY time(1m), *"  # noqa: S608  # quoted above
+    name = f"{identifier(_QUERY)} ON {identifier(database)}"
+    return f"CREATE CONTINUOUS QUERY {name} RESAMPLE EVERY 1m FOR 2h BEGIN {select} END"
+
+
+def changes(raw_retention: str | None) -> str:
+    """Return which two lines to change so that readings go to the finite policy; empty when there is none."""
+    if raw_retention is None:
+        return ""
+    return (
+        "change two lines, then reload Telegraf and the annotator:\n"
+        f'  energy-influxdb.conf: retention_policy = "{RAW}"\n'
+        f'  annotator.toml, [influxdb]: raw_retention_policy = "{RAW}"'
+    )
+
+
+def _user(client: InfluxClient, user: User, database: str, *, exists: bool) -> str:
+    name = identifier(user.name)
+    if not exists:
+        password = string(user.password.reveal())
+        every = " WITH ALL PRIVILEGES" if user.privilege == "ADMIN" else ""
+        client.query(f"CREATE USER {name} WITH PASSWORD {password}{every}")
+    if user.privilege != "ADMIN":
+        client.query(f"GRANT {user.privilege} ON {database} TO {name}")
+    return f"user {user.name}" + (" (was there: its password is left alone)" if exists else "")
+
+
+def _retention(client: InfluxClient, database: str, policy: str, kept: str) -> None:
+    rows = [
+        row for series in client.query(f"SHOW RETENTION POLICIES ON {database}")[0] for row in series.rows
+    ]
+    verb = "ALTER" if policy in {row[0] for row in rows} else "CREATE"
+    client.query(f"{verb} RETENTION POLICY {identifier(policy)} ON {database} DURATION {kept} REPLICATION 1")

@@ -1,0 +1,1 @@
+"""The API of the original energyrecorder, so that its clients work unchanged."""

@@ -1,0 +1,70 @@
+"""Keeps an eye on readings that Telegraf writes to InfluxDB without our seeing them pass."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from energyrecorder.clock import Clock
+from energyrecorder_annotator.samples.base import BmcPoll, SampleStoreError
+from energyrecorder_annotator.samples.freshness import Freshness
+from energyrecorder_annotator.samples.influx import InfluxSamples
+
+EVERY_S = 1.0
+LOOK_BACK_NS = 300 * 1_000_000_000
+"""Readings come at least this often: the slowest BMC is polled once a minute."""
+
+_log = logging.getLogger(__name__)
+
+
+class InfluxWatch:
+    """Asks for what is newest.
+
+    Args:
+        samples: Where readings are.
+        freshness: Told of them.
+        on_switched: Told of polls that show a host switched on or off.
+        clock: Our wall clock.
+    """
+
+    def __init__(
+        self,
+        samples: InfluxSamples,
+        freshness: Freshness,
+        on_switched: Callable[[Sequence[BmcPoll]], None],
+        *,
+        clock: Clock,
+    ) -> None:
+        self._samples = samples
+        self._freshness = freshness
+        self._on_switched = on_switched
+        self._clock = clock
+        self._error: str | None = None
+
+    @property
+    def error(self) -> str | None:
+        """Why readings cannot be read just now; None when they can."""
+        return self._error
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(EVERY_S)
+
+    def look(self) -> None:
+        """Ask once."""
+        try:
+            newest = self._samples.newest(self._clock() - LOOK_BACK_NS)
+        except SampleStoreError as error:
+            if self._error is None:
+                _log.warning("%s; results wait", error)
+            self._error = str(error)
+            return
+        if self._error is not None:
+            _log.info("samples are read again")
+            self._error = None
+        switched = self._freshness.add(newest)
+        if switched:
+            self._on_switched(switched)

@@ -1,0 +1,117 @@
+"""Polls one BMC some times and keeps what was said: for ``probe``, ``record`` and ``init``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from energyrecorder.errors import BmcDataError
+from energyrecorder_execd.emit import Outcome
+from energyrecorder_execd.fleet import Server
+from energyrecorder_execd.guard import LockoutGuard
+from energyrecorder_execd.http import HttpClients
+from energyrecorder_execd.http.decode import decode
+from energyrecorder_execd.http.exchange import Exchange, RawAnswer
+from energyrecorder_execd.lockout_file import LockoutFile
+from energyrecorder_execd.poller import Poller, Tools
+from energyrecorder_execd.readers.base import Context, Memory, Reader, Target
+from energyrecorder_execd.readers.registry import Registry
+
+_OK = 200
+
+
+@dataclass(slots=True)
+class Conversation:
+    """All that was asked and answered.
+
+    Args:
+        server: The BMC.
+        outcomes: How each poll ended, in order.
+        exchanges: Requests over HTTP, in order.
+        lines: What the first poll printed.
+        facts: What was learned.
+    """
+
+    server: Server
+    outcomes: list[Outcome] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def protocol(self) -> str:
+        """Protocol that answered; empty if none did."""
+        return next((outcome.protocol for outcome in self.outcomes if outcome.poll is not None), "")
+
+    def documents(self) -> dict[str, Any]:
+        """Return the JSON of each resource as it was answered last; what is no JSON is left out."""
+        found: dict[str, Any] = {}
+        for exchange in self.exchanges:
+            answer = exchange.outcome
+            if exchange.method != "GET" or not isinstance(answer, RawAnswer) or answer.status != _OK:
+                continue
+            try:
+                found[exchange.path] = decode(answer.body, exchange.path)
+            except BmcDataError:
+                continue
+        return found
+
+
+def converse(server: Server, folder: Path, *, polls: int = 1, every_s: float = 1.0) -> Conversation:
+    """Poll a BMC ``polls`` times, log out, and return what was said.
+
+    Args:
+        server: The BMC.
+        folder: Our part of the state directory: the lock-out guard holds here as well. Nothing else of it is
+            used, so that the BMC is seen as for the first time.
+        polls: How often; the first failure ends it.
+        every_s: Seconds from poll to poll.
+    """
+    return asyncio.run(_converse(server, folder, polls, every_s))
+
+
+async def _converse(server: Server, folder: Path, polls: int, every_s: float) -> Conversation:
+    talk = Conversation(server)
+    clients = HttpClients(talk.exchanges.append)
+    registry = Registry()
+    registry.require({server.protocol})
+    file = LockoutFile(folder)
+    memory = Memory()
+
+    poller = Poller(server, memory, _tools(registry, clients, file))
+    try:
+        for number in range(polls):
+            began_s = time.monotonic()
+            outcome = await poller.poll()
+            talk.outcomes.append(outcome)
+            if number == 0:
+                talk.lines = poller.lines(outcome, 0)
+            if outcome.poll is None:
+                break
+            if number + 1 < polls:
+                await asyncio.sleep(max(0.0, began_s + every_s - time.monotonic()))
+    finally:
+        await poller.close()
+        await registry.close()
+        await clients.close()
+    talk.facts = memory.facts
+    return talk
+
+
+def _tools(registry: Registry, clients: HttpClients, file: LockoutFile) -> Tools:
+    def make(protocol: str, target: Target, context: Context) -> Reader:
+        if protocol == "redfish":
+            from energyrecorder_execd.readers.redfish import RedfishReader  # noqa: PLC0415  # when it is needed
+
+            return RedfishReader(target, context, clients)
+        if protocol == "ilo":
+            from energyrecorder_execd.readers.ilo import IloReader  # noqa: PLC0415  # as above
+
+            return IloReader(target, context, clients)
+        return registry.reader(protocol, target, context)
+
+    return Tools(LockoutGuard(file, time.time_ns), make, file.credential)

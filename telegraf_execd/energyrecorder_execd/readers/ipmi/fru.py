@@ -1,0 +1,89 @@
+"""The FRU inventory's names of maker and model; pure (Platform Management FRU Information Storage 1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+READ = 0x11
+DEVICE = b"\x00"
+"""The FRU device of the BMC itself, which describes the whole server."""
+
+HEADER_BYTES = 8
+
+_UNIT_BYTES = 8
+_BOARD_AT, _PRODUCT_AT = 3, 4
+_BOARD_FIELDS_AT, _PRODUCT_FIELDS_AT = 6, 3
+_END = 0xC1
+_ENGLISH = frozenset({0, 25})
+_BCD_PLUS = "0123456789 -.???"
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Where an area stands.
+
+    Args:
+        offset: In the inventory, bytes.
+        product: Product area rather than board area.
+    """
+
+    offset: int
+    product: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Who made it and what it is; None where it does not say."""
+
+    maker: str | None
+    model: str | None
+
+
+def best_area(header: bytes) -> Area | None:
+    """Return the area that names the server: the product's, else the board's; None without either.
+
+    Args:
+        header: The first 8 bytes of the inventory.
+    """
+    if len(header) < HEADER_BYTES or header[0] & 0x0F != 1 or sum(header[:HEADER_BYTES]) & 0xFF:
+        return None
+    for at in (_PRODUCT_AT, _BOARD_AT):
+        if header[at]:
+            return Area(header[at] * _UNIT_BYTES, product=at == _PRODUCT_AT)
+    return None
+
+
+def area_bytes(start: bytes) -> int:
+    """Return the length of the area that begins with ``start``; 0 if it cannot be told."""
+    return start[1] * _UNIT_BYTES if len(start) > 1 and start[0] & 0x0F == 1 else 0
+
+
+def names(area: bytes, *, product: bool) -> Names:
+    """Return what an area says of maker and model; damaged areas say nothing."""
+    if len(area) < _UNIT_BYTES or len(area) != area_bytes(area) or sum(area) & 0xFF:
+        return Names(None, None)
+    fields = _fields(area, _PRODUCT_FIELDS_AT if product else _BOARD_FIELDS_AT)
+    return Names(next(fields, None), next(fields, None))
+
+
+def _fields(area: bytes, at: int) -> Iterator[str | None]:
+    """Yield maker and model: the first two fields of both areas."""
+    while at < len(area) and area[at] != _END:
+        kind, length = area[at] >> 6, area[at] & 0x3F
+        raw = area[at + 1 : at + 1 + length]
+        yield _text(kind, raw, english=area[2] in _ENGLISH) or None
+        at += 1 + length
+
+
+def _text(kind: int, raw: bytes, *, english: bool) -> str:
+    if kind == 1:
+        text = "".join(_BCD_PLUS[byte >> 4] + _BCD_PLUS[byte & 0x0F] for byte in raw)
+    elif kind == 2:  # noqa: PLR2004
+        bits = int.from_bytes(raw, "little")
+        text = "".join(chr(0x20 + (bits >> at & 0x3F)) for at in range(0, 8 * len(raw) - 5, 6))
+    elif kind == 0:
+        return ""  # binary
+    else:
+        text = raw.decode("latin-1") if english else raw.decode("utf-16-le", "replace")
+    return "".join(letter for letter in text if letter.isprintable()).strip()

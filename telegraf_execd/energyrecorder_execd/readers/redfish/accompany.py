@@ -1,0 +1,85 @@
+"""Finds, during a walk, what accompanies the totals: their energy counters, and the parts of a computer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from energyrecorder_execd.readers.redfish.components import MAX_PARTS, environment_part
+from energyrecorder_execd.readers.redfish.counters import (
+    CounterPlace,
+    energy_sibling,
+    environment_counter,
+    oem_counter,
+    oem_counter_links,
+    sensor_counter,
+)
+from energyrecorder_execd.readers.redfish.plan import PartPlan
+from energyrecorder_execd.readers.redfish.resources import Chassis, Collection, same_key
+from energyrecorder_execd.readers.redfish.select import Chosen, Found
+
+
+class Documents(Protocol):
+    """What a walk gives: documents and collections, each asked for once."""
+
+    async def get(self, path: str | None) -> Any:
+        """Return the document at ``path``; None if there is none."""
+
+    async def members(self, path: str | None) -> Collection:
+        """Return a collection; empty if there is none."""
+
+
+async def find_counter(
+    walk: Documents, found: Found, *, manager: Any, housing: Sequence[Chassis]
+) -> CounterPlace | None:
+    """Return the energy counter of a total, if it stands in a resource of its own; else None.
+
+    The counter has to count what the total shows: the sensor beside the total's sensor, the environment of
+    the same chassis, or the vendor's counter of a BMC that has one computer.
+
+    Args:
+        walk: The BMC.
+        found: The total.
+        manager: The resource of the BMC itself; None if there is none.
+        housing: All chassis that are no components.
+    """
+    place = found.place
+    if found.candidate.energy_counter_j is not None or place.form in {"member", "metrics"}:
+        return None
+    if place.form == "sensor":
+        listed = await walk.members(found.chassis.sensors)
+        sibling = energy_sibling(place.paths[0], listed.paths)
+        return None if sibling is None else sensor_counter(await walk.get(sibling), sibling)
+    path = found.chassis.environment
+    if place.form != "environment" and path is not None:
+        counter = environment_counter(await walk.get(path), path)
+        if counter is not None:
+            return counter
+    if found.chassis.is_enclosure or len([c for c in housing if c.power is not None]) > 1:
+        return None
+    for path, row in oem_counter_links(manager):
+        counter = oem_counter(await walk.get(path), path, row)
+        if counter is not None:
+            return counter
+    return None
+
+
+def find_parts(chassis: Sequence[Chassis], chosen: Sequence[Chosen]) -> tuple[PartPlan, ...]:
+    """Return the parts whose power stands in a resource of their own, each name once.
+
+    Of a BMC with several nodes nobody says whose part it is: none then. A chassis that shows a total is not
+    a part of it.
+
+    Args:
+        chassis: All chassis of the BMC.
+        chosen: Its totals.
+    """
+    if len(chosen) != 1 or chosen[0].node is not None:
+        return ()
+    taken = same_key(chosen[0].found.chassis.path)
+    found: dict[str, PartPlan] = {}
+    for item in chassis:
+        part = environment_part(item)
+        if part is not None and item.environment is not None and same_key(item.path) != taken:
+            found.setdefault(part, PartPlan(None, part, item.environment))
+    return tuple(found.values())[:MAX_PARTS]

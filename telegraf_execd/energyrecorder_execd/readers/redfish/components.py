@@ -1,0 +1,126 @@
+"""Finds parts whose power is shown beside the total: supplies, CPUs, memory, GPUs (pure)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from energyrecorder.errors import BmcDataError
+from energyrecorder_execd import quirks
+from energyrecorder_execd.readers.json_values import as_object, lenient_number, members, text
+from energyrecorder_execd.readers.redfish.parse import (
+    is_absent,
+    is_part,
+    parse_environment,
+    parse_supplies,
+)
+from energyrecorder_execd.readers.redfish.resources import Chassis
+
+MAX_PARTS = 64
+"""A BMC with more of them is not worth the requests."""
+
+_KINDS = (
+    ("gpu", re.compile(r"gpu|accelerator", re.IGNORECASE)),
+    ("cpu", re.compile(r"cpu|processor", re.IGNORECASE)),
+    ("memory", re.compile(r"mem|dimm", re.IGNORECASE)),
+    ("fan", re.compile(r"fan", re.IGNORECASE)),
+    ("storage", re.compile(r"storage|drive", re.IGNORECASE)),
+    ("nvswitch", re.compile(r"nv_?switch", re.IGNORECASE)),
+)
+_LAST_NUMBER = re.compile(r"(\d+)\D*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """The power of one part.
+
+    Args:
+        part: Its name, such as ``psu1``, ``cpu0``, ``gpu3``.
+        watts: Its power.
+        source: One of `energyrecorder.schema.SOURCES`.
+        side: ``ac``, ``dc`` or ``unknown``.
+    """
+
+    part: str
+    watts: float
+    source: str
+    side: str = "unknown"
+
+
+def part_name(said: str) -> str | None:
+    """Return what a part is called in a series: kind and number, as ``gpu4`` for HGX_GPU_SXM_4.
+
+    None for a name that tells no kind: a series nobody can read is none.
+    """
+    if quirks.NO_PART.search(said):
+        return None
+    for kind, pattern in _KINDS:
+        if pattern.search(said):
+            number = _LAST_NUMBER.search(said)
+            return f"{kind}{number[1]}" if number is not None else kind
+    return None
+
+
+def power_components(document: Any, path: str, effects: quirks.Effects) -> list[Component]:
+    """Return the parts that a Power resource shows; each name once.
+
+    Args:
+        document: The resource.
+        path: Its path.
+        effects: What the quirk table says of this BMC.
+
+    Raises:
+        BmcDataError: The document is no object, or a supply's reading is malformed.
+    """
+    found = {part.part: part for part in _subsystems(document, path)}
+    if not effects.supplies_are_shared:
+        found |= {part.part: part for part in _supplies(document, path, effects)}
+    return list(found.values())
+
+
+def _subsystems(document: Any, path: str) -> list[Component]:
+    found = []
+    for entry in members(as_object(document, path).get("PowerControl")):
+        if not is_part(entry):
+            continue
+        part = part_name(text(entry, "Name") or text(entry, "PhysicalContext") or "")
+        watts = lenient_number(entry, "PowerConsumedWatts")
+        if part is not None and watts is not None and 0 < watts <= quirks.MAX_PLAUSIBLE_W:
+            found.append(Component(part, watts, "power_control"))
+    return found
+
+
+def _supplies(document: Any, path: str, effects: quirks.Effects) -> list[Component]:
+    """Return the supplies, numbered by their place in the list, empty bays counted."""
+    bays = members(as_object(document, path).get("PowerSupplies"))
+    present = [number for number, item in enumerate(bays, start=1) if not is_absent(item)]
+    supplies = list(zip(present, parse_supplies(document, path, effects), strict=True))
+    outputs = [supply.output_w for _, supply in supplies if supply.output_w is not None]
+    # A total that every supply repeats is no part (894 W four times: HPE XL675d).
+    repeated = len(outputs) > 1 and len(set(outputs)) == 1
+    found = []
+    for number, supply in supplies:
+        if supply.input_w is not None:
+            found.append(Component(f"psu{number}", supply.input_w, "psu_input_sum", "ac"))
+        elif supply.output_w is not None and not repeated:
+            found.append(Component(f"psu{number}", supply.output_w, "psu_output_sum", "dc"))
+    return found
+
+
+def environment_part(chassis: Chassis) -> str | None:
+    """Return the name of the part that a chassis is; None if it is none, or tells no power."""
+    if chassis.environment is None or not chassis.is_component:
+        return None
+    return part_name(chassis.chassis_id)
+
+
+def environment_component(document: Any, path: str, part: str) -> Component | None:
+    """Return the part that an EnvironmentMetrics resource shows; None if it shows no power."""
+    try:
+        candidate, _ = parse_environment(document, path)
+    except BmcDataError:
+        return None
+    if candidate is None or not candidate.watts:
+        return None
+    return Component(part, candidate.watts, candidate.source, candidate.side)

@@ -1,0 +1,180 @@
+"""Reads energy counters and parts, which accompany the totals, without putting the totals at risk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
+from energyrecorder_execd import quirks
+from energyrecorder_execd.http import Answer, BmcHttp
+from energyrecorder_execd.readers.base import Reading
+from energyrecorder_execd.readers.redfish.components import (
+    Component,
+    environment_component,
+    power_components,
+)
+from energyrecorder_execd.readers.redfish.counters import COUNTER_PERIOD_S, counter_j, may_wrap_unseen
+from energyrecorder_execd.readers.redfish.parse import parse_pointer
+from energyrecorder_execd.readers.redfish.plan import PartPlan, Plan, TotalPlan
+
+EXTRAS_LIMIT_S = 2.0
+"""Longest time that a poll spends on what only accompanies its totals."""
+
+FAILED_PAUSE_S = 600.0
+"""A counter that could not be read is asked for again this much later."""
+
+_log = logging.getLogger(__name__)
+
+
+class Extras:
+    """Counters and parts of one BMC.
+
+    Args:
+        server: For the log.
+        components: Whether parts are wanted.
+    """
+
+    def __init__(self, server: str, *, components: bool) -> None:
+        self._server = server
+        self.components = components
+        self._counter_due_ns: dict[str | None, int] = {}
+        self._next_part = 0
+
+    def written(self, node: str | None, energy_j: float | None, now_ns: int) -> float | None:
+        """Return a counter that came with the total, if it is time to write one again; else None."""
+        if energy_j is None or not self._is_due(node, now_ns):
+            return None
+        self._counter_due_ns[node] = now_ns + _ns(COUNTER_PERIOD_S)
+        return energy_j
+
+    async def counter(
+        self,
+        http: BmcHttp,
+        plan: TotalPlan,
+        *,
+        watts: float | None,
+        now_ns: int,
+        fresh: Mapping[str, Answer | None],
+    ) -> tuple[float, float | None] | None:
+        """Return the counter of a total and where it wraps, joules; None if none is due or to be had.
+
+        Args:
+            http: The BMC.
+            plan: The total.
+            watts: Its power just now; None unknown.
+            now_ns: Nanoseconds since the Unix epoch, UTC.
+            fresh: Resources that this poll has got already.
+
+        Raises:
+            BmcAuthError: The log-in was refused.
+        """
+        place = plan.counter
+        if place is None or not self._is_due(plan.node, now_ns) or may_wrap_unseen(place, watts):
+            return None
+        self._counter_due_ns[plan.node] = now_ns + _ns(FAILED_PAUSE_S)
+        answer = fresh.get(place.path) or await self._get(http, place.path)
+        shown_j = None if answer is None else counter_j(answer.document, place)
+        if shown_j is None:
+            return None
+        self._counter_due_ns[plan.node] = now_ns + _ns(COUNTER_PERIOD_S)
+        return shown_j, place.wrap_j
+
+    def _is_due(self, node: str | None, now_ns: int) -> bool:
+        due_ns = self._counter_due_ns.get(node, 0)
+        # A clock that was set back must not silence the counter.
+        return now_ns >= due_ns or due_ns - now_ns > _ns(FAILED_PAUSE_S)
+
+    async def parts(self, http: BmcHttp, plan: Plan, answers: Mapping[str, Answer]) -> list[Reading]:
+        """Return the power of the parts: from the resources of this poll, then from those of their own.
+
+        When time is up, the next poll goes on with the parts that this one did not reach.
+
+        Args:
+            http: The BMC.
+            plan: Where totals and parts stand.
+            answers: The resources of this poll.
+
+        Raises:
+            BmcAuthError: The log-in was refused.
+        """
+        found = [reading for total in plan.totals for reading in _beside(total, answers, plan.effects)]
+        turn = _from(plan.parts, self._next_part)
+        try:
+            async with asyncio.timeout(EXTRAS_LIMIT_S):
+                for part in turn:
+                    answer = answers.get(part.path) or await http.get(part.path)
+                    self._next_part += 1
+                    shown = environment_component(answer.document, part.path, part.part)
+                    if shown is not None:
+                        found.append(_reading(shown, part.node, answer))
+        except BmcAuthError:
+            raise
+        except (BmcError, TimeoutError) as error:
+            # The one that failed is the last one next time.
+            self._next_part += 1
+            _log.debug("%s: not all parts were read: %r", self._server, error)
+        return found
+
+    async def _get(self, http: BmcHttp, path: str) -> Answer | None:
+        try:
+            async with asyncio.timeout(EXTRAS_LIMIT_S):
+                return await http.get(path)
+        except BmcAuthError:
+            raise
+        except (BmcError, TimeoutError) as error:
+            _log.debug("%s: %s: no counter: %r", self._server, path, error)
+            return None
+
+
+def _from(parts: Sequence[PartPlan], first: int) -> list[PartPlan]:
+    turn = first % len(parts) if parts else 0
+    return [*parts[turn:], *parts[:turn]]
+
+
+def _beside(total: TotalPlan, answers: Mapping[str, Answer], effects: quirks.Effects) -> list[Reading]:
+    """Return the parts that stand in the resource of their total."""
+    answer = answers.get(total.place.paths[0])
+    if total.place.form == "pointer" and answer is not None:
+        return _enclosure(total, answer)
+    if total.place.form not in {"power", "supplies"} or answer is None:
+        return []
+    try:
+        shown = power_components(answer.document, answer.path, effects)
+    except BmcDataError:
+        return []
+    return [_reading(part, total.node, answer) for part in shown]
+
+
+def _enclosure(total: TotalPlan, answer: Answer) -> list[Reading]:
+    """Return the power of the enclosure around a node: a series of its own, never the node's."""
+    for pointer, side in quirks.OEM_ENCLOSURES:
+        try:
+            watts = parse_pointer(answer.document, answer.path, pointer).watts
+        except BmcDataError:
+            continue
+        if watts:
+            reading = _reading(Component("", watts, "oem", side), total.node, answer)
+            return [replace(reading, scope="enclosure", part=None)]
+    return []
+
+
+def _reading(component: Component, node: str | None, answer: Answer) -> Reading:
+    return Reading(
+        watts=component.watts,
+        sampled_at_ns=answer.middle_ns,
+        clock="poll",
+        protocol="redfish",
+        source=component.source,
+        side=component.side,
+        scope="component",
+        part=component.part,
+        node=node,
+        latency_s=answer.latency_s,
+    )
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1e9)

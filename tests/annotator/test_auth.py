@@ -1,0 +1,233 @@
+"""Tokens: hashed at rest, scoped, bound to environments, acting at once; and what guessing costs."""
+
+import json
+import re
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from energyrecorder.errors import ConfigError
+from energyrecorder.secret import Secret
+from energyrecorder_annotator.auth.guard import MOST_REFUSALS, REFUSAL_SPAN_S, Guard
+from energyrecorder_annotator.auth.tokens import create_token, read_tokens, revoke_token
+from support.annotator import begin, error, new_id, running
+
+
+def command(state, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "energyrecorder_annotator", "token", "--state", str(state), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+class TestFile:
+    def test_only_digests_are_kept_for_the_owner_alone(self, tmp_path):
+        path = tmp_path / "tokens.json"
+        text = create_token(path, "site-a", ["write", "read"], ["a-*"])
+        assert re.fullmatch(r"er_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", text)
+        assert text.split("_", 2)[2] not in path.read_text()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        [token] = read_tokens(path)
+        assert (token.name, token.scopes, token.envs) == ("site-a", ("read", "write"), ("a-*",))
+
+    @pytest.mark.parametrize(
+        ("name", "scopes", "envs"),
+        [
+            ("", ["read"], []),
+            ("a\nb", ["read"], []),
+            ("a", [], []),
+            ("a", ["root"], []),
+            ("a", ["read"], ["[a]"]),
+        ],
+    )
+    def test_nonsense_is_refused(self, tmp_path, name, scopes, envs):
+        with pytest.raises(ConfigError):
+            create_token(tmp_path / "tokens.json", name, scopes, envs)
+        assert not (tmp_path / "tokens.json").exists()
+
+    def test_names_are_taken_once_and_revoked_by_name_or_id(self, tmp_path):
+        path = tmp_path / "tokens.json"
+        create_token(path, "a", ["read"], [])
+        with pytest.raises(ConfigError, match="already"):
+            create_token(path, "a", ["read"], [])
+        create_token(path, "b", ["read"], [])
+        revoke_token(path, read_tokens(path)[0].token_id)
+        revoke_token(path, "b")
+        assert read_tokens(path) == []
+        with pytest.raises(ConfigError, match="no token"):
+            revoke_token(path, "b")
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"tokens": [{}]}', '{"tokens": [{"scopes": 1}]}'])
+    def test_a_damaged_file_is_told_and_left_alone(self, tmp_path, text):
+        path = tmp_path / "tokens.json"
+        path.write_text(text)
+        with pytest.raises(ConfigError, match="cannot be read"):
+            create_token(path, "a", ["read"], [])
+        assert path.read_text() == text
+
+
+class TestGuard:
+    @pytest.fixture
+    def now(self):
+        return [1000.0]
+
+    @pytest.fixture
+    def guard(self, tmp_path, now):
+        return lambda **more: Guard(
+            more.pop("token", Secret("right")), tmp_path / "tokens.json", now_s=lambda: now[0], **more
+        )
+
+    def test_guessing_is_slowed_down_and_tokens_of_the_file_pass_all_the_same(self, guard, now, tmp_path):
+        text = create_token(tmp_path / "tokens.json", "a", ["read"], [])
+        one = guard()
+        for _ in range(MOST_REFUSALS):
+            assert one.caller("Bearer wrong", "1.2.3.4", basic=False) is None
+        assert one.wait_s("1.2.3.4") > 0
+        assert one.caller("Bearer right", "1.2.3.4", basic=False) is None
+        assert one.caller("Bearer right", "5.6.7.8", basic=False) is not None
+        assert one.caller(f"Bearer {text}", "1.2.3.4", basic=False).name == "a"
+        now[0] += REFUSAL_SPAN_S + 1
+        assert one.caller("Bearer right", "1.2.3.4", basic=False) is not None
+
+    def test_a_caller_has_so_many_requests(self, guard, now):
+        one = guard(requests_per_s=10)
+        assert sum(not one.is_over_rate("a") for _ in range(100)) == 20
+        assert not one.is_over_rate("b")
+        now[0] += 1
+        assert sum(not one.is_over_rate("a") for _ in range(100)) == 10
+
+    def test_basic_counts_where_it_is_accepted(self, guard):
+        header = "Basic dTpyaWdodA=="
+        assert guard().caller(header, "", basic=True) is not None
+        assert guard().caller(header, "", basic=False) is None
+        assert guard().caller("Basic !!", "", basic=True) is None
+
+    def test_a_file_that_breaks_or_vanishes_does_not_open_the_service(self, guard, now, tmp_path):
+        path = tmp_path / "tokens.json"
+        text = create_token(path, "a", ["read"], [])
+        one = guard(token=None)
+        for change in (lambda: path.write_text("{"), path.unlink):
+            change()
+            now[0] += 1
+            assert one.caller("", "", basic=False) is None
+            assert one.caller(f"Bearer {text}", "", basic=False) is not None
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory):
+    """A service with tokens of two sites, one that reads only, and one that may do everything."""
+    directory = tmp_path_factory.mktemp("annotator")
+    state = directory / "state"
+    tokens = {}
+    for name, *arguments in (
+        ("a", "--env", "a-*"),
+        ("b", "--env", "b-*"),
+        ("reader", "--scope", "read"),
+        ("all", "--scope", "admin"),
+    ):
+        made = command(state, "create", name, *arguments)
+        assert made.returncode == 0, made.stderr
+        tokens[name] = made.stdout.strip()
+    with running(directory) as annotator:
+        annotator.state = state
+        yield annotator, {name: annotator.client(token) for name, token in tokens.items()}
+
+
+class TestSites:
+    def test_strangers_stay_out(self, sites):
+        annotator, _ = sites
+        assert error(annotator.client(None).json("GET", "/v1/runs")) == (401, "unauthorized")
+        assert annotator.client(None).ask("GET", "/metrics")[0] == 401
+
+    def test_a_reader_does_not_write_and_only_an_admin_recomputes(self, sites):
+        _, clients = sites
+        assert clients["reader"].get("/v1/runs")["runs"] is not None
+        body = {"env": "a-1", "scenario": "s"}
+        assert error(clients["reader"].post("/v1/steps", body)) == (403, "forbidden")
+        assert error(clients["a"].post("/v1/recompute", {})) == (403, "forbidden")
+
+    def test_neither_writes_to_the_other(self, sites):
+        _, clients = sites
+        a, b = clients["a"], clients["b"]
+        run_id, _ = begin(a, "a-1")
+        mine, _ = begin(b, "b-1")
+        assert error(b.post("/v1/steps", {"env": "a-1", "scenario": "s"})) == (403, "forbidden_env")
+        assert error(b.post("/v1/envs/a-1/step", {"step": "s"})) == (403, "forbidden_env")
+        assert error(b.post("/v1/marks", {"env": "a-1", "title": "t"})) == (403, "forbidden_env")
+        for verb, body in (("stop", {"outcome": "passed"}), ("heartbeat", {})):
+            assert error(b.post(f"/v1/steps/{run_id}/{verb}", body)) == (404, "unknown_step")
+        assert error(b.json("PATCH", f"/v1/steps/{run_id}", {"title": "x"})) == (404, "unknown_step")
+        taken = b.post("/v1/steps", {"step_id": run_id, "env": "b-1", "scenario": "s"})
+        assert error(taken) == (409, "conflict")
+        assert "a-1" not in json.dumps(taken)
+        child = {"env": "b-1", "scenario": "s", "step": "s", "parent_id": run_id}
+        assert error(b.post("/v1/steps", child)) == (404, "unknown_step")
+        items = [{"op": "stop", "step_id": run_id, "outcome": "passed"}, {"op": "heartbeat", "step_id": mine}]
+        _, answer = b.post("/v1/batch", {"items": items})
+        assert [item["status"] for item in answer["items"]] == [404, 200]
+        status, _, _ = b.ask("POST", "/resources/recorders/environment/a-1", {"scenario": "s", "step": ""})
+        assert status == 403
+        sample = {"environment": "a-1", "measurements": [{"sensor": "power", "unit": "W", "value": 1}]}
+        assert b.ask("POST", "/equipments/n/measurements", sample)[0] == 403
+        assert a.get(f"/v1/runs/{run_id}")["run"]["state"] == "running"
+
+    def test_neither_reads_the_other(self, sites):
+        annotator, clients = sites
+        a, b = clients["a"], clients["b"]
+        run_id, _ = begin(a, "a-2")
+        lines = f"server_power,env=a-2,server=n1,scope=server watts=100 {_now()}"
+        assert a.ask("POST", "/v1/samples", lines.encode())[0] == 200
+        annotator.until(lambda: a.get("/v1/power?env=a-2")["series"])
+        for path in ("/v1/runs?env=a-2", "/v1/runs", "/v1/steps?env=a-2"):
+            found = b.get(path)
+            assert "a-" not in json.dumps(found.get("runs") or found.get("steps"))
+        assert b.get("/v1/power")["series"] == []
+        assert b.get("/v1/power?env=a-2")["series"] == []
+        assert error(b.json("GET", f"/v1/runs/{run_id}")) == (404, "unknown_run")
+        assert error(b.json("GET", f"/v1/runs/{run_id}/report.json")) == (404, "unknown_run")
+        assert b.ask("GET", "/resources/recorders/environment/a-2")[0] == 403
+        assert clients["all"].get("/v1/runs?env=a-2")["runs"]
+
+    def test_revoking_acts_at_once(self, sites):
+        annotator, _ = sites
+        state = annotator.state
+        text = command(state, "create", "short-lived").stdout.strip()
+        client = annotator.client(text)
+        annotator.until(lambda: client.ask("GET", "/v1/runs")[0] == 200, seconds=5)
+        listed = command(state, "list").stdout
+        assert "short-lived" in listed
+        assert text not in listed
+        assert command(state, "revoke", "short-lived").returncode == 0
+        annotator.until(lambda: client.ask("GET", "/v1/runs")[0] == 401, seconds=5)
+        assert command(state, "revoke", "short-lived").returncode == 2
+
+
+def _now():
+    return time.time_ns()
+
+
+def test_too_many_open_steps_are_refused(tmp_path):
+    with running(tmp_path, more="[listen]\nopen_steps = 3\n") as annotator:
+        client = annotator.client()
+        ids = [begin(client, "e")[0] for _ in range(3)]
+        body = {"step_id": new_id(), "env": "e", "scenario": "s"}
+        assert error(client.post("/v1/steps", body)) == (429, "too_many_open_steps")
+        assert client.post("/v1/steps", {"step_id": ids[0], "env": "e", "scenario": "functest"})[0] == 200
+        client.post(f"/v1/steps/{ids[0]}/stop", {"outcome": "passed"})
+        assert client.post("/v1/steps", body)[0] == 201
+
+
+def test_a_caller_over_its_rate_is_told_when_to_come_again(tmp_path):
+    with running(tmp_path, more="[listen]\nrequests_per_s = 5\n") as annotator:
+        client = annotator.client()
+        answers = [client.ask("GET", "/v1/runs")[:2] for _ in range(30)]
+        refused = [headers["Retry-After"] for status, headers in answers if status == 429]
+        assert len(refused) >= 10
+        assert set(refused) == {"1"}
+        assert client.ask("GET", "/healthz")[0] == 200

@@ -1,0 +1,181 @@
+"""Operators' commands against a running service: doctor, recompute, backup, migrate; signals; TLS."""
+
+import json
+import os
+import signal
+import sqlite3
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing
+
+import pytest
+import trustme
+
+from support.annotator import PLUGINS, Annotator, begin, config_file, new_id, running
+
+STEADY = (sys.executable, PLUGINS / "steady.py")
+DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
+
+
+def command(*arguments, **environ):
+    return subprocess.run(
+        [sys.executable, "-m", "energyrecorder_annotator", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environ},
+    )
+
+
+@pytest.fixture(scope="module")
+def annotator(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("annotator")
+    with running(directory, commands=[STEADY]) as one:
+        one.directory = directory
+        client = one.client()
+        one.until(lambda: len(client.get("/v1/power?env=pod1")["series"]) == 2)
+        yield one
+
+
+class TestDoctor:
+    def test_it_finds_nothing_wrong_where_nothing_is(self, annotator):
+        found = command("doctor", "--url", f"http://127.0.0.1:{annotator.port}")
+        assert found.returncode == 0, found.stdout + found.stderr
+        assert "newest of 'pod1'" in found.stdout
+        assert "service clock" in found.stdout
+
+    def test_it_says_that_nobody_answers(self):
+        found = command("doctor", "--url", "http://127.0.0.1:1")
+        assert found.returncode == 3
+        assert found.stdout.startswith("FAIL service: no answer")
+
+    def test_it_says_when_the_token_is_wrong_and_no_sample_comes(self, tmp_path):
+        with running(tmp_path, environ={"ENERGY_ANNOTATOR_TOKEN": "right"}) as annotator:
+            url = f"http://127.0.0.1:{annotator.port}"
+            wrong = command("doctor", "--url", url, ENERGY_TOKEN="wrong")
+            assert (wrong.returncode, "FAIL token" in wrong.stdout) == (3, True)
+            right = command("doctor", "--url", url, ENERGY_TOKEN="right")
+            assert (right.returncode, "FAIL samples" in right.stdout) == (3, True)
+
+
+def test_results_are_computed_anew_on_demand(annotator):
+    client = annotator.client()
+    run_id, _ = begin(client, "pod1")
+    client.post(f"/v1/steps/{run_id}/stop", {"outcome": "passed"})
+    annotator.until(lambda: client.get(f"/v1/runs/{run_id}")["run"]["result"])
+    url = f"http://127.0.0.1:{annotator.port}"
+    done = command("recompute", "--url", url, "--run", run_id)
+    assert (done.returncode, done.stdout) == (0, "1 steps are computed anew\n")
+    refused = command("recompute", "--url", url)
+    assert refused.returncode != 0
+    assert "422" in refused.stderr
+
+
+def test_a_backup_of_a_running_service_holds_every_step(annotator, tmp_path):
+    client = annotator.client()
+    ids = {begin(client, "backed-up")[0] for _ in range(20)}
+    state = annotator.directory / "state"
+    target = tmp_path / "backup"
+    made = command("backup", target, "--state", state)
+    assert made.returncode == 0, made.stderr
+    assert {path.name for path in target.iterdir()} == {"annotator.db", "samples.db"}
+    again = command("backup", target, "--state", state)
+    assert (again.returncode, "there already" in again.stderr) == (2, True)
+    with closing(sqlite3.connect(target / "annotator.db")) as copy:
+        found = {row[0] for row in copy.execute("SELECT step_id FROM steps WHERE env = 'backed-up'")}
+    assert found == ids
+
+
+def test_migrate_wants_the_service_to_be_stopped(annotator, tmp_path):
+    refused = command("migrate", "--state", annotator.directory / "state")
+    assert (refused.returncode, "in use" in refused.stderr) == (2, True)
+    assert command("migrate", "--state", tmp_path).returncode == 0
+    assert (tmp_path / "annotator.db").exists()
+
+
+def test_sighup_takes_new_settings_over_and_keeps_the_old_ones_for_bad_ones(tmp_path):
+    with running(tmp_path) as annotator:
+        client = annotator.client()
+        config_file(tmp_path, more='[env_aliases]\n"x-*" = "pod1"\n[store]\npath = "/elsewhere.db"\n')
+        annotator.process.send_signal(signal.SIGHUP)
+        annotator.until(lambda: any("only after a restart: store" in line for line in annotator.log))
+        assert begin(client, "x-1")[1]["env"] == "pod1"
+        config_file(tmp_path, more="[listen]\nprot = 1\n")
+        annotator.process.send_signal(signal.SIGHUP)
+        annotator.until(lambda: any("'prot'" in line and "stay" in line for line in annotator.log))
+        assert begin(client, "x-1")[1]["env"] == "pod1"
+
+
+def test_https_by_certificate_files(tmp_path):
+    authority = trustme.CA()
+    bundle = tmp_path / "server.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(bundle)
+    with running(tmp_path, more=f'[listen]\ntls_certificate = "{bundle}"\n') as annotator:
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        url = f"https://127.0.0.1:{annotator.port}/healthz"
+        with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+            assert json.load(answer)["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ('[listen]\ntls_certificate = "/nowhere.pem"\n', "/nowhere.pem"),
+        ('[listen]\ntls_key = "/nowhere.pem"\n', "tls_certificate is not"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path, more, told):
+    config = config_file(tmp_path, more=more)
+    refused = command("serve", "--config", config, "--state", tmp_path / "state", "--port", "0")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert told in refused.stderr
+
+
+def test_a_damaged_token_file_is_one_line(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "tokens.json").write_text("{")
+    refused = command("serve", "--config", config_file(tmp_path), "--state", state, "--port", "0")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "tokens.json" in refused.stderr
+
+
+def test_it_ends_within_5_s_whatever_its_plugin_does(tmp_path):
+    deaf = tmp_path / "deaf.py"
+    deaf.write_text(DEAF)
+    with running(tmp_path, commands=[(sys.executable, deaf)]) as annotator:
+        client = annotator.client()
+        annotator.until(lambda: client.get("/healthz")["plugins"][0]["running"])
+        began = time.monotonic()
+        assert annotator.stop() == 0
+        assert time.monotonic() - began < 7, "5 s, and what a loaded machine adds"
+
+
+def test_foreign_text_forges_no_line_of_the_log(tmp_path):
+    forged = tmp_path / "forged.py"
+    forged.write_text('import sys, time\nprint("bad\\rE! forged", flush=True)\nsys.stdin.read()\n')
+    with running(tmp_path, commands=[(sys.executable, forged)]) as annotator:
+        client = annotator.client()
+        client.ask(
+            "POST", "/v1/steps", {"env": "a\nE! forged", "scenario": "s", "step_id": new_id(), "ttl_s": 0.1}
+        )
+        annotator.until(lambda: any("skipped" in line for line in annotator.log))
+        annotator.until(lambda: any("is lost" in line for line in annotator.log))
+        assert not [line for line in annotator.log if line.startswith("E! forged")]
+
+
+def test_tokens_allow_to_listen_beyond_this_machine(tmp_path):
+    state = tmp_path / "state"
+    assert command("token", "--state", state, "create", "a").returncode == 0
+    config = config_file(tmp_path)
+    annotator = Annotator(["--config", str(config), "--state", str(state), "--host", "0.0.0.0"])  # noqa: S104
+    try:
+        annotator.wait_until_listening()
+        assert annotator.client(None).ask("GET", "/v1/runs")[0] == 401
+    finally:
+        assert annotator.stop() == 0

@@ -1,0 +1,208 @@
+"""init, probe, record, pin and unlock as a person runs them, on simulated BMCs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from support.bmcsim import FLEET, PASSWORD, USER, serving
+from support.execd import VOLATILE, once, points_by_server, table, write_fleet
+
+DELL = 'protocol = "redfish"\npayload = "dell-r640-idrac9"\n'
+SPEC = f"""
+[[bmc]]
+id = "good"
+{DELL}
+[[bmc]]
+id = "own"
+{DELL}certificate = "self-signed"
+[[bmc]]
+id = "moving"
+{DELL}power = {{ formula = "200 + 50*sin(t)" }}
+sensor = {{ refresh_s = 0.5, window_s = 0, quantum_w = 1 }}
+[[bmc]]
+id = "ilo"
+protocol = "ilo4-2.10"
+scheme = "http"
+power = {{ constant_w = 321 }}
+[[bmc]]
+id = "ipmi"
+protocol = "ipmi"
+power = {{ constant_w = 250 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def sim(tmp_path_factory):
+    spec = tmp_path_factory.mktemp("sim") / "sim.toml"
+    spec.write_text(FLEET + SPEC, encoding="utf-8")
+    with serving(spec) as running:
+        yield running
+
+
+@pytest.fixture
+def execd(tmp_path):
+    """Run a command; no output ever holds the password."""
+
+    def run(*arguments, code=0, password=PASSWORD, **more):
+        done = subprocess.run(
+            [sys.executable, "-m", "energyrecorder_execd", *map(str, arguments)],
+            capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+            env={**os.environ, "BMC_PASSWORD": password, "ENERGY_STATE_DIR": str(tmp_path / "state")}, **more,
+        )  # fmt: skip
+        assert password not in done.stdout + done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def _host(sim, name):
+    bmc = sim.bmc(name)
+    return bmc["url"] or f"{bmc['address']}:{bmc['port']}"
+
+
+def test_init_writes_a_fleet_of_what_answers(sim, execd, tmp_path):
+    """Protocol and certificate are found without a log-in; the file loads, and `once` reads by it."""
+    done = execd(
+        "init", _host(sim, "own"), _host(sim, "ilo"), _host(sim, "ipmi"), "127.0.0.1:9", "--user", USER
+    )
+    text = (tmp_path / "fleet.toml").read_text()
+    assert "3 of 4 hosts" in done.stdout
+    servers = tomllib.loads(text)["server"]
+    assert [server["protocol"] for server in servers] == ["redfish", "ilo", "ipmi"]
+    assert servers[0]["tls"] == f"pin:sha256:{sim.bmc('own')['certificate_sha256']}"
+    assert "# 127.0.0.1:9: left out" in text
+    assert len({server["id"] for server in servers}) == 3
+    assert PASSWORD not in text
+    read = execd("once", "--fleet", "fleet.toml")
+    assert read.stdout.count("server_power,") >= 3
+    assert "exists already" in execd("init", _host(sim, "own"), code=2).stderr
+
+
+def test_init_of_nothing_writes_nothing(execd, tmp_path):
+    """One line, exit 2."""
+    assert execd("init", "127.0.0.1:9", code=2).stderr.count("\n") == 1
+    assert not (tmp_path / "fleet.toml").exists()
+
+
+@pytest.mark.e2e
+def test_probe_shows_sources_period_and_a_ready_entry(sim, execd):
+    """JSON for programs: every figure that was measured."""
+    done = execd("probe", _host(sim, "moving"), "--user", USER, "--seconds", "6", "--format", "json")
+    found = json.loads(done.stdout)
+    assert found["protocol"] == "redfish"
+    assert 150 <= found["watts"] <= 250
+    assert found["vendor"] == "Dell Inc."
+    assert any(key.endswith("#PowerConsumedWatts") for key in found["sources"])
+    # Looked at once a second, a value that is new every half second is new every time.
+    assert found["refresh_s"] == pytest.approx(1.0, abs=0.3)
+    assert found["log_ins"] == 1
+    assert found["session"] == "session"
+    assert abs(found["clock_offset_s"]) <= 1
+    assert found["denied"] == []
+    entry = tomllib.loads(found["entry"])["server"][0]
+    assert entry["tls"] == f"pin:sha256:{sim.bmc('moving')['certificate_sha256']}"
+
+
+def test_probe_for_people_and_as_an_entry(sim, execd):
+    """Text names power, source and entry; toml is the entry alone; IPMI has its power."""
+    text = execd("probe", _host(sim, "good"), "--user", USER, "--seconds", "1").stdout
+    assert re.search(r"power +429 W from power_control", text)
+    assert "[[server]]" in text
+    entry = execd("probe", _host(sim, "ipmi"), "--user", USER, "--seconds", "1", "--format", "toml").stdout
+    assert tomllib.loads(entry)["server"][0]["protocol"] == "ipmi"
+
+
+def test_probe_with_a_wrong_password_is_one_refusal(sim, execd):
+    """Exit 4; the lock-out guard holds here as well: the second probe does not even try."""
+    host = _host(sim, "good")
+    first = execd("probe", host, "--user", USER, "--seconds", "1", code=4, password="wrong-one")
+    second = execd("probe", host, "--user", USER, "--seconds", "1", code=4, password="wrong-one")
+    assert "refused the log-in" in first.stdout
+    assert "refused once" in second.stdout
+
+
+def test_record_gives_a_test_case_that_reads_the_same_and_tells_nothing(sim, execd, tmp_path):
+    """Served again, it prints the recorded lines; address, account and password stand nowhere."""
+    fleet = write_fleet(tmp_path, sim, {"good": {"protocol": "redfish"}})
+    done = execd("record", "--fleet", fleet, "--server", "good", "--out", "case")
+    assert "terms may apply" in done.stderr
+    files = {path.name: path.read_text() for path in (tmp_path / "case").iterdir()}
+    assert set(files) == {"bmc.toml", "responses.json", "expected.out"}
+    for text in files.values():
+        assert "127.0.0.1" not in text
+        assert USER not in text
+        assert PASSWORD not in text
+    described = tomllib.loads(files["bmc.toml"])
+    bmc = {"id": "bmc", **described["bmc"], "payload": str(tmp_path / "case" / "responses.json")}
+    spec = tmp_path / "again.toml"
+    spec.write_text(FLEET + table("[[bmc]]", bmc), encoding="utf-8")
+    (tmp_path / "again").mkdir()
+    with serving(spec) as again:
+        read = once(write_fleet(tmp_path / "again", again, {"bmc": described["server"]}), tmp_path / "other")
+    wanted = points_by_server("".join(f"{line} 1\n" for line in files["expected.out"].splitlines()))["bmc"]
+    got = points_by_server(read.stdout)["bmc"]
+    key = lambda point: (point["measurement"], sorted(point["tags"].items()))  # noqa: E731  # two lists, one order
+    for mine, theirs in zip(sorted(got, key=key), sorted(wanted, key=key), strict=True):
+        kept = {name: value for name, value in mine["fields"].items() if name not in VOLATILE}
+        assert (mine["tags"], kept) == (theirs["tags"], theirs["fields"])
+    assert (
+        "is not empty"
+        in execd("record", "--fleet", fleet, "--server", "good", "--out", "case", code=2).stderr
+    )
+
+
+@pytest.mark.e2e
+def test_pin_shows_certificates_and_writes_the_entry(sim, execd, tmp_path):
+    """What is trusted is left alone; after the pin the BMC is read; a change names old and new."""
+    fleet = write_fleet(tmp_path, sim, {"good": {"protocol": "redfish"}, "own": {"protocol": "redfish"}})
+    fleet.chmod(0o640)
+    before = tomllib.loads(fleet.read_text())
+    assert 'error="tls"' in execd("once", "--fleet", fleet, code=3).stdout
+    asked = execd("pin", "--fleet", fleet, input="n\n")
+    digest = sim.bmc("own")["certificate_sha256"]
+    assert f"sha256:  {digest}" in asked.stdout
+    assert "CN=own" in asked.stdout
+    assert re.search(r"expires: \d{4}-\d\d-\d\d", asked.stdout)
+    assert tomllib.loads(fleet.read_text()) == before
+    execd("pin", "--fleet", fleet, "--yes")
+    after = {server["id"]: server for server in tomllib.loads(fleet.read_text())["server"]}
+    assert after["own"]["tls"] == f"pin:sha256:{digest}"
+    assert "tls" not in after["good"]
+    assert fleet.stat().st_mode & 0o777 == 0o640
+    execd("once", "--fleet", fleet)
+    fleet.write_text(fleet.read_text().replace(digest, "ab" * 32))
+    told = execd("once", "--fleet", fleet, code=3)
+    assert "ab" * 32 in told.stderr
+    assert digest in told.stderr
+    assert "CHANGED" in execd("pin", "--fleet", fleet, "--yes").stdout
+    execd("once", "--fleet", fleet)
+
+
+@pytest.mark.parametrize("option", [(), ("--server", "good"), ("--credentials", "lab")])
+def test_unlock_lets_the_next_poll_log_in(sim, execd, tmp_path, option):
+    """Refused once, held back, released."""
+    fleet = write_fleet(tmp_path, sim, {"good": {"protocol": "redfish"}})
+    assert 'error="auth"' in execd("once", "--fleet", fleet, code=4, password="wrong-two").stdout
+    held = execd("once", "--fleet", fleet, code=4, password="wrong-two")
+    assert "refused once" in held.stderr
+    done = execd("unlock", "--fleet", fleet, *option, password="wrong-two")
+    assert "1 lock-outs released" in done.stdout
+    again = execd("once", "--fleet", fleet, code=4, password="wrong-two")
+    assert "refused the log-in" in again.stderr
+
+
+def test_unlock_of_what_there_is_not(sim, execd, tmp_path):
+    """Named with what is allowed."""
+    fleet = write_fleet(tmp_path, sim, {"good": {"protocol": "redfish"}})
+    assert "'nobody'" in execd("unlock", "--fleet", fleet, "--server", "nobody", code=2).stderr
+    assert "allowed: 'lab'" in execd("unlock", "--fleet", fleet, "--credentials", "x", code=2).stderr
+    assert "0 lock-outs" in execd("unlock", "--fleet", fleet).stdout

@@ -1,0 +1,198 @@
+"""A hundred BMCs and a mix of all faults: the healthy ones miss nothing, nothing grows, all come back.
+
+Two minutes here; ENERGY_SOAK_S makes it longer (`make soak`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from line_protocol_parser import parse_line
+
+from energyrecorder_bmcsim import faults
+from execd.waiting import wait_until
+from support.bmcsim import FLEET, PASSWORD, serving
+from support.execd import write_fleet
+
+SOAK_S = float(os.environ.get("ENERGY_SOAK_S", "120"))
+QUIET_S = 35.0
+"""At the end without new faults, longer than the longest pause after a fault of 8 s."""
+
+INTERVAL_S = 5.0
+CALM = 2.0
+"""Load per core up to which a tick must not be late: a machine on which others compete proves nothing."""
+
+HEALTHY, TROUBLED = 60, 40
+DELL = 'protocol = "redfish"\npayload = "dell-r640-idrac9"\npower = { formula = "300 + 50*sin(t/5)" }\n'
+ILO = 'protocol = "ilo5"\npower = { constant_w = 321 }\n'
+
+# A refused log-in locks the BMC for a minute, then for an hour: `test_lock_out` is about that.
+KINDS = sorted(set(faults.KINDS) - {"unauthorized"})
+MORE = {
+    "slow": {"delay_s": 7},
+    "drip": {"bytes_per_s": 100},
+    "payload_switch": {"payload": "dell-r750-idrac9"},
+    "clock_skew": {"skew_s": -1.7e9},
+    "busy": {"retry_after_s": 2},
+}
+
+
+def _is_ilo(name):
+    return int(name[1:]) % 5 == 0
+
+
+def _spec(name):
+    return f'[[bmc]]\nid = "{name}"\n{ILO if _is_ilo(name) else DELL}'
+
+
+class _Run:
+    """A `run`, the lines it has printed, and what it uses."""
+
+    def __init__(self, fleet, state):
+        self.points = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "energyrecorder_execd", "run", "--fleet", fleet, "--state", state],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "BMC_PASSWORD": PASSWORD},
+        )  # fmt: skip
+        self.log = []
+        self._threads = [
+            threading.Thread(target=self._collect, daemon=True),
+            threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _collect(self):
+        for line in self.process.stdout:
+            if line.startswith("server_bmc"):
+                point = parse_line(line)
+                self.points.append((point["tags"]["server"], point["time"], point["fields"]))
+
+    def polls(self, name):
+        return [(at, fields) for server, at, fields in list(self.points) if server == name]
+
+    def used(self):
+        """Return resident memory (MB), open descriptors and threads."""
+        folder = Path(f"/proc/{self.process.pid}")
+        pages = int((folder / "statm").read_text().split()[1])
+        return (
+            pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+            len(list((folder / "fd").iterdir())),
+            len(list((folder / "task").iterdir())),
+        )
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(20)
+        for thread in self._threads:
+            thread.join(10)
+        return code
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for thread in self._threads:
+            thread.join(10)
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+
+
+def _ask(sim, path, body=None):
+    request = urllib.request.Request(
+        sim.listing["control"] + path,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def _trouble(sim, names, until_s):
+    """Post one fault after the other, all kinds in turn, seeded; return the highest load per core."""
+    drawn = random.Random(11)
+    kinds = []
+    busiest = 0.0
+    while time.monotonic() < until_s:
+        kinds = kinds or drawn.sample(KINDS, len(KINDS))
+        kind = kinds.pop()
+        name = drawn.choice(names)
+        body = {"server": name, "kind": kind, "for_s": drawn.uniform(1, 8), **MORE.get(kind, {})}
+        if kind == "payload_switch" and _is_ilo(name):
+            body["payload"] = "hpe-dl385-ilo5"
+        _ask(sim, "/fault", body)
+        busiest = max(busiest, os.getloadavg()[0] / (os.cpu_count() or 1))
+        time.sleep(0.25)
+    return busiest
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(SOAK_S + 120)
+def test_a_mix_of_all_faults(tmp_path):
+    """No growth of sockets and memory; healthy BMCs miss no tick; the others are read again in the end."""
+    healthy = [f"h{number:02}" for number in range(HEALTHY)]
+    troubled = [f"t{number:02}" for number in range(TROUBLED)]
+    spec = tmp_path / "sim.toml"
+    bmcs = "".join(_spec(name) for name in healthy + troubled)
+    spec.write_text(FLEET + bmcs, encoding="utf-8")
+    with serving(spec) as sim:
+        servers = {
+            name: {
+                "protocol": "ilo" if _is_ilo(name) else "redfish",
+                "interval": f"{INTERVAL_S:g}s",
+                "timeout": "5s",
+            }
+            for name in healthy + troubled
+        }
+        run = _Run(write_fleet(tmp_path, sim, servers), tmp_path / "state")
+        try:
+            wait_until(lambda: len({server for server, _, _ in list(run.points)}) == 100, 60)
+            time.sleep(2 * INTERVAL_S)
+            began_ns, began_s = time.time_ns(), time.monotonic()
+            load = _trouble(sim, troubled, began_s + (SOAK_S - QUIET_S) / 3)
+            early = run.used()
+            load = max(load, _trouble(sim, troubled, began_s + SOAK_S - QUIET_S))
+            late = run.used()
+            time.sleep(QUIET_S)
+            ended_ns = time.time_ns()
+            stats = _ask(sim, "/stats")
+            assert run.end() == 0
+        finally:
+            run.close()
+        after = _ask(sim, "/stats")
+    print(f"early {early}, late {late} (MB, descriptors, threads), load {load:.1f}, {len(run.points)} polls")  # noqa: T201  # for `make soak`
+    assert late[0] < early[0] * 1.1 + 5
+    assert late[1] <= early[1] + 20
+    assert late[2] <= early[2] + 2
+    for name in healthy:
+        polls = [(at, fields) for at, fields in run.polls(name) if began_ns <= at <= ended_ns]
+        late_ticks = sum(fields["late_ticks"] for _, fields in polls)
+        assert late_ticks + len(polls) >= (ended_ns - began_ns) / 1e9 / INTERVAL_S - 2, name
+        if load > CALM:
+            continue
+        assert late_ticks == 0, name
+        assert max((b - a) / 1e9 for (a, _), (b, _) in pairwise(polls)) < 1.9 * INTERVAL_S, name
+        assert {fields["error"] for _, fields in polls} == {""}, name
+    for name in troubled:
+        said = [line for line in run.log if f"'{name}'" in line][-5:]
+        assert run.polls(name)[-1][1]["error"] == "", (said, run.polls(name)[-1])
+    assert any(fields["error"] for name in troubled for _, fields in run.polls(name))
+    assert max(bmc["live_sessions"] for bmc in stats.values()) <= 1
+    assert sum(bmc["refused"] for bmc in stats.values()) == 0
+    assert all(stats[name]["log_ins"] == 1 for name in healthy)
+    if load <= CALM:
+        # 2 s after a signal is the end; a log-out that is not answered in that time is for the next start.
+        assert sum(bmc["live_sessions"] for bmc in after.values()) == 0
+    assert "Traceback" not in "".join(run.log)

@@ -1,0 +1,43 @@
+"""Requests and answers are heard by the traffic log and by whoever records."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from energyrecorder.clock import wall_ns
+from energyrecorder.errors import BmcError
+from energyrecorder_execd.readers.base import Context, Memory, Target
+from energyrecorder_execd.readers.ipmi import IpmiEndpoint, IpmiReader
+from energyrecorder_execd.readers.ipmi.heard import HeardTransport
+from energyrecorder_execd.readers.ipmi.transport import Bridge
+from support.ipmi_bmc import PASSWORD, USER, start_bmc
+from support.ipmi_script import DCMI, ScriptedTransport
+
+
+async def test_the_traffic_of_a_server_is_logged_without_secrets(caplog):
+    """`debug = true` logs requests and answers as hex; log-in and password are not among them."""
+    bmc = await start_bmc()
+    heard = []
+    endpoint = IpmiEndpoint(heard.append)
+    target = Target("n1", "127.0.0.1", bmc.port, "https", USER, bmc.login().password, options={"debug": True})
+    with caplog.at_level(logging.INFO):
+        reader = IpmiReader(target, Context(Memory(), wall_ns), endpoint)
+        await reader.poll()
+        await reader.close()
+    endpoint.close()
+    await bmc.server.close()
+    assert any("n1: ipmi 2c/02 dc010000 -> dcd800" in line for line in caplog.messages)
+    assert not any(form in caplog.text for form in (PASSWORD, PASSWORD.encode().hex()))
+    assert [(one.netfn, one.command) for one in heard] == [(6, 1), DCMI, (0, 1)]
+
+
+async def test_a_refusal_is_heard_and_raised():
+    """The outcome of a refused or bridged request is its error."""
+    heard = []
+    transport = HeardTransport(ScriptedTransport(), (heard.append,))
+    with pytest.raises(BmcError):
+        await transport.request(*DCMI, b"\xdc", bridge=Bridge(0x82, 7))
+    assert "completion code C1h" in heard[0].as_text()
+    assert heard[0].as_text().startswith("@7/82 2c/02 dc -> ")

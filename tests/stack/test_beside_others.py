@@ -1,0 +1,159 @@
+"""Our files in a Telegraf that people already have: nothing is disturbed, nothing is lost."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+
+import pytest
+from line_protocol_parser import parse_line
+
+from energyrecorder import schema
+from support.bmcsim import PASSWORD
+from support.stack import PROTOCOLS, three_bmcs
+from support.telegraf import EXECD, Telegraf
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+# What docs/telegraf.md tells people to add to the output that they have.
+NAMEDROP = 'namedrop = ["server_power", "server_bmc", "server_info", "server_sensor", "energy_telegraf"]'
+THEIRS = """
+[global_tags]
+  dc = "south"
+[[inputs.cpu]]
+  percpu = false
+[[outputs.influxdb]]
+  urls = ["{url}"]
+  database = "{database}"
+  {namedrop}
+"""
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def databases(influxd):
+    number = next(NUMBERS)
+    return f"theirs{number}", f"energy{number}"
+
+
+def existing(tmp_path, influxd, databases, **environ):
+    """A Telegraf with a cpu input, global tags and an output of its own."""
+    theirs, ours = databases
+    return Telegraf(
+        tmp_path,
+        main=THEIRS.format(url=influxd.url, database=theirs, namedrop=NAMEDROP),
+        BMC_PASSWORD=PASSWORD,
+        ENERGY_INFLUX_URL=influxd.url,
+        ENERGY_INFLUX_DB=ours,
+        **environ,
+    )
+
+
+def names(influxd, query, database):
+    return {row[0] for series in influxd.query(query, database) for row in series.get("values", ())}
+
+
+def stored(influxd, database):
+    """Return (measurement, server, scope, part, time) of every point of ours."""
+    found = set()
+    for measurement in (schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO):
+        for series in influxd.query(f'SELECT * FROM "{measurement}" GROUP BY *', database):
+            tags = series["tags"]
+            key = (measurement, tags["server"], tags.get("scope"), tags.get("part") or None)
+            found |= {(*key, row[0]) for row in series.get("values", ())}
+    return found
+
+
+def printed(file):
+    """Return the same of what the collector printed."""
+    points = [parse_line(line) for line in file.read_text().splitlines()]
+    return {
+        (p["measurement"], p["tags"]["server"], p["tags"].get("scope"), p["tags"].get("part"), p["time"])
+        for p in points
+    }
+
+
+def count(influxd, database):
+    series = influxd.query("SELECT count(up) FROM server_bmc", database)
+    return series[0]["values"][0][1] if series else 0
+
+
+def test_the_whole_folder_in_an_existing_telegraf(tmp_path, influxd, databases):
+    """One poll per BMC and tick, no foreign series in either database, tag keys equal the schema's."""
+    theirs, ours = databases
+    with three_bmcs(tmp_path, interval="2s"):
+        telegraf = existing(tmp_path, influxd, databases)
+        for name in ("energy-fleet.conf", "energy-influxdb.conf"):
+            telegraf.add(name)
+        telegraf.add("energy-watch.conf.sample")
+        with telegraf:
+            telegraf.until(lambda: ours in names(influxd, "SHOW DATABASES", ""))
+            telegraf.until(lambda: count(influxd, ours) >= 3 * len(PROTOCOLS))
+            telegraf.until(lambda: "cpu" in names(influxd, "SHOW MEASUREMENTS", theirs))
+    assert names(influxd, "SHOW MEASUREMENTS", theirs) == {"cpu"}
+    allowed = {schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO, "energy_telegraf"}
+    assert names(influxd, "SHOW MEASUREMENTS", ours) <= allowed
+    for measurement in (schema.SERVER_POWER, schema.SERVER_BMC):
+        keys = names(influxd, f'SHOW TAG KEYS FROM "{measurement}"', ours)
+        assert {"env", "server"} <= keys <= {*schema.measurement(measurement).tags, *schema.STATIC_TAGS}
+    assert names(influxd, "SHOW TAG KEYS FROM energy_telegraf", ours) == {"alias", "input"}
+    for server in PROTOCOLS:
+        (series,) = influxd.query(f"SELECT up FROM server_bmc WHERE server = '{server}'", ours)
+        times = [row[0] for row in series["values"]]
+        # The first poll answers Telegraf's newline, the others stand on the ticks of 2 s.
+        gaps = [(after - before) / 1e9 for before, after in itertools.pairwise(times[1:])]
+        assert all(gap > 1.5 for gap in gaps), gaps
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_stop_and_reload_lose_nothing_that_was_printed(tmp_path, influxd, databases, how):
+    """Each printed line is in InfluxDB with its time stamp to the nanosecond."""
+    _, ours = databases
+    copy = tmp_path / "printed"
+    wrapper = tmp_path / "energy-execd"
+    wrapper.write_text(f'#!/bin/sh\n{EXECD} "$@" | tee -a {copy}\n')
+    wrapper.chmod(0o755)
+    with three_bmcs(tmp_path, interval="1s"):
+        telegraf = existing(tmp_path, influxd, databases, ENERGY_EXECD=str(wrapper))
+        telegraf.add("energy-fleet.conf").add("energy-influxdb.conf").start()
+        try:
+            telegraf.until(lambda: ours in names(influxd, "SHOW DATABASES", ""))
+            telegraf.until(lambda: count(influxd, ours) >= 6)
+            if how == "SIGHUP":
+                telegraf.send(signal.SIGHUP)
+                before = count(influxd, ours)
+                telegraf.until(lambda: count(influxd, ours) >= before + 6)
+        finally:
+            status = telegraf.stop(signal.SIGINT if how == "SIGINT" else signal.SIGTERM)
+    assert status == 0, telegraf.log[-3000:]
+    lines = printed(copy)
+    assert len(lines) > 12
+    assert lines == stored(influxd, ours)
+    assert "parse error" not in telegraf.log
+
+
+def test_influxdb_away_and_back(tmp_path, influxd_of_its_own):
+    """What was read meanwhile arrives afterwards."""
+    influxd = influxd_of_its_own
+    databases = ("theirs", "energy")
+    with three_bmcs(tmp_path, interval="1s"):
+        telegraf = existing(tmp_path, influxd, databases)
+        telegraf.add("energy-fleet.conf").add("energy-influxdb.conf")
+        with telegraf:
+            telegraf.until(lambda: "energy" in names(influxd, "SHOW DATABASES", ""))
+            telegraf.until(lambda: count(influxd, "energy") >= 6)
+            influxd.stop()
+            stopped_ns = time.time_ns()
+            telegraf.until(
+                lambda: telegraf.log.count("energy-influxdb") >= 3 and time.time_ns() > stopped_ns + 5e9
+            )
+            influxd.start()
+            back_ns = time.time_ns()
+            away = f"SELECT count(up) FROM server_bmc WHERE time > {stopped_ns} AND time < {back_ns}"
+
+            def filled():
+                series = influxd.query(away, "energy")
+                return series and series[0]["values"][0][1] >= 3 * (back_ns - stopped_ns) // 10**9 - 3
+
+            telegraf.until(filled)

@@ -1,0 +1,166 @@
+"""Every query of every dashboard on a real InfluxDB: accepted, non-empty, with the columns panels use."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.grafana import (
+    DAY_MS,
+    ODD,
+    STEPS,
+    dashboards,
+    demo_lines,
+    fill,
+    interpolated,
+    now_ms,
+    queries,
+)
+
+BOARDS = dashboards()
+DATABASE = "dashboards"
+RANGES = {"1h": DAY_MS // 24, "24h": DAY_MS, "30d": 30 * DAY_MS}
+CHOICES = {
+    "all": {},
+    "odd": {"env": "pod1", "scenario": ODD, "server": "box/1", "run": ["run-57", "run-99", "run-1"]},
+    "many": {"env": ["pod1", "pod2"], "scenario": ["functest", ODD], "group_by": "server"},
+    "meter": {"reading": "^meter:"},
+}
+# Needs more than the choice offers: a step that runs now, or a lost one in the last hours.
+MAY_BE_EMPTY = {"Lost and failed steps/A", "Running/A", "Lost steps/A", "Steps without a result yet/A"}
+
+
+@pytest.fixture(scope="module")
+def filled(influxd):
+    now = now_ms()
+    fill(influxd, DATABASE, demo_lines(now))
+    return influxd, now
+
+
+def window(board, now, length_ms):
+    if board["timezone"] == "utc":
+        return 0, 30 * 60_000
+    return now - length_ms, now
+
+
+def ask(influxd, board, query, now, length_ms, values=None):
+    from_ms, to_ms = window(board, now, length_ms)
+    return influxd.query(interpolated(query, board, from_ms, to_ms, values), DATABASE)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("length", RANGES)
+@pytest.mark.parametrize("uid", BOARDS)
+def test_every_query_has_an_answer(filled, uid, length, choice):
+    """Whatever the window, and with names that need escaping."""
+    influxd, now = filled
+    board = BOARDS[uid]
+    empty = []
+    for where, _, query in queries(board):
+        found = ask(influxd, board, query, now, RANGES[length], CHOICES[choice])
+        rows = [row for series in found for row in series.get("values", ())]
+        if not rows:
+            empty.append(where)
+    allowed = set(MAY_BE_EMPTY)
+    if length == "1h" and choice == "odd":
+        # The scenario's one finished run of the last hour has failed steps and no run that is measurable.
+        found = queries(board)
+        allowed |= {where for where, _, query in found if "'scenario'" in query or '"run_id" =~' in query}
+    assert set(empty) <= allowed
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_an_empty_database_gives_no_error(influxd, uid):
+    """Before the first reading and the first step panels are empty, not broken."""
+    influxd.query('CREATE DATABASE "empty"')
+    board = BOARDS[uid]
+    for _, _, query in queries(board):
+        assert influxd.query(interpolated(query, board, 0, DAY_MS), "empty") == []
+
+
+def columns(series):
+    """Return the columns as Grafana's table frames name them, and whether each holds numbers."""
+    found = dict.fromkeys(series.get("tags", {}), False)
+    for index, name in enumerate(series["columns"]):
+        values = [row[index] for row in series["values"] if row[index] is not None]
+        found["Time" if name == "time" else name] = all(isinstance(value, int | float) for value in values)
+    return found
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_panels_use_columns_that_their_queries_have(filled, uid):
+    """Overrides, transformations, axes and links name columns of the answer; units stand at numbers."""
+    influxd, now = filled
+    board = BOARDS[uid]
+    for panel in board["panels"]:
+        found = {}
+        for target in panel["targets"]:
+            if target["resultFormat"] == "table":
+                for series in ask(influxd, board, target["query"], now, 30 * DAY_MS):
+                    found |= columns(series)
+        if not found:
+            continue
+        for override in panel["fieldConfig"]["overrides"]:
+            if override["matcher"]["id"] != "byName" or override["matcher"]["options"] == "total":
+                continue
+            name = override["matcher"]["options"]
+            assert name in found, (panel["title"], name, sorted(found))
+            properties = {entry["id"]: entry["value"] for entry in override["properties"]}
+            if properties.get("unit", "string") not in ("string", "none"):
+                assert found[name], (panel["title"], name)
+            for link in properties.get("links", ()):
+                for used in link["url"].split('__data.fields["')[1:]:
+                    assert used.partition('"')[0] in found, (panel["title"], used)
+        options = panel["options"]
+        for key in ("xField", "colorByField"):
+            assert options.get(key) is None or options[key] in found, (panel["title"], options[key])
+        shown = options.get("reduceOptions", {}).get("fields", "")
+        assert not shown or shown.strip("/^$") in found, (panel["title"], shown)
+
+
+def test_regions_are_those_of_the_window(filled):
+    """A step that contains the window is there, its neighbours are not; scenarios lie below."""
+    influxd, now = filled
+    board = BOARDS["energy-live"]
+    layers = [layer for layer in board["annotations"]["list"] if "target" in layer]
+    assert [layer["name"] for layer in layers][:2] == ["Scenarios", "Steps"]
+    begin = now - 25 * 60_000
+    # Inside the second step, which began two minutes after the run.
+    inside = (begin + 2 * 60_000 + 20_000, begin + 2 * 60_000 + 40_000)
+    scenario, step = (
+        influxd.query(
+            interpolated(layer["target"]["query"], board, *inside, {"scenario": "functest"}), DATABASE
+        )
+        for layer in layers[:2]
+    )
+    (scenario,), (step,) = scenario, step
+    assert scenario["columns"] == ["time", "title", "text", "tags", "timeEnd"]
+    assert step["columns"] == ["time", "title", "text", "tags", "timeEnd", "newState"]
+    assert [row[1] for row in scenario["values"]] == ["functest"]
+    assert [row[1] for row in step["values"]] == [STEPS[1]]
+    assert step["values"][0][4] == begin + 4 * 60_000
+    exact = (begin + 2 * 60_000, begin + 4 * 60_000)
+    query = interpolated(layers[1]["target"]["query"], board, *exact, {"scenario": "functest"})
+    assert [row[1] for row in influxd.query(query, DATABASE)[0]["values"]] == [STEPS[1]]
+
+
+def test_totals_count_each_server_once(filled):
+    """Power supplies and meters are not added to the BMC's figure."""
+    influxd, now = filled
+    board = BOARDS["energy-live"]
+    query = next(query for where, _, query in queries(board) if where == "Power now/A")
+    ((series,),) = (ask(influxd, board, query, now, DAY_MS),)
+    assert 3 * 215 < series["values"][0][1] < 3 * 300
+
+
+def test_unresolvable_energy_is_never_a_number(filled):
+    """The rows are there, with quality and reason, but no column of energy."""
+    influxd, now = filled
+    board = BOARDS["energy-live"]
+    panel = next(panel for panel in board["panels"] if panel["title"] == "Results")
+    good, other = (ask(influxd, board, t["query"], now, DAY_MS)[0] for t in panel["targets"])
+    assert "energy_wh" in good["columns"]
+    assert not {"energy_wh", "u95_wh", "avg_w", "max_w"} & set(other["columns"])
+    kinds = {row[other["columns"].index("quality")] for row in other["values"]}
+    assert "unresolvable" in kinds
+    assert kinds.isdisjoint({"resolved", "coarse"})

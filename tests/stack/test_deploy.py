@@ -1,0 +1,167 @@
+"""Compose file, images and provisioning, as far as they can be checked without an engine and a Grafana."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from energyrecorder_annotator.config import load_config
+from support.bmcsim import serving
+from support.execd import points_by_server
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEPLOY = ROOT / "deploy"
+PROVISIONING = ROOT / "dashboards" / "provisioning"
+BIN = Path(sys.executable).parent
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+SECRETS = [
+    line.partition("=")[0] for line in (DEPLOY / "secrets.env.sample").read_text().splitlines() if "=" in line
+]
+
+
+def tool(name):
+    """Return the path of a developer's tool beside this interpreter."""
+    path = shutil.which(name, path=str(BIN))
+    assert path, f"{name} is not installed: make venv"
+    return path
+
+
+def test_hadolint_has_nothing_to_say():
+    done = subprocess.run(
+        [tool("hadolint"), DEPLOY / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert not done.stdout
+
+
+def test_the_compose_file_follows_its_schema():
+    command = [tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_compose_file_hangs_together():
+    """Dependencies and volumes exist, targets are stages of the Dockerfile, mounted files are there."""
+    services = COMPOSE["services"]
+    stages = re.findall(r"^FROM \S+ AS (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    for name, service in services.items():
+        assert set(service.get("depends_on", {})) <= set(services), name
+        if "build" in service:
+            assert service["build"]["target"] in stages
+        for volume in service.get("volumes", ()):
+            source = re.sub(r"^\$\{\w+:-(.*?)\}", r"\1", volume).split(":")[0]
+            if source.startswith("."):
+                assert source == "./fleet.toml" or (DEPLOY / source).exists(), (name, source)
+            else:
+                assert source in COMPOSE["volumes"], (name, source)
+
+
+def test_published_ports_are_this_machines_and_variables():
+    """The original's 8888 only in profile `legacy`."""
+    published = {}
+    for name, service in COMPOSE["services"].items():
+        for port in service.get("ports", ()):
+            match = re.fullmatch(r"\$\{ENERGY_BIND:-127\.0\.0\.1\}:\$\{\w+_PORT:-(\d+)\}:(\d+)", port)
+            assert match, port
+            published[match[1]] = name
+    assert published == {"8086": "influxdb", "8742": "annotator", "3000": "grafana", "8888": "legacy"}
+    assert COMPOSE["services"]["legacy"]["profiles"] == ["legacy"]
+
+
+def test_no_secret_stands_in_a_file():
+    """Passwords come from secrets.env, whose sample has none."""
+    sample = (DEPLOY / "secrets.env.sample").read_text()
+    assert not re.findall(r"^[A-Z_]+=\S+", sample, re.MULTILINE)
+    text = (DEPLOY / "compose.yaml").read_text() + (DEPLOY / "annotator.toml").read_text()
+    for name in SECRETS:
+        assert not re.search(rf"{name}\s*[:=]\s*[\"']?(?!simulated-bmcs-only)[A-Za-z0-9]", text), name
+    assert "deploy/secrets.env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_copied_files_exist():
+    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE):
+        for source in line.split():
+            assert (ROOT / source).exists(), source
+
+
+def test_the_annotators_settings_are_valid():
+    config = load_config(
+        config=str(DEPLOY / "annotator.toml"),
+        fleet=None,
+        environ={"ENERGY_TOKEN": "t" * 24, "INFLUXDB_WRITE_USER_PASSWORD": "p" * 24},
+        flags={"host": None, "port": None},
+    )
+    assert config.host == "0.0.0.0"  # noqa: S104  # inside its container
+    assert config.token is not None
+    assert config.influxdb.user == COMPOSE["services"]["influxdb"]["environment"]["INFLUXDB_WRITE_USER"]
+
+
+@pytest.mark.timeout(60)
+def test_the_simulated_servers_answer_the_collector(tmp_path):
+    """The two files of the profile `simulator` fit each other."""
+    fleet = tomllib.loads((DEPLOY / "demo" / "fleet.toml").read_text())
+    environ = {"BMC_PASSWORD": "simulated-bmcs-only", "ENERGY_STATE_DIR": str(tmp_path)}
+    with serving(DEPLOY / "demo" / "sim.toml", **environ):
+        command = [BIN / "energy-execd", "once", "--fleet", DEPLOY / "demo" / "fleet.toml"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(points_by_server(done.stdout)) == {server["id"] for server in fleet["server"]}
+
+
+@pytest.mark.parametrize("path", sorted(PROVISIONING.glob("datasources/*")), ids=lambda path: path.name)
+def test_data_sources(path):
+    """One uid, InfluxQL everywhere, secrets and addresses from the environment."""
+    (source,) = yaml.safe_load(path.read_text(encoding="utf-8"))["datasources"]
+    assert source["uid"] == "energy-influxdb"
+    assert source["type"] == "influxdb"
+    assert source["jsonData"]["version"] == "InfluxQL"
+    assert source["jsonData"]["dbName"] == "${ENERGY_INFLUX_DB}"
+    assert source["editable"] is False
+    for secret in source["secureJsonData"].values():
+        assert re.fullmatch(r"(Token |Bearer )?\$\{ENERGY_[A-Z_]+\}", secret)
+
+
+def test_exactly_one_data_source_is_active():
+    assert [path.name for path in PROVISIONING.glob("datasources/*.y*ml")] == ["energy-influxdb.yaml"]
+
+
+def test_the_provider_and_the_alerts_use_folders_of_their_own():
+    """Alert provisioning makes its folder by title first; a folder of both would be made twice."""
+    (provider,) = yaml.safe_load((PROVISIONING / "dashboards" / "energy.yaml").read_text())["providers"]
+    alerts = yaml.safe_load((PROVISIONING / "alerting" / "energy.json").read_text())
+    (group,) = alerts["groups"]
+    assert (provider["folder"], provider["allowUiUpdates"]) == ("Energy", False)
+    assert group["folder"] != provider["folder"]
+    rules = group["rules"]
+    assert [rule["title"] for rule in rules] == ["Server silent", "Step over budget", "Step lost"]
+    assert len({rule["uid"] for rule in rules}) == 3
+    text = (PROVISIONING / "alerting" / "energy.json").read_text()
+    assert "$$" not in text
+    assert "$timeFilter" in text
+
+
+def test_the_alert_queries_run(influxd):
+    """On a real InfluxDB: a silent server, an expensive run and a lost step are found."""
+    influxd.query("CREATE DATABASE alerts")
+    influxd.write(
+        "alerts",
+        'server_bmc,env=pod1,server=a up=0i,error="timeout" 1000000000000\n'
+        'energy_steps,env=pod1,scenario=s,level=scenario state="lost",step_id="x",energy_wh=1500 10'
+        + "0"
+        * 11,
+    )
+    alerts = yaml.safe_load((PROVISIONING / "alerting" / "energy.json").read_text())
+    for rule in alerts["groups"][0]["rules"]:
+        query = rule["data"][0]["model"]["query"].replace("$timeFilter", "time >= 990s and time < 1020s")
+        (series,) = influxd.query(query, "alerts")
+        value = next(row[1] for row in series["values"] if row[1] is not None)
+        assert {"Server silent": value == 0, "Step over budget": value > 1000, "Step lost": value == 1}[
+            rule["title"]
+        ]

@@ -1,0 +1,145 @@
+"""`energy-annotator init-influxdb` on a real InfluxDB, with and without authentication."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import UTC, datetime
+
+import pytest
+
+from energyrecorder import schema
+from energyrecorder_annotator.influx.setup import continuous_query
+from support.influxd import CONFIG, Influxd
+
+PASSWORDS = {
+    "ENERGY_INFLUX_ADMIN_PASSWORD": "adm'in\\1",
+    "ENERGY_INFLUX_WRITER_PASSWORD": 'wri"ter 2',
+    "ENERGY_INFLUX_READER_PASSWORD": "reader-3",
+}
+
+
+def init(url, *arguments, **environ):
+    command = [sys.executable, "-m", "energyrecorder_annotator", "init-influxdb", "--url", url, *arguments]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ENERGY_")}
+    done = subprocess.run(
+        command, env={**clean, **environ}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert not any(password in done.stdout + done.stderr for password in PASSWORDS.values())
+    return done
+
+
+@pytest.fixture
+def guarded(tmp_path, monkeypatch):
+    """An InfluxDB that asks for a password."""
+    monkeypatch.setattr("support.influxd.CONFIG", CONFIG.replace("[http]", "[http]\n  auth-enabled = true"))
+    server = Influxd(tmp_path / "influxd")
+    server.start()
+    yield server
+    server.stop()
+
+
+def ask(server, path, user, password, body):
+    """Return the HTTP status of a request with a password."""
+    token = base64.b64encode(f"{user}:{password}".encode()).decode()
+    request = urllib.request.Request(server.url + path, body, {"Authorization": f"Basic {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_users_may_do_what_they_should_and_no_more(guarded):
+    """The writer writes and reads, the reader reads; the second time all is there and nothing breaks."""
+    for number in range(2):
+        done = init(guarded.url, "--raw-retention", "30d", **PASSWORDS)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("its password is left alone") == (3 if number else 1)
+    boss = {"ENERGY_INFLUX_USER": "energy_admin", "ENERGY_INFLUX_PASSWORD": "wrong"}
+    assert init(guarded.url, **boss, **PASSWORDS).returncode != 0
+    line = b"server_power,env=a,server=b,scope=server watts=1"
+    select = urllib.parse.urlencode({"db": "energyrecorder", "q": "SELECT * FROM server_power"}).encode()
+    writer = ("energy_writer", PASSWORDS["ENERGY_INFLUX_WRITER_PASSWORD"])
+    reader = ("energy_reader", PASSWORDS["ENERGY_INFLUX_READER_PASSWORD"])
+    assert ask(guarded, "/write?db=energyrecorder", *writer, line) == 204
+    assert ask(guarded, "/write?db=energyrecorder", *reader, line) == 403
+    assert ask(guarded, "/query", *reader, select) == 200
+    assert ask(guarded, "/query", *writer, select) == 200
+    assert ask(guarded, "/query", "energy_reader", "wrong", select) == 401
+
+
+def test_without_retention_everything_stays_in_autogen(influxd):
+    """The plain call makes a database and nothing else."""
+    done = init(influxd.url, "--database", "plain")
+    assert (done.returncode, done.stdout) == (0, "database plain\n")
+    (series,) = influxd.query("SHOW RETENTION POLICIES ON plain")
+    assert [row[0] for row in series["values"]] == ["autogen"]
+
+
+def test_a_wrong_retention_or_address_is_one_line(influxd):
+    for arguments in (("--raw-retention", "a while"), ("--url", "ftp://x")):
+        done = init(influxd.url, "--database", "wrong", *arguments)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert arguments[1] in done.stderr
+
+
+def test_the_two_lines_to_change_are_named(influxd):
+    done = init(influxd.url, "--database", "told", "--raw-retention", "30d")
+    assert done.returncode == 0, done.stderr
+    assert 'retention_policy = "raw"' in done.stdout
+    assert 'raw_retention_policy = "raw"' in done.stdout
+    (series,) = influxd.query("SHOW RETENTION POLICIES ON told")
+    kept = {row[0]: row[1] for row in series["values"]}
+    assert kept == {"autogen": "0s", "raw": "720h0m0s", "rollup": "8736h0m0s"}
+    queries = {s["name"]: s.get("values", []) for s in influxd.query("SHOW CONTINUOUS QUERIES")}
+    assert [row[0] for row in queries["told"]] == ["energy_server_power_1m"]
+
+
+def test_energy_from_one_minute_means_stays_within_its_interval(influxd, tmp_path):
+    """Half an hour of noisy readings: means x 60 s are within u95 of the energy from the readings."""
+    assert init(influxd.url, "--database", "down", "--raw-retention", "30d").returncode == 0
+    rng = random.Random(7)
+    now_s = int(datetime.now(UTC).timestamp()) // 60 * 60 - 3600
+    seconds = range(now_s, now_s + 1800, 10)
+    watts = [300 + 80 * math.sin(s / 130) + rng.gauss(0, 6) for s in seconds]
+    power = schema.measurement(schema.SERVER_POWER)
+    tags = {"env": "a", "server": "n", "scope": "server"}
+    lines = [power.line(tags, {"watts": w}, s * 10**9) for s, w in zip(seconds, watts, strict=True)]
+    url = f"{influxd.url}/write?db=down&rp=raw"
+    with urllib.request.urlopen(urllib.request.Request(url, "\n".join(lines).encode()), timeout=10):
+        pass
+    # What the continuous query would do minute by minute, at once.
+    body = continuous_query("down").partition("BEGIN ")[2].removesuffix(" END")
+    bounded = body.replace(" GROUP BY", f" WHERE time >= {now_s}s AND time < {now_s + 1800}s GROUP BY")
+    influxd.query(bounded, "down")
+    (rows,) = influxd.query('SELECT watts, min_w, max_w FROM "rollup"."server_power"', "down")
+    assert len(rows["values"]) == 30
+    assert all(row[2] <= row[1] <= row[3] for row in rows["values"])
+    energy_j = sum(row[1] for row in rows["values"]) * 60
+    csv, steps = tmp_path / "power.csv", tmp_path / "steps.json"
+    text = io.StringIO()
+    text.write("time,env,server,watts\n")
+    for s, w in zip(seconds, watts, strict=True):
+        text.write(f"{s * 10**9},a,n,{w}\n")
+    csv.write_text(text.getvalue())
+    edges = [datetime.fromtimestamp(s, UTC).isoformat() for s in (now_s + 60, now_s + 1740)]
+    step = {"env": "a", "scenario": "s", "step": "x", "started_at": edges[0], "ended_at": edges[1]}
+    steps.write_text(json.dumps([step]))
+    command = [sys.executable, "-m", "energyrecorder_annotator", "integrate"]
+    done = subprocess.run(
+        [*command, "--power", csv, "--steps", steps], capture_output=True, text=True, timeout=60, check=True
+    )
+    (result,) = json.loads(done.stdout)["steps"]
+    inner_j = energy_j - 60 * (rows["values"][0][1] + rows["values"][-1][1])
+    assert abs(inner_j - result["energy_j"]) <= result["u95_j"]

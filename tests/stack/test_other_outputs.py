@@ -1,0 +1,100 @@
+"""The samples for other outputs in a real Telegraf: annotator, Prometheus, and the watch on the collector."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from line_protocol_parser import parse_line
+
+from support import annotator
+from support.bmcsim import PASSWORD
+from support.influxd import free_port
+from support.stack import PROTOCOLS, three_bmcs
+from support.telegraf import Telegraf
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+
+@pytest.mark.parametrize("token", [None, "a-token-of-the-remote-site"])
+def test_readings_reach_the_annotator(tmp_path, token):
+    """Packed, by `outputs.http`; with and without a token."""
+    folder = tmp_path / "annotator"
+    folder.mkdir()
+    more = "" if token is None else f'[listen]\ntoken = "{token}"\n'
+    with three_bmcs(tmp_path), annotator.running(folder, more=more, token=token) as service:
+        environ = {"ENERGY_URL": f"http://127.0.0.1:{service.port}", "ENERGY_TOKEN": token or ""}
+        telegraf = Telegraf(tmp_path, BMC_PASSWORD=PASSWORD, **environ)
+        telegraf.add("energy-fleet.conf").add("energy-annotator.conf.sample")
+        client = service.client()
+        window = f"from={time.time_ns()}&to={time.time_ns() + 300 * 10**9}"
+
+        def arrived():
+            found = client.get(f"/v1/power?env=lab&{window}&max_points=1000")["series"]
+            totals = {s["server"] for s in found if s["scope"] == "server" and len(s["points"]) >= 2}
+            return totals == set(PROTOCOLS)
+
+        with telegraf:
+            telegraf.until(arrived)
+    assert "E! [outputs" not in telegraf.log
+
+
+def test_prometheus_sees_power_and_nothing_else(tmp_path):
+    """Two names, labels of the schema, no text."""
+    port = free_port()
+    with three_bmcs(tmp_path):
+        telegraf = Telegraf(tmp_path, BMC_PASSWORD=PASSWORD).add("energy-fleet.conf")
+        telegraf.add("energy-prometheus.conf.sample", ("127.0.0.1:9273", f"127.0.0.1:{port}"))
+
+        def scraped():
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                    text = answer.read().decode()
+            except urllib.error.URLError:
+                return None
+            return (
+                text
+                if all(f'server_bmc_up{{env="lab",server="{name}"}} 1' in text for name in PROTOCOLS)
+                else None
+            )
+
+        with telegraf:
+            text = telegraf.until(scraped)
+    series = [line for line in text.splitlines() if not line.startswith("#")]
+    assert any(line.startswith("server_power_watts{") for line in series)
+    allowed = (
+        "server_power_watts{",
+        "server_power_energy_counter_j{",
+        "server_bmc_up{",
+        "server_bmc_scrape_ms{",
+    )
+    assert all(line.startswith(allowed) for line in series), series
+    assert not any("host=" in line for line in series)
+
+
+def test_the_watch_counts_the_collectors_lines_alone(tmp_path):
+    """Other inputs of the same Telegraf are not in `energy_telegraf`."""
+    file = tmp_path / "lines"
+    main = f'\n[[inputs.cpu]]\n[[outputs.file]]\n  files = ["{file}"]\n'
+    with three_bmcs(tmp_path):
+        telegraf = Telegraf(tmp_path, main=main, BMC_PASSWORD=PASSWORD)
+        telegraf.add("energy-fleet.conf").add("energy-watch.conf.sample")
+
+        def counted():
+            if not file.exists():
+                return None
+            points = [
+                parse_line(line)
+                for line in file.read_text().splitlines()
+                if line.startswith("energy_telegraf")
+            ]
+            return points if points and points[-1]["fields"]["metrics_gathered"] >= 6 else None
+
+        with telegraf:
+            points = telegraf.until(counted)
+    assert {tuple(sorted(p["tags"].items())) for p in points} == {
+        (("alias", "energy-fleet"), ("input", "execd"))
+    }
+    assert all(set(p["fields"]) <= {"metrics_gathered", "errors", "gather_errors"} for p in points)

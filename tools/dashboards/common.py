@@ -1,0 +1,190 @@
+"""Panels and queries that several dashboards show."""
+
+from __future__ import annotations
+
+from dashboards.influxql import ENV, MEASURABLE, NOT_MEASURABLE, RECENT, TOTAL, outer, select
+from dashboards.panels import (
+    QUALITY_COLOURS,
+    SIDE_COLOURS,
+    STATE_COLOURS,
+    Json,
+    by_name,
+    coloured,
+    figure,
+    link,
+    table,
+    target,
+    timeseries,
+)
+from energyrecorder.schema import ENERGY_STEPS, SERVER_POWER
+
+INTERVAL_FORMULA = (
+    "Energy = integral of the power between the step's edges; ± = half width of its 95 % interval (u95). A step "
+    "that these sensors cannot resolve has no figure here, only its quality and the reason."
+)
+GAIN_FORMULA = (
+    "The interval holds the sensor's systematic gain where it is known; where not, the figure is relative to the "
+    "BMC's own sensor (column Gain)."
+)
+# $power names where readings or 1-min means lie; both are written by the same names.
+POWER = "$power"
+SERVERS = '"server" =~ /^$server$/'
+
+
+def per_server(where: str) -> str:
+    """Return the mean power per server and interval."""
+    return select(
+        ["mean(watts)"],
+        SERVER_POWER,
+        ENV,
+        SERVERS,
+        TOTAL,
+        where,
+        group='time($__interval), "server"',
+        tail="fill(none)",
+        source=POWER,
+    )
+
+
+def total_power(where: str) -> str:
+    """Return the power of all servers together per interval: a sum of means, so that parts are never counted."""
+    inner = _mean_w(where, "server")
+    return outer('sum("w")', inner, where=where, group="time($__interval)", tail="fill(none)")
+
+
+def grouped_power(where: str, tag: str) -> str:
+    """Return the power per interval and value of a tag, which may be a variable of the dashboard."""
+    inner = _mean_w(where, "server", tag)
+    return outer('sum("w")', inner, where=where, group=f'time($__interval), "{tag}"', tail="fill(none)")
+
+
+def _mean_w(where: str, *tags: str) -> str:
+    return select(
+        ["mean(watts) AS w"],
+        SERVER_POWER,
+        ENV,
+        SERVERS,
+        TOTAL,
+        where,
+        group=", ".join(["time($__interval)", *(f'"{tag}"' for tag in tags)]),
+        tail="fill(none)",
+        source=POWER,
+    )
+
+
+def window_energy_wh(where: str, *, factor: str = "", name: str = "energy") -> str:
+    """Return watt-hours in the window: mean power of each interval that has readings × its length.
+
+    Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps. The outer query has no bound of
+    its own: with one InfluxDB 1.6.7 answers nothing.
+    """
+    inner = select(
+        ["mean(watts) * $__interval_ms / 3600000 AS wh"],
+        SERVER_POWER,
+        ENV,
+        SERVERS,
+        TOTAL,
+        where,
+        group='time($__interval), "server"',
+        tail="fill(none)",
+        source=POWER,
+    )
+    return outer(f'sum("wh"){factor} AS "{name}"', inner)
+
+
+def power_now() -> Json:
+    """Return the present power of all servers."""
+    last = select(["last(watts) AS w"], SERVER_POWER, ENV, SERVERS, TOTAL, RECENT, group='"server"')
+    text = (
+        "Sum over the servers of their last reading, none older than 3 min at the right edge of the window."
+    )
+    return figure("Power now", text, outer('sum("w") AS "power"', last), "power", "watt")
+
+
+def window_energy() -> Json:
+    """Return the energy of the window."""
+    text = (
+        "Sum over servers and intervals of mean power × length of the interval; intervals without a reading count "
+        "nothing. The energy of a step, with its interval, stands with the steps."
+    )
+    return figure(
+        "Energy in the window", text, window_energy_wh("$timeFilter"), "energy", "watth", decimals=1
+    )
+
+
+def power_curves(title: str = "Power") -> Json:
+    """Return power per server and their total."""
+    return timeseries(
+        title,
+        "Mean power per server and interval as the BMC reports it (scope = server, no parts, so that nothing is "
+        "counted twice); total = sum of these means. A gap is a gap: missing is never 0. Bands: scenarios and "
+        "steps; red lines: computers switched off or on.",
+        [
+            target(per_server("$timeFilter"), alias="$tag_server"),
+            target(total_power("$timeFilter"), alias="total"),
+        ],
+        unit="watt",
+    )
+
+
+_COMMON = ["scenario", "step", "state", "duration_s", "time_end"]
+_FIGURES = [
+    "energy_wh",
+    "u95_j / 3600 AS u95_wh",
+    "avg_w",
+    "max_w",
+    "net_j / 3600 AS net_wh",
+    "u95_gain_j / 3600 AS gain_wh",
+]
+_TRUST = ["quality", "reason", "coverage", "side", "overlap", "ci_url"]
+
+
+def _result_columns(uid: str) -> list[Json]:
+    zoom = (
+        f'/d/{uid}?from=${{__data.fields["Time"].numeric}}&to=${{__data.fields["time_end"].numeric}}'
+        "&${env:queryparam}&${datasource:queryparam}"
+    )
+    run = '/d/energy-run?var-run=${__data.fields["run_id"]}&' + zoom.partition("?")[2]
+    return [
+        by_name("Time", displayName="Start", custom__width=165),
+        link("step", "Zoom to this step", zoom),
+        link("scenario", "Open this run", run),
+        coloured("state", STATE_COLOURS, 85),
+        coloured("quality", QUALITY_COLOURS, 110),
+        coloured("side", SIDE_COLOURS, 75),
+        by_name("duration_s", unit="dthms", displayName="Duration", custom__width=100),
+        by_name("time_end", unit="dateTimeAsIso", displayName="End", custom__width=165),
+        by_name("energy_wh", unit="watth", displayName="Energy", decimals=2, custom__width=100),
+        by_name("u95_wh", unit="watth", displayName="±", decimals=2, custom__width=90),
+        by_name("net_wh", unit="watth", displayName="Above idle", decimals=2, custom__width=100),
+        by_name(
+            "gain_wh", unit="watth", displayName="Gain", decimals=2, noValue="relative to the BMC's sensor"
+        ),
+        by_name("avg_w", unit="watt", displayName="Mean", decimals=1, custom__width=85),
+        by_name("max_w", unit="watt", displayName="Max", decimals=1, custom__width=85),
+        by_name("coverage", unit="percentunit", displayName="Coverage", decimals=0, custom__width=85),
+        by_name("overlap", displayName="Overlapping steps", custom__width=80),
+        by_name("ci_url", displayName="CI", links=[{"title": "CI job", "url": "${__value.raw}"}]),
+        by_name(
+            "run_id", custom__hidden=True, custom__hideFrom={"viz": True, "legend": True, "tooltip": True}
+        ),
+    ]
+
+
+def result_table(title: str, *where: str, uid: str = "energy-live", order: str = "ASC") -> Json:
+    """Return the steps with their results; the two queries keep unresolvable figures off the page."""
+    tail = f"ORDER BY time {order} LIMIT 500"
+    measurable = select([*_COMMON, *_FIGURES, *_TRUST, "run_id"], ENERGY_STEPS, *where, MEASURABLE, tail=tail)
+    others = select([*_COMMON, *_TRUST, "run_id"], ENERGY_STEPS, *where, NOT_MEASURABLE, tail=tail)
+    return table(
+        title,
+        f"{INTERVAL_FORMULA} {GAIN_FORMULA} AC/DC: mixed means that servers report different sides of the power "
+        "supply. Coverage = part of the step covered by readings. Above idle = energy − idle power × duration.",
+        [target(measurable, table=True), target(others, table=True, ref="B")],
+        overrides=_result_columns(uid),
+        transformations=[
+            {"id": "merge", "options": {}},
+            {"id": "sortBy", "options": {"sort": [{"field": "Time", "desc": order == "DESC"}]}},
+        ],
+        total_of=["energy_wh"] if order == "ASC" else [],
+    )

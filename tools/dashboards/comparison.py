@@ -1,0 +1,95 @@
+"""Dashboard "Run comparison": profiles that all begin at 1970-01-01T00:00Z, one upon the other."""
+
+from __future__ import annotations
+
+from dashboards import common, frame
+from dashboards.influxql import (
+    ENV,
+    FINISHED,
+    MEASURABLE,
+    RUN,
+    SCENARIO,
+    SCENARIOS_ONLY,
+    STEPS_ONLY,
+    select,
+    tag_values,
+)
+from dashboards.panels import Json, by_name, laid_out, table, target, timeseries
+from energyrecorder.schema import ENERGY_RUN_PROFILE, ENERGY_STEPS
+
+FIGURES = {
+    "energy_wh": by_name("energy_wh", unit="watth", displayName="Energy", decimals=2),
+    "u95_wh": by_name("u95_wh", unit="watth", displayName="±", decimals=2),
+    "avg_w": by_name("avg_w", unit="watt", displayName="Mean", decimals=1),
+    "duration_s": by_name("duration_s", unit="dthms", displayName="Duration"),
+}
+# Not bounded by the window, which is in 1970 here; the runs that have a profile are few.
+CHOSEN_STEPS = (ENV, SCENARIO, RUN, STEPS_ONLY, MEASURABLE)
+
+
+def _profiles() -> Json:
+    where = (ENV, SCENARIO, '"run" =~ /^$run$/', "$timeFilter")
+    grid = 'time($__interval), "run"'
+    query = select(["mean(watts)"], ENERGY_RUN_PROFILE, *where, group=grid, tail="fill(none)")
+    text = (
+        "Power of all servers of a run, re-based so that each run starts at 0:00 (1970-01-01, UTC): the axis is the "
+        "time since the start. The last 50 runs of a scenario are kept."
+    )
+    return timeseries("Profiles", text, [target(query, alias="$tag_run")], unit="watt")
+
+
+def _runs() -> Json:
+    columns = ["run_id", "scenario", "state", "duration_s", "energy_wh", "u95_j / 3600 AS u95_wh", "avg_w"]
+    where = (ENV, SCENARIO, RUN, SCENARIOS_ONLY, MEASURABLE)
+    tail = "ORDER BY time DESC LIMIT 50"
+    query = select([*columns, "quality", "side", "commit"], ENERGY_STEPS, *where, tail=tail)
+    text = (
+        f"{common.INTERVAL_FORMULA} Two runs differ where their intervals part; mind runs with different sides (AC, DC) "
+        "or servers."
+    )
+    return table("Runs", text, [target(query, table=True)], overrides=list(FIGURES.values()))
+
+
+def _side_by_side() -> Json:
+    tail = "ORDER BY time ASC LIMIT 2000"
+    query = select(["run_id", "step", "energy_wh"], ENERGY_STEPS, *CHOSEN_STEPS, tail=tail)
+    matrix = {"columnField": "run_id", "rowField": "step", "valueField": "energy_wh", "emptyValue": "null"}
+    return table(
+        "Energy per step, side by side",
+        "A row per step, a column per run; a step that occurs several times shows its last instance; empty where it "
+        "cannot be resolved.",
+        [target(query, table=True)],
+        unit="watth",
+        transformations=[{"id": "groupingToMatrix", "options": matrix}],
+    )
+
+
+def _means() -> Json:
+    columns = ["mean(energy_wh) AS energy_wh", "mean(avg_w) AS avg_w"]
+    query = select(columns, ENERGY_STEPS, *CHOSEN_STEPS, FINISHED, group='"step"')
+    return table(
+        "Mean of the chosen runs per step",
+        "Mean energy and mean power of each step over the chosen runs, unresolvable ones left out.",
+        [target(query, table=True)],
+        overrides=[by_name("Time", custom__hidden=True), FIGURES["energy_wh"], FIGURES["avg_w"]],
+    )
+
+
+def build() -> Json:
+    """Return the dashboard."""
+    profiles = tag_values(ENERGY_RUN_PROFILE, "run", f"{ENV} AND {SCENARIO}")
+    rows = [(11, [(24, _profiles())]), (9, [(12, _runs()), (12, _side_by_side())]), (8, [(24, _means())])]
+    return frame.dashboard(
+        "energy-compare",
+        "Run comparison",
+        "Profiles of runs of one scenario, each from its start.",
+        variables=[
+            frame.env_variable(),
+            frame.scenario_variable(include_all=False),
+            frame.query_variable("run", "Runs", profiles),
+        ],
+        panels=laid_out(rows),
+        # ISO with Z alone works: strings of epoch milliseconds show no data, numbers break the page.
+        time=("1970-01-01T00:00:00.000Z", "1970-01-01T00:30:00.000Z"),
+        timezone="utc",
+    )

@@ -1,0 +1,126 @@
+"""Dashboard "Fleet": who draws how much, grouped as one likes, with cost and carbon by visible factors."""
+
+from __future__ import annotations
+
+from dashboards import common, frame
+from dashboards.influxql import ENV, RECENT, TOTAL, select
+from dashboards.panels import Json, by_name, figure, laid_out, link, status_history, table, target, timeseries
+from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, STATIC_TAGS
+
+SERVERS = common.SERVERS
+NOTE = "Energy in the window = Σ mean power × interval over servers, intervals without readings left out; "
+
+
+def _scaled(title: str, text: str, factor: str, unit: str) -> Json:
+    query = common.window_energy_wh("$timeFilter", factor=factor, name="scaled")
+    return figure(title, NOTE + text, query, "scaled", unit, decimals=2)
+
+
+def _figures() -> list[tuple[int, Json]]:
+    per_day = " / ((${__to} - ${__from}) / 86400000)"
+    co2, cost = " / 1000 * $co2_g_per_kwh", " / 1000 * $price_per_kwh"
+    day_text = "divided by the length of the window in days; low by what is missing."
+    co2_text = "in kWh × the factor in the title, which you set above; 400 is an example."
+    return [
+        (5, common.power_now()),
+        (5, common.window_energy()),
+        (5, _scaled("Energy per day", day_text, per_day, "watth")),
+        (5, _scaled("gCO2e at $co2_g_per_kwh g/kWh", co2_text, co2, "massg")),
+        (4, _scaled("Cost at $price_per_kwh per kWh", "in kWh × the price in the title.", cost, "none")),
+    ]
+
+
+def _consumers() -> Json:
+    figures = ["mean(watts) AS mean_w", "max(watts) AS max_w", "min(watts) AS min_w"]
+    power = select(
+        figures, SERVER_POWER, ENV, SERVERS, TOTAL, "$timeFilter", group='"server"', source=common.POWER
+    )
+    info = select(
+        [
+            "last(vendor) AS vendor",
+            "last(model) AS model",
+            "last(bmc_fw) AS bmc_fw",
+            "last(power_cap_w) AS cap_w",
+            "last(psu_count) AS supplies",
+        ],
+        SERVER_INFO,
+        ENV,
+        SERVERS,
+        "time > ${__to}ms - 31d AND time <= ${__to}ms",
+        group='"server"',
+    )
+    return table(
+        "Servers",
+        "Mean, largest and smallest power in the window (the smallest is about the idle floor when the window holds a "
+        "quiet time), and what is known of the server. Sorted by mean power; the name opens the live view.",
+        [target(power, table=True), target(info, table=True, ref="B")],
+        overrides=[
+            by_name("Time", custom__hidden=True),
+            link(
+                "server",
+                "Live view",
+                "/d/energy-live?var-server=${__value.raw}&${env:queryparam}&${datasource:queryparam}",
+            ),
+            by_name("mean_w", unit="watt", displayName="Mean", decimals=1),
+            by_name("max_w", unit="watt", displayName="Max", decimals=1),
+            by_name("min_w", unit="watt", displayName="Min", decimals=1),
+            by_name("cap_w", unit="watt", displayName="Power cap"),
+            by_name("bmc_fw", displayName="BMC firmware"),
+        ],
+        # The times of last() of the two queries differ: joined by server.
+        transformations=[
+            {"id": "joinByField", "options": {"byField": "server", "mode": "outer"}},
+            {"id": "sortBy", "options": {"sort": [{"field": "mean_w", "desc": True}]}},
+        ],
+    )
+
+
+def _state() -> Json:
+    columns = ["last(error) AS error", "last(host) AS host"]
+    query = select(columns, SERVER_BMC, ENV, SERVERS, RECENT, group='"server"')
+    return table(
+        "State",
+        "Last answer of each BMC within 3 min: why there is no reading, and whether the computer is on.",
+        [target(query, table=True)],
+        overrides=[by_name("Time", custom__hidden=True)],
+    )
+
+
+def _grouped() -> Json:
+    text = (
+        "Sum over the servers of a group of their mean power per interval. Sites, rooms, rows, racks and groups are "
+        "tags that fleet.toml gives; servers without one stand together."
+    )
+    query = common.grouped_power("$timeFilter", "${group_by}")
+    return timeseries(
+        "Power by ${group_by}", text, [target(query, alias="$tag_${group_by}")], unit="watt", few=True
+    )
+
+
+def build() -> Json:
+    """Return the dashboard."""
+    cells_text = "Mean power per interval, a row per server; empty = no reading."
+    cells = [target(common.per_server("$timeFilter"), alias="$tag_server")]
+    rows = [
+        (4, _figures()),
+        (9, [(24, _grouped())]),
+        (10, [(24, status_history("Power per server", cells_text, cells, unit="watt"))]),
+        (10, [(16, _consumers()), (8, _state())]),
+    ]
+    groups = [(tag, tag) for tag in (*STATIC_TAGS, "env", "server")]
+    return frame.dashboard(
+        "energy-fleet",
+        "Fleet",
+        "All servers: power, energy, cost, carbon.",
+        variables=[
+            frame.env_variable(),
+            frame.server_variable(),
+            frame.custom_variable("group_by", "Group by", groups),
+            frame.reading_variable(),
+            frame.store_variable(),
+            *frame.footprint_variables(),
+        ],
+        panels=laid_out(rows),
+        time=("now-6h", "now"),
+        refresh="1m",
+    )

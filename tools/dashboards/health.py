@@ -1,0 +1,137 @@
+"""Dashboard "Collector & annotator health": are readings coming, are steps lost."""
+
+from __future__ import annotations
+
+from dashboards import frame
+from dashboards.influxql import ENV, TELEGRAF, TOTAL, outer, select
+from dashboards.panels import (
+    STATE_COLOURS,
+    Json,
+    by_name,
+    coloured,
+    figure,
+    laid_out,
+    table,
+    target,
+    timeseries,
+)
+from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC, SERVER_POWER
+
+SERVERS = '"server" =~ /^$server$/'
+# Per interval and server, as the curves need it.
+GRID = {"group": 'time($__interval), "server"', "tail": "fill(none)"}
+
+
+def _figures() -> list[tuple[int, Json]]:
+    polls = select(["mean(up) AS up"], SERVER_BMC, ENV, SERVERS, "$timeFilter")
+    late = select(["sum(late_ticks) AS late"], SERVER_BMC, ENV, SERVERS, "$timeFilter")
+    lost = select(["count(step_id) AS lost"], ENERGY_STEPS, ENV, "\"state\" = 'lost'", "$timeFilter")
+    ended = ("\"quality\" = 'pending'", "\"state\" != 'running'")
+    pending = select(["count(step_id) AS pending"], ENERGY_STEPS, ENV, *ended, "$timeFilter")
+    lost_text = (
+        "Steps of the window that were never stopped and fell silent: their end is the last sign of life."
+    )
+    pending_text = (
+        "Ended steps whose readings are still awaited; a result comes at the latest 2 min after the end."
+    )
+    late_text = "Polls that did not take place because the one before lasted too long."
+    up_text = "Mean of up over all polls in the window."
+    return [
+        (6, figure("Polls that gave a reading", up_text, polls, "up", "percentunit", decimals=1)),
+        (6, figure("Lost steps", lost_text, lost, "lost", "none", alarm=True)),
+        (6, figure("Steps without a result yet", pending_text, pending, "pending", "none")),
+        (6, figure("Missed ticks", late_text, late, "late", "none", alarm=True)),
+    ]
+
+
+def _newest() -> Json:
+    power = select(
+        ["last(watts) AS watts"], SERVER_POWER, ENV, SERVERS, TOTAL, "$timeFilter", group='"server"'
+    )
+    return table(
+        "Last reading of each server",
+        "Time and value of the newest reading in the window, oldest first: a server that stands here with an old time "
+        "has fallen silent.",
+        [target(power, table=True)],
+        overrides=[
+            by_name("Time", unit="dateTimeFromNow", displayName="Age"),
+            by_name("watts", unit="watt", displayName="Power"),
+        ],
+        transformations=[{"id": "sortBy", "options": {"sort": [{"field": "Time", "desc": False}]}}],
+    )
+
+
+def _errors() -> Json:
+    failed = select(
+        ["error", "host", "protocol", "scrape_ms", "server"],
+        SERVER_BMC,
+        ENV,
+        SERVERS,
+        '"up" = 0',
+        "$timeFilter",
+        tail="ORDER BY time DESC LIMIT 200",
+    )
+    return table(
+        "Polls without a reading",
+        "The newest 200, with the reason: timeout, unreachable, tls, auth, locked, privilege, busy, session_limit, "
+        "protocol, data, no_reading, unsupported.",
+        [target(failed, table=True)],
+        overrides=[by_name("scrape_ms", unit="ms", displayName="Duration", decimals=0)],
+    )
+
+
+def _down() -> Json:
+    inner = select(["min(up) * -1 + 1 AS down"], SERVER_BMC, ENV, SERVERS, "$timeFilter", **GRID)
+    query = outer('sum("down")', inner, where="$timeFilter", group="time($__interval)", tail="fill(none)")
+    text = "Servers of which at least one poll in the interval gave no reading."
+    return timeseries("Servers down", text, [target(query, alias="down")], unit="none", few=True)
+
+
+def _durations() -> Json:
+    query = select(["mean(scrape_ms)"], SERVER_BMC, ENV, SERVERS, "$timeFilter", **GRID)
+    text = "Mean time from the first request to the last answer of a poll."
+    return timeseries("Duration of a poll", text, [target(query, alias="$tag_server")], unit="ms", few=True)
+
+
+def _telegraf() -> Json:
+    grid = 'time($__interval), "alias"'
+    query = select(["max(metrics_gathered)"], TELEGRAF, "$timeFilter", group=grid, tail="fill(none)")
+    text = (
+        "Counter metrics_gathered of Telegraf's inputs.internal (energy-watch.conf.sample): flat means that the "
+        "collector is silent, a drop to zero that Telegraf was started again."
+    )
+    found = [target(query, alias="$tag_alias")]
+    return timeseries("Lines from the collector in Telegraf", text, found, unit="none")
+
+
+def _bad_steps() -> Json:
+    columns = ["scenario", "step", "state", "title", "time_end", "exit_code"]
+    bad = "(\"state\" = 'lost' OR \"state\" = 'failed')"
+    query = select(columns, ENERGY_STEPS, ENV, bad, "$timeFilter", tail="ORDER BY time DESC LIMIT 200")
+    return table(
+        "Lost and failed steps",
+        "The newest 200. Lost: nobody said that it ended; failed: the test said so.",
+        [target(query, table=True)],
+        overrides=[
+            coloured("state", STATE_COLOURS, 85),
+            by_name("time_end", unit="dateTimeAsIso", displayName="End"),
+        ],
+    )
+
+
+def build() -> Json:
+    """Return the dashboard."""
+    rows = [
+        (4, _figures()),
+        (8, [(12, _down()), (12, _durations())]),
+        (9, [(10, _newest()), (14, _errors())]),
+        (8, [(10, _telegraf()), (14, _bad_steps())]),
+    ]
+    return frame.dashboard(
+        "energy-health",
+        "Collector & annotator health",
+        "Are readings coming, are steps lost.",
+        variables=[frame.env_variable(), frame.server_variable(), frame.reading_variable()],
+        panels=laid_out(rows),
+        refresh="1m",
+    )

@@ -1,0 +1,105 @@
+"""InfluxQL of the panels; a column or tag that the schema does not have is refused while building."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from energyrecorder import schema
+
+ENV = '"env" =~ /^$env$/'
+SCENARIO = '"scenario" =~ /^$scenario$/'
+SERVER = '"server" =~ /^$server$/'
+RUN = '"run_id" =~ /^$run$/'
+STEPS_ONLY = "\"level\" = 'step'"
+SCENARIOS_ONLY = "\"level\" = 'scenario'"
+MEASURABLE = "(\"quality\" = 'resolved' OR \"quality\" = 'coarse')"
+NOT_MEASURABLE = "\"quality\" != 'resolved' AND \"quality\" != 'coarse'"
+FINISHED = "\"state\" != 'running'"
+# A total of a computer, by its BMC ("part" absent), its meter or the original's recorder: the user chooses.
+TOTAL = '"scope" = \'server\' AND "part" =~ /$reading/'
+# $timeFilter sees the start alone and would hide a step that began before the window. Strict bounds: with
+# <= and >= zooming to a step lists its neighbours (seen in a real Grafana).
+OVERLAPS = 'time >= ${__from}ms - $lookback AND time < ${__to}ms AND "time_end" > ${__from}'
+RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
+TELEGRAF = "energy_telegraf"
+
+_TELEGRAF_COLUMNS = {"metrics_gathered", "errors", "gather_errors", "alias", "input"}
+_FUNCTION = re.compile(r"[a-z_]+\((.*)\)")
+_NAME = re.compile(r"\"([A-Za-z_]\w*)\"")
+
+
+def columns_of(measurement: str) -> set[str]:
+    """Return the names of all fields and tags of a measurement.
+
+    Raises:
+        KeyError: The schema has no such measurement.
+    """
+    if measurement == TELEGRAF:
+        return set(_TELEGRAF_COLUMNS)
+    known = schema.measurement(measurement)
+    static = schema.STATIC_TAGS if known.static_tags else ()
+    return {*known.tags, *static, *(field.name for field in known.fields)}
+
+
+def select(
+    columns: Sequence[str],
+    measurement: str,
+    *where: str,
+    group: str = "",
+    tail: str = "",
+    source: str = "",
+) -> str:
+    """Return a SELECT of one measurement.
+
+    Args:
+        columns: ``field``, ``function(field)``, or either with `` AS name``; arithmetic after it is allowed.
+        measurement: A measurement of the schema.
+        where: Conditions, joined by AND; names stand in double quotes.
+        group: What follows ``GROUP BY``; empty means no grouping.
+        tail: ``fill``, ``ORDER BY`` and ``LIMIT``.
+        source: What to read from when it is not the measurement itself.
+
+    Raises:
+        ValueError: A name that the measurement does not have.
+    """
+    known = columns_of(measurement)
+    written = [_column(text, known, measurement) for text in columns]
+    for clause in (*where, group):
+        for name in _NAME.findall(clause):
+            if name not in known:
+                raise ValueError(f"{measurement} has no column {name!r}, used in {clause!r}")
+    conditions = f" WHERE {' AND '.join(where)}" if where else ""
+    grouping = f" GROUP BY {group}" if group else ""
+    ending = f" {tail}" if tail else ""
+    table = source or f'"{measurement}"'
+    return f"SELECT {', '.join(written)} FROM {table}{conditions}{grouping}{ending}"
+
+
+def outer(columns: str, inner: str, *, group: str = "", where: str = "", tail: str = "") -> str:
+    """Return a SELECT of a sub-query."""
+    conditions = f" WHERE {where}" if where else ""
+    grouping = f" GROUP BY {group}" if group else ""
+    ending = f" {tail}" if tail else ""
+    return f"SELECT {columns} FROM ({inner}){conditions}{grouping}{ending}"
+
+
+def tag_values(measurement: str, tag: str, where: str = "") -> str:
+    """Return the query of a variable that lists the values of a tag."""
+    if tag not in columns_of(measurement):
+        raise ValueError(f"{measurement} has no tag {tag!r}")
+    return f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{tag}"' + (f" WHERE {where}" if where else "")
+
+
+def _column(text: str, known: set[str], measurement: str) -> str:
+    expression, _, name = text.partition(" AS ")
+    inside, _, arithmetic = expression.partition(" ")
+    function = _FUNCTION.fullmatch(inside)
+    field, *arguments = (function[1] if function else inside).split(", ")
+    if field not in known:
+        raise ValueError(f"{measurement} has no column {field!r}")
+    quoted = f'"{field}"'
+    if function:
+        quoted = inside[: inside.index("(") + 1] + ", ".join([quoted, *arguments]) + ")"
+    quoted += f" {arithmetic}" if arithmetic else ""
+    return f'{quoted} AS "{name}"' if name else quoted

@@ -1,0 +1,75 @@
+"""Dashboard "Live power & steps": curves with steps as bands, now."""
+
+from __future__ import annotations
+
+from dashboards import common, frame
+from dashboards.influxql import ENV, OVERLAPS, RECENT, SCENARIO, STEPS_ONLY, outer, select
+from dashboards.panels import Json, figure, gantt, laid_out
+from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC
+
+
+def _running() -> Json:
+    query = select(
+        ["title", "state", "time_end"],
+        ENERGY_STEPS,
+        ENV,
+        SCENARIO,
+        "\"state\" = 'running'",
+        '"time_end" > ${__to} - 900000',
+        "time >= ${__from}ms - $lookback",
+        tail="ORDER BY time DESC LIMIT 1",
+    )
+    text = (
+        "The step or scenario that began last and still runs: state = running and end moved on within 15 min."
+    )
+    return figure("Running", text, query, "title", "string")
+
+
+def _polled() -> list[tuple[int, Json]]:
+    state = select(["last(up) AS up"], SERVER_BMC, ENV, common.SERVERS, RECENT, group='"server"')
+    up = outer('sum("up") AS "up"', state)
+    polled = outer('count("up") AS "polled"', state)
+    up_text = "Servers whose last poll within 3 min gave all the totals that are expected of it."
+    polled_text = (
+        "Servers polled within 3 min, whatever came of it; more than Servers up means that some are down."
+    )
+    return [
+        (4, figure("Servers up", up_text, up, "up", "none")),
+        (4, figure("Servers polled", polled_text, polled, "polled", "none")),
+    ]
+
+
+def build() -> Json:
+    """Return the dashboard."""
+    steps = select(
+        ["step", "state", "time_end"],
+        ENERGY_STEPS,
+        ENV,
+        SCENARIO,
+        STEPS_ONLY,
+        OVERLAPS,
+        tail="ORDER BY time ASC",
+    )
+    gantt_text = "Each step from its start to its end, coloured by its state."
+    rows = [
+        (4, [(5, common.power_now()), (7, _running()), (4, common.window_energy()), *_polled()]),
+        (10, [(24, common.power_curves("Power and steps"))]),
+        (8, [(24, gantt("Steps", gantt_text, steps))]),
+        (9, [(24, common.result_table("Results", ENV, SCENARIO, STEPS_ONLY, OVERLAPS))]),
+    ]
+    return frame.dashboard(
+        "energy-live",
+        "Live power & steps",
+        "Power of the servers with test steps as bands.",
+        variables=[
+            frame.env_variable(),
+            frame.scenario_variable(include_all=False),
+            frame.server_variable(),
+            frame.reading_variable(),
+            frame.store_variable(),
+            frame.lookback_variable(),
+        ],
+        panels=laid_out(rows),
+        annotations=frame.layers(),
+        refresh="10s",
+    )

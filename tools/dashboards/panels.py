@@ -1,0 +1,324 @@
+"""Panels of Grafana's core alone, each with a unit and a description that holds its formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DATASOURCE = {"type": "influxdb", "uid": "${datasource}"}
+Json = dict[str, Any]
+
+STATE_COLOURS = {
+    "passed": "green",
+    "failed": "red",
+    "running": "yellow",
+    "aborted": "orange",
+    "lost": "#808080",
+}
+QUALITY_COLOURS = {"resolved": "green", "coarse": "yellow", "unresolvable": "#808080", "pending": "blue"}
+SIDE_COLOURS = {"ac": "green", "dc": "blue", "mixed": "orange", "unknown": "#808080"}
+FEW_POINTS = 100
+"""Intervals where a finer grid shows nothing more: one figure, a cell of a heat map, a sum over a large fleet."""
+
+NO_THRESHOLD = {"mode": "absolute", "steps": [{"color": "transparent", "value": None}]}
+
+
+def target(query: str, *, table: bool = False, alias: str = "", ref: str = "A") -> Json:
+    """Return one query of a panel."""
+    found: Json = {
+        "refId": ref,
+        "datasource": DATASOURCE,
+        "rawQuery": True,
+        "resultFormat": "table" if table else "time_series",
+        "query": query,
+    }
+    return {**found, "alias": alias} if alias else found
+
+
+def colours(values: Mapping[str, str]) -> list[Json]:
+    """Return value mappings that colour texts."""
+    options = {
+        text: {"color": colour, "index": index, "text": text}
+        for index, (text, colour) in enumerate(values.items())
+    }
+    return [{"type": "value", "options": options}]
+
+
+def by_name(name: str, **properties: Any) -> Json:
+    """Return an override of one field; ``__`` in a property's name stands for a dot."""
+    return {
+        "matcher": {"id": "byName", "options": name},
+        "properties": [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()],
+    }
+
+
+def coloured(name: str, values: Mapping[str, str], width: int = 100) -> Json:
+    """Return an override that paints the cells of a text column; old and new names of the cell type."""
+    return by_name(
+        name,
+        mappings=colours(values),
+        thresholds=NO_THRESHOLD,
+        custom__displayMode="color-background-solid",
+        custom__cellOptions={"type": "color-background", "mode": "basic"},
+        custom__width=width,
+    )
+
+
+def link(name: str, title: str, url: str, **properties: Any) -> Json:
+    """Return an override that makes a column a link."""
+    return by_name(name, links=[{"title": title, "url": url}], **properties)
+
+
+def _panel(
+    kind: str,
+    title: str,
+    description: str,
+    targets: Sequence[Json],
+    *,
+    defaults: Json,
+    options: Json,
+    overrides: Sequence[Json] = (),
+    transformations: Sequence[Json] = (),
+) -> Json:
+    return {
+        "type": kind,
+        "title": title,
+        "description": description,
+        "datasource": DATASOURCE,
+        "targets": [{**found, "refId": chr(ord("A") + index)} for index, found in enumerate(targets)],
+        "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
+        "options": options,
+        **({"transformations": list(transformations)} if transformations else {}),
+    }
+
+
+def timeseries(
+    title: str,
+    description: str,
+    targets: Sequence[Json],
+    *,
+    unit: str,
+    points: bool = False,
+    few: bool = False,
+    overrides: Sequence[Json] = (),
+) -> Json:
+    """Return curves over time; a gap of more than a minute stays a gap; ``few`` asks for a coarser grid."""
+    custom: Json = {
+        "drawStyle": "points" if points else "line",
+        "lineInterpolation": "linear",
+        "lineWidth": 1,
+    }
+    custom |= {"fillOpacity": 8, "showPoints": "always" if points else "never", "spanNulls": 60000}
+    custom |= {"pointSize": 7} if points else {}
+    defaults: Json = {"unit": unit, "min": 0, "custom": custom}
+    legend = {
+        "displayMode": "table",
+        "placement": "right",
+        "showLegend": True,
+        "calcs": ["mean", "max", "lastNotNull"],
+    }
+    options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
+    styled = [by_name("total", custom__lineWidth=3, custom__fillOpacity=0), *overrides]
+    panel = _panel(
+        "timeseries", title, description, targets, defaults=defaults, options=options, overrides=styled
+    )
+    return {**panel, "maxDataPoints": FEW_POINTS} if few else panel
+
+
+def figure(
+    title: str,
+    description: str,
+    query: str,
+    column: str,
+    unit: str,
+    *,
+    decimals: int | None = None,
+    mappings: Sequence[Json] = (),
+    alarm: bool = False,
+) -> Json:
+    """Return one column of a one-row answer as a figure or text; with ``alarm`` anything above 0 is red."""
+    alarming = [{"color": "green", "value": None}, {"color": "red", "value": 1}]
+    thresholds = {"mode": "absolute", "steps": alarming} if alarm else NO_THRESHOLD
+    defaults: Json = {"unit": unit, "noValue": "–", "mappings": list(mappings), "thresholds": thresholds}
+    if decimals is not None:
+        defaults["decimals"] = decimals
+    options = {
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": f"/^{column}$/", "values": False},
+        "colorMode": "value" if alarm or mappings else "none",
+        "graphMode": "none",
+        "justifyMode": "center",
+        "textMode": "auto",
+        "orientation": "auto",
+    }
+    found = [target(query, table=True)]
+    panel = _panel("stat", title, description, found, defaults=defaults, options=options)
+    return {**panel, "maxDataPoints": FEW_POINTS}
+
+
+def table(
+    title: str,
+    description: str,
+    targets: Sequence[Json],
+    *,
+    unit: str = "none",
+    overrides: Sequence[Json] = (),
+    transformations: Sequence[Json] = (),
+    total_of: Sequence[str] = (),
+) -> Json:
+    """Return a table; a missing value is a dash, never green and never 0."""
+    custom = {"align": "auto", "displayMode": "auto", "cellOptions": {"type": "auto"}, "filterable": True}
+    defaults = {"unit": unit, "noValue": "–", "thresholds": NO_THRESHOLD, "custom": custom}
+    footer = {"show": bool(total_of), "reducer": ["sum"], "fields": list(total_of), "countRows": False}
+    options = {"showHeader": True, "cellHeight": "sm", "footer": footer}
+    return _panel(
+        "table",
+        title,
+        description,
+        targets,
+        defaults=defaults,
+        options=options,
+        overrides=overrides,
+        transformations=transformations,
+    )
+
+
+def bars(
+    title: str, description: str, targets: Sequence[Json], *, unit: str, x: str, colour_by: str = ""
+) -> Json:
+    """Return a bar per row of a table; ``colour_by`` names the column whose mapped colour paints it."""
+    defaults = {"unit": unit, "min": 0, "custom": {"fillOpacity": 80, "lineWidth": 1}}
+    options: Json = {
+        "xField": x,
+        "orientation": "horizontal",
+        "showValue": "auto",
+        "stacking": "none",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
+        "tooltip": {"mode": "single"},
+        "text": {"valueSize": 12},
+    }
+    overrides = [by_name("Time", custom__hideFrom={"viz": True, "legend": True, "tooltip": True})]
+    if colour_by:
+        options["colorByField"] = colour_by
+        overrides.append(by_name(colour_by, mappings=colours(STATE_COLOURS)))
+    return _panel(
+        "barchart", title, description, targets, defaults=defaults, options=options, overrides=overrides
+    )
+
+
+def gantt(title: str, description: str, query: str) -> Json:
+    """Return one row per step; without the partition parallel steps would corrupt a row."""
+    defaults = {
+        "unit": "string",
+        "mappings": colours(STATE_COLOURS),
+        "color": {"mode": "fixed", "fixedColor": "text"},
+        "custom": {"fillOpacity": 80, "lineWidth": 0},
+    }
+    options = {
+        "mergeValues": False,
+        "showValue": "auto",
+        "rowHeight": 0.85,
+        "alignValue": "left",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "tooltip": {"mode": "single"},
+    }
+    # A default displayName is ignored on partitioned frames; an override by type is not.
+    name = {
+        "matcher": {"id": "byType", "options": "string"},
+        "properties": [{"id": "displayName", "value": "${__field.labels.step}"}],
+    }
+    conversion = {"targetField": "time_end", "destinationType": "time"}
+    return _panel(
+        "state-timeline",
+        title,
+        description,
+        [target(query, table=True)],
+        defaults=defaults,
+        options=options,
+        overrides=[name],
+        transformations=[
+            {"id": "convertFieldType", "options": {"conversions": [conversion], "fields": {}}},
+            {
+                "id": "partitionByValues",
+                "options": {"fields": ["step"], "keepFields": False, "naming": {"asLabels": True}},
+            },
+        ],
+    )
+
+
+def status_history(title: str, description: str, targets: Sequence[Json], *, unit: str) -> Json:
+    """Return a heat map: a row per server, colour = value."""
+    defaults = {
+        "unit": unit,
+        "color": {"mode": "continuous-GrYlRd"},
+        "custom": {"fillOpacity": 90, "lineWidth": 0},
+    }
+    options = {
+        "rowHeight": 0.9,
+        "showValue": "never",
+        "colWidth": 1,
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
+        "tooltip": {"mode": "single"},
+    }
+    panel = _panel("status-history", title, description, targets, defaults=defaults, options=options)
+    return {**panel, "maxDataPoints": FEW_POINTS}
+
+
+def scatter(title: str, description: str, query: str, *, x: str, y: str, unit: str) -> Json:
+    """Return a point per row: one column against another."""
+    defaults = {"unit": unit, "custom": {"show": "points", "pointSize": {"fixed": 6}}}
+    options = {
+        "seriesMapping": "manual",
+        "mapping": "manual",
+        "dims": {"x": x, "frame": 0},
+        "series": [
+            {
+                "x": {"matcher": {"id": "byName", "options": x}},
+                "y": {"matcher": {"id": "byName", "options": y}},
+            }
+        ],
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
+        "tooltip": {"mode": "single"},
+    }
+    found = [target(query, table=True)]
+    return _panel(
+        "xychart",
+        title,
+        description,
+        found,
+        defaults=defaults,
+        options=options,
+        overrides=[by_name(x, unit="dthms")],
+    )
+
+
+def histogram(title: str, description: str, query: str, *, unit: str) -> Json:
+    """Return how often a value occurs."""
+    options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": False}, "combine": True}
+    return _panel(
+        "histogram",
+        title,
+        description,
+        [target(query)],
+        defaults={"unit": unit, "custom": {"fillOpacity": 80, "lineWidth": 1}},
+        options=options,
+    )
+
+
+def laid_out(rows: Sequence[tuple[int, Sequence[tuple[int, Json]]]]) -> list[Json]:
+    """Return the panels with ids and places; a row is (height, [(width, panel), …]) with 24 columns.
+
+    Raises:
+        ValueError: A row is wider than the page.
+    """
+    placed: list[Json] = []
+    y = 0
+    for height, row in rows:
+        if sum(width for width, _ in row) > 24:  # noqa: PLR2004  # columns of Grafana's page
+            raise ValueError(f"row at {y} is wider than 24")
+        x = 0
+        for width, panel in row:
+            position = {"h": height, "w": width, "x": x, "y": y}
+            placed.append({"id": len(placed) + 1, **panel, "gridPos": position})
+            x += width
+        y += height
+    return placed

@@ -1,0 +1,158 @@
+"""Dashboard "Run detail": one run, its curve, its steps, its servers."""
+
+from __future__ import annotations
+
+from dashboards import common, frame
+from dashboards.influxql import ENV, MEASURABLE, RUN, SCENARIO, SCENARIOS_ONLY, STEPS_ONLY, outer, select
+from dashboards.panels import (
+    QUALITY_COLOURS,
+    STATE_COLOURS,
+    Json,
+    bars,
+    by_name,
+    colours,
+    figure,
+    laid_out,
+    table,
+    target,
+)
+from energyrecorder.schema import ENERGY_STEP_SERVERS, ENERGY_STEPS
+
+# The run is found by its id whenever it was; the look-back keeps the query off years of others.
+KNOWN = "time >= ${__from}ms - $lookback AND time < ${__to}ms"
+
+
+def _one(column: str, *where: str) -> str:
+    tail = "ORDER BY time DESC LIMIT 1"
+    return select([column], ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, KNOWN, *where, tail=tail)
+
+
+def _head() -> list[tuple[int, Json]]:
+    states, qualities = colours(STATE_COLOURS), colours(QUALITY_COLOURS)
+    quality_text = (
+        "resolved: the interval is narrow; coarse: wide; unresolvable: these sensors cannot tell; pending: readings are "
+        "still awaited."
+    )
+    energy, u95 = _one("energy_wh", MEASURABLE), _one("u95_j / 3600 AS u95_wh", MEASURABLE)
+    u95_text = f"Half width of the 95 % interval of the energy. {common.GAIN_FORMULA}"
+    coverage_text = "Part of the run covered by readings of all its servers."
+    panels = [
+        figure(
+            "State",
+            "How the run ended, or that it still runs.",
+            _one("state"),
+            "state",
+            "string",
+            mappings=states,
+        ),
+        figure("Quality", quality_text, _one("quality"), "quality", "string", mappings=qualities),
+        figure("Energy", common.INTERVAL_FORMULA, energy, "energy_wh", "watth", decimals=2),
+        figure("±", u95_text, u95, "u95_wh", "watth", decimals=2),
+        figure(
+            "Duration", "From the start to the end of the run.", _one("duration_s"), "duration_s", "dthms"
+        ),
+        figure("Coverage", coverage_text, _one("coverage"), "coverage", "percentunit", decimals=0),
+    ]
+    return [(4, panel) for panel in panels]
+
+
+def _footprint() -> list[tuple[int, Json]]:
+    energy = select(["energy_wh"], ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, MEASURABLE, KNOWN)
+    co2 = outer('sum("energy_wh") / 1000 * $co2_g_per_kwh AS "co2"', energy)
+    cost = outer('sum("energy_wh") / 1000 * $price_per_kwh AS "cost"', energy)
+    co2_text = "Energy in kWh × the factor in the title, which you set above; 400 is an example, not your supplier's."
+    cost_text = "Energy in kWh × the price in the title, in its currency, which you set above."
+    return [
+        (6, figure("gCO2e at $co2_g_per_kwh g/kWh", co2_text, co2, "co2", "massg", decimals=1)),
+        (6, figure("Cost at $price_per_kwh per kWh", cost_text, cost, "cost", "none", decimals=4)),
+        (12, _known()),
+    ]
+
+
+def _known() -> Json:
+    columns = ["scenario", "group", "commit", "ci_url", "method", "side", "reason", "servers", "run_id"]
+    tail = "ORDER BY time DESC LIMIT 20"
+    query = select(columns, ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, KNOWN, tail=tail)
+    report = [{"title": "Report", "url": "$annotator/v1/runs/${__value.raw}/report.html"}]
+    return table(
+        "Run",
+        "What is known of the run. The report holds curve, steps and method on one page.",
+        [target(query, table=True)],
+        overrides=[
+            by_name("ci_url", displayName="CI", links=[{"title": "CI job", "url": "${__value.raw}"}]),
+            by_name("run_id", displayName="Report", links=report),
+        ],
+    )
+
+
+def _per_server() -> Json:
+    columns = [
+        "step",
+        "server",
+        "energy_wh",
+        "u95_j / 3600 AS u95_wh",
+        "avg_w",
+        "max_w",
+        "coverage",
+        "samples",
+    ]
+    query = select(columns, ENERGY_STEP_SERVERS, ENV, RUN, KNOWN, tail="ORDER BY time ASC LIMIT 1000")
+    return table(
+        "Per server",
+        "Each step on each server. A server's figure is relative to its own sensor; sensors of different servers "
+        "differ by a few per cent.",
+        [target(query, table=True)],
+        overrides=[
+            by_name("energy_wh", unit="watth", displayName="Energy", decimals=2),
+            by_name("u95_wh", unit="watth", displayName="±", decimals=2),
+            by_name("avg_w", unit="watt", displayName="Mean", decimals=1),
+            by_name("max_w", unit="watt", displayName="Max", decimals=1),
+            by_name("coverage", unit="percentunit", displayName="Coverage", decimals=0),
+        ],
+    )
+
+
+def _per_step() -> Json:
+    columns = ["step", "state", "energy_wh"]
+    where = (ENV, RUN, STEPS_ONLY, MEASURABLE, KNOWN)
+    query = select(columns, ENERGY_STEPS, *where, tail="ORDER BY time ASC")
+    found = [target(query, table=True)]
+    return bars("Energy per step", common.INTERVAL_FORMULA, found, unit="watth", x="step", colour_by="state")
+
+
+def _run_variable() -> Json:
+    tail = "ORDER BY time DESC LIMIT 200"
+    newest = select(["run_id"], ENERGY_STEPS, ENV, SCENARIO, SCENARIOS_ONLY, tail=tail)
+    # InfluxDB wants inner and outer order alike.
+    query = outer('DISTINCT("run_id")', newest, tail="ORDER BY time DESC")
+    return frame.query_variable("run", "Run", query, include_all=False)
+
+
+def build() -> Json:
+    """Return the dashboard."""
+    rows = [
+        (4, _head()),
+        (4, _footprint()),
+        (9, [(24, common.power_curves("Power during the run"))]),
+        (9, [(10, _per_step()), (14, _per_server())]),
+        (9, [(24, common.result_table("Steps", ENV, RUN, STEPS_ONLY, KNOWN))]),
+    ]
+    return frame.dashboard(
+        "energy-run",
+        "Run detail",
+        "One run: head, curve, steps, servers.",
+        variables=[
+            frame.env_variable(),
+            frame.scenario_variable(include_all=True),
+            _run_variable(),
+            frame.server_variable(),
+            frame.reading_variable(),
+            frame.store_variable(),
+            frame.lookback_variable(),
+            *frame.footprint_variables(),
+            frame.text_variable("annotator", "Annotator", "http://127.0.0.1:8742"),
+        ],
+        panels=laid_out(rows),
+        annotations=frame.layers(),
+        time=("now-6h", "now"),
+    )

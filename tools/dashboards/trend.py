@@ -1,0 +1,101 @@
+"""Dashboard "Scenario trend": energy per run over time, and who draws most."""
+
+from __future__ import annotations
+
+from dashboards import common, frame
+from dashboards.influxql import ENV, FINISHED, MEASURABLE, SCENARIO, SCENARIOS_ONLY, STEPS_ONLY, outer, select
+from dashboards.panels import Json, bars, by_name, histogram, laid_out, scatter, table, target, timeseries
+from energyrecorder.schema import ENERGY_STEPS
+
+RUNS = (ENV, SCENARIO, SCENARIOS_ONLY, MEASURABLE, FINISHED)
+
+
+def _over_time() -> Json:
+    def runs(column: str) -> str:
+        return select([column], ENERGY_STEPS, *RUNS, "$timeFilter", group='"scenario"')
+
+    line = by_name("median", custom__drawStyle="line", custom__lineWidth=1, custom__showPoints="never")
+    median = select(
+        ["median(energy_wh) AS median"],
+        ENERGY_STEPS,
+        *RUNS,
+        "$timeFilter",
+        group="time(1d)",
+        tail="fill(none)",
+    )
+    return timeseries(
+        "Energy per run",
+        "One point per finished run at its start; runs that these sensors cannot resolve are left out. Compare runs "
+        "only where their intervals (±) part. median = median of the runs of a day.",
+        [
+            target(runs("energy_wh"), alias="$tag_scenario"),
+            target(runs("u95_j / 3600 AS u95_wh"), alias="± $tag_scenario"),
+            target(median, alias="median"),
+        ],
+        unit="watth",
+        points=True,
+        overrides=[line],
+    )
+
+
+def _ranking(title: str, tag: str, level: str) -> Json:
+    figures = ["mean(avg_w) AS mean_w", "mean(energy_wh) AS mean_wh", "count(energy_wh) AS runs"]
+    query = select(
+        figures, ENERGY_STEPS, ENV, SCENARIO, level, MEASURABLE, FINISHED, "$timeFilter", group=f'"{tag}"'
+    )
+    return table(
+        title,
+        f"Per {tag}: mean over its finished instances in the window of mean power and energy; instances that cannot be "
+        "resolved are left out. Sorted by mean power.",
+        [target(query, table=True)],
+        overrides=[
+            by_name("Time", custom__hidden=True),
+            by_name("mean_w", unit="watt", displayName="Mean power", decimals=1),
+            by_name("mean_wh", unit="watth", displayName="Mean energy", decimals=2),
+            by_name("runs", displayName="Instances"),
+        ],
+        transformations=[{"id": "sortBy", "options": {"sort": [{"field": "mean_w", "desc": True}]}}],
+    )
+
+
+def _shapes() -> list[tuple[int, Json]]:
+    tail = "ORDER BY time ASC LIMIT 2000"
+    pairs = select(["duration_s", "energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter", tail=tail)
+    runs = select(["energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter")
+    inner = select(["mean(avg_w) AS mean_w"], ENERGY_STEPS, *RUNS, "$timeFilter", group='"scenario"')
+    ranking = [target(outer('"mean_w"', inner, group='"scenario"'), table=True)]
+    pairs_text = (
+        "One point per run: shows whether a run needs more because it lasts longer or because it draws more."
+    )
+    ranking_text = "Mean over the runs in the window of their mean power."
+    return [
+        (
+            8,
+            scatter(
+                "Duration against energy", pairs_text, pairs, x="duration_s", y="energy_wh", unit="watth"
+            ),
+        ),
+        (8, histogram("Distribution", "How many runs needed how much energy.", runs, unit="watth")),
+        (8, bars("Power ranking of scenarios", ranking_text, ranking, unit="watt", x="scenario")),
+    ]
+
+
+def build() -> Json:
+    """Return the dashboard."""
+    scenarios = _ranking("Scenarios", "scenario", SCENARIOS_ONLY)
+    steps = _ranking("Steps and VNFs", "step", STEPS_ONLY)
+    runs = common.result_table("Runs", ENV, SCENARIO, SCENARIOS_ONLY, "$timeFilter", order="DESC")
+    rows = [
+        (9, [(24, _over_time())]),
+        (8, _shapes()),
+        (8, [(12, scenarios), (12, steps)]),
+        (10, [(24, runs)]),
+    ]
+    return frame.dashboard(
+        "energy-trend",
+        "Scenario trend",
+        "Energy per run over time, distribution and ranking.",
+        variables=[frame.env_variable(), frame.scenario_variable(include_all=True)],
+        panels=laid_out(rows),
+        time=("now-30d", "now"),
+    )
