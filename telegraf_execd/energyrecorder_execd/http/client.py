@@ -15,6 +15,9 @@ from energyrecorder_execd.http.session import SessionLogin
 from energyrecorder_execd.http.transport import Endpoint, HttpClients
 from energyrecorder_execd.readers.base import Target
 
+DEAD_SESSION_NS = 60 * 10**9
+"""How long a session that gave nothing but 401 is kept before one more log-in."""
+
 _OK = 200
 _UNAUTHORIZED = 401
 _MAY_ASK_TO_WAIT = frozenset({429, 503})
@@ -66,7 +69,8 @@ class BmcHttp:
         self._user = target.user
         self._clock = clock
         self._endpoint = Endpoint(target, clients, facts, clock)
-        self._denied: set[str] = set()
+        self._denied: dict[str, int] = {}
+        self._session_works = False
         self._login = SessionLogin(target, self._endpoint, facts, clock)
 
     @property
@@ -96,7 +100,8 @@ class BmcHttp:
                 status=raw.status,
                 retry_after_s=_asked_wait_s(raw, self._clock),
             )
-        self._denied.discard(path)
+        self._denied.pop(path, None)
+        self._session_works = self._session_works or not anonymous
         return Answer(
             path=path,
             document=decode(raw.body, path),
@@ -112,7 +117,10 @@ class BmcHttp:
         401 for one resource even with a new session means that it is not for this account: no log-in will
         change that.
         """
-        if path not in self._denied:
+        # A session that never worked may be dead rather than denied this one resource: tried again, seldom.
+        dead = not self._session_works and self._clock() > self._denied.get(path, 0)
+        if path not in self._denied or dead:
+            self._session_works = False
             if not self._login.forget():
                 raise BmcAuthError(
                     f"GET {path}: the BMC refused the log-in of {self._user!r} (HTTP 401)", reason="auth"
@@ -120,7 +128,7 @@ class BmcHttp:
             raw = await self._get(path, anonymous=False)
             if raw.status != _UNAUTHORIZED:
                 return raw
-            self._denied.add(path)
+            self._denied[path] = self._clock() + DEAD_SESSION_NS
         raise HttpStatusError(f"GET {path}: HTTP 401 even with a new session", status=_UNAUTHORIZED)
 
     def offer_sessions(self, path: str | None) -> None:
