@@ -16,7 +16,8 @@ from energyrecorder_execd.http.transport import Endpoint, HttpClients
 from energyrecorder_execd.readers.base import Target
 
 DEAD_SESSION_NS = 60 * 10**9
-"""How long a session that gave nothing but 401 is kept before one more log-in."""
+"""How long a session that gave nothing but 401 is kept before one more log-in; doubled each time in vain."""
+LONGEST_DEAD_NS = 6 * 3600 * 10**9
 
 _OK = 200
 _UNAUTHORIZED = 401
@@ -71,6 +72,7 @@ class BmcHttp:
         self._endpoint = Endpoint(target, clients, facts, clock)
         self._denied: dict[str, int] = {}
         self._session_works = False
+        self._dead_ns = DEAD_SESSION_NS
         self._login = SessionLogin(target, self._endpoint, facts, clock)
 
     @property
@@ -101,7 +103,8 @@ class BmcHttp:
                 retry_after_s=_asked_wait_s(raw, self._clock),
             )
         self._denied.pop(path, None)
-        self._session_works = self._session_works or not anonymous
+        if not anonymous:
+            self._session_works, self._dead_ns = True, DEAD_SESSION_NS
         return Answer(
             path=path,
             document=decode(raw.body, path),
@@ -128,7 +131,8 @@ class BmcHttp:
             raw = await self._get(path, anonymous=False)
             if raw.status != _UNAUTHORIZED:
                 return raw
-            self._denied[path] = self._clock() + DEAD_SESSION_NS
+            self._denied[path] = self._clock() + self._dead_ns
+            self._dead_ns = min(2 * self._dead_ns, LONGEST_DEAD_NS)
         raise HttpStatusError(f"GET {path}: HTTP 401 even with a new session", status=_UNAUTHORIZED)
 
     def offer_sessions(self, path: str | None) -> None:

@@ -18,9 +18,9 @@ DOCUMENTS = {"/redfish/v1/Chassis": {"Members": []}}
 
 
 @contextlib.asynccontextmanager
-async def client(aim, facts=None):
+async def client(aim, facts=None, clock=time.time_ns):
     clients = HttpClients()
-    http = BmcHttp(aim, clients, {} if facts is None else facts, time.time_ns)
+    http = BmcHttp(aim, clients, {} if facts is None else facts, clock)
     try:
         yield http
     finally:
@@ -132,6 +132,30 @@ async def test_one_forbidden_resource_costs_one_log_in_in_all():
             assert denied.value.reason == "privilege"
             await http.get("/redfish/v1/Chassis")
         assert bmc.asked.count(("POST", SESSIONS)) == 2
+
+
+async def test_a_session_that_only_ever_gave_401_is_made_anew_ever_more_seldom():
+    """A BMC that makes sessions while it boots but honours none comes back; until then log-ins are few."""
+    now_ns, booting = [0], [True]
+
+    def respond(request):
+        if request.method == "POST":
+            return session_made()
+        return web.Response(status=401) if booting[0] else None
+
+    async with scripted(DOCUMENTS, respond) as bmc, client(bmc.target(), clock=lambda: now_ns[0]) as http:
+        log_ins = []
+        for minute in range(24 * 60):
+            now_ns[0] = minute * 60 * 10**9 + 1
+            with pytest.raises(HttpStatusError):
+                await http.get("/redfish/v1/Chassis")
+            log_ins.append(bmc.asked.count(("POST", SESSIONS)))
+        assert log_ins[10] > log_ins[0] >= 2
+        assert log_ins[-1] <= 16
+        booting[0] = False
+        now_ns[0] += 6 * 3600 * 10**9
+        await http.get("/redfish/v1/Chassis")
+        await http.get("/redfish/v1/Chassis")
 
 
 async def test_a_session_without_a_token_is_no_endless_story():
