@@ -15,7 +15,8 @@ LONGEST_PAUSE_S = {
     "protocol": 60.0,
     "tls": 60.0,
     "privilege": 300.0,
-    "unsupported": 600.0,
+    # A BMC in trouble hides its resources for a while: a walk a minute is no more than ordinary polling.
+    "unsupported": 60.0,
 }
 """Longest pause between two polls by reason; a reason that is not named (such as ``no_reading`` and ``data``:
 the host restarts) causes none."""
