@@ -247,3 +247,16 @@ def test_a_walk_that_found_nothing_of_value_keeps_the_plan():
     assert kept.totals == _plan().totals
     assert memory.adopt(_plan(), _plan("sensor"), valid=True, hindered=False, now_ns=NOW) == _plan("sensor")
     assert memory.best_source == "power_control"
+
+
+def test_a_walk_in_vain_is_repeated_within_seconds_then_ever_more_seldom():
+    """Resources that changed while readings were hidden are found soon after; a dead BMC is left alone."""
+    memory = Rediscovery()
+    walks = [
+        second
+        for second in range(0, 4 * 3600, 5)
+        if memory.is_lost(gone=True, silent=True, walked=False, now_ns=_after(second))
+    ]
+    assert walks[0] == 0
+    assert walks[1] <= 30
+    assert len(walks) <= 14

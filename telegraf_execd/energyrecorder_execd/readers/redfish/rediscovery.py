@@ -9,7 +9,7 @@ from energyrecorder_execd.readers.redfish.plan import Plan
 RENEWAL_S = 6 * 3600.0
 """A plan is renewed after this time, for changed firmware and hardware."""
 
-LOST_S = 300.0
+LOST_S = 15.0
 """While a total stays lost the BMC is walked again after this time, doubled each time; first at once."""
 
 RETURN_S = 600.0
