@@ -6,7 +6,7 @@ from playwright.sync_api import sync_playwright
 from energyrecorder_analysis.report.html import render_html
 from energyrecorder_analysis.report.model import ReportMark
 from energyrecorder_analysis.report.wire import report_from_answers
-from support.tools import need
+from support.tools import CHROMIUM_FLAGS, need
 
 SECOND_NS = 1_000_000_000
 T0_NS = 1_772_366_400 * SECOND_NS
@@ -54,7 +54,7 @@ def page_file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=need("chromium"), args=CHROMIUM_FLAGS)
         yield started
         started.close()
 

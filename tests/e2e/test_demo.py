@@ -14,21 +14,12 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from support.processes import descendants
-from support.tools import need
+from support.tools import CHROMIUM_FLAGS, need
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUT = ROOT / "build" / "demo"
 COMMAND = [sys.executable, "-m", "demo"]
 ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 pytestmark = pytest.mark.e2e
 

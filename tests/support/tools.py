@@ -7,6 +7,17 @@ import shutil
 
 import pytest
 
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""Chromium as root, without a GPU, and without its own talk to the outside world."""
+
 
 def need(program: str) -> str:
     """Return the path of ``program``; skip the test where it is missing, fail it under ``CI=true``.
