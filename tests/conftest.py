@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,17 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # The tests are started by make: a make that one of them starts must not take itself for a part of that.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
+
+END_TO_END = frozenset({"e2e", "faults", "integrations", "stack"})
+"""Folders whose tests run the whole chain, real frameworks or real servers: `make test-e2e`."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what stands in those folders."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in END_TO_END:
+            item.add_marker(pytest.mark.e2e)
 
 
 @pytest.fixture(scope="session")

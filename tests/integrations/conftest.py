@@ -15,14 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAIN = ("-p", "no:cacheprovider", "-p", "no:randomly")
 
 
-def pytest_collection_modifyitems(items):
-    """Each of these runs a real framework against a real annotator: end to end."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
-
-
 @pytest.fixture(scope="session")
 def service(tmp_path_factory):
     """A real annotator process whose plugin reads two servers of constant power."""
