@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
 
 # Sockets are bound here and now; the rest of the delivery is imported by the thread that needs it.
-import energyrecorder.sockets  # noqa: F401
+import energyrecorder.sockets  # noqa: F401  # bound before a test can patch `socket`
 from energyrecorder.clock import Instant, SystemClock
 from energyrecorder.edge import never_raises
 from energyrecorder.environment import is_disabled

@@ -32,7 +32,7 @@ class Instant(NamedTuple):
 def _read_boot_id() -> Optional[str]:
     try:
         # Not by pathlib, which would cost every `import energyrecorder` 5 ms.
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123  # pathlib costs more than the rest of this import
             return file.read().strip()
     except OSError:
         return None

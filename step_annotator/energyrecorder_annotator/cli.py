@@ -72,9 +72,9 @@ def cli() -> None:
 def serve(**options: Any) -> None:
     """Serve the HTTP API until SIGTERM or SIGINT."""
     logs.set_up(level=options["log_level"], log_format=options["log_format"], file=options["log_file"])
-    from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415
-    from energyrecorder_annotator.reload import reload_settings  # noqa: PLC0415
-    from energyrecorder_annotator.serve import serve as serve_until_stopped  # noqa: PLC0415
+    from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.reload import reload_settings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.serve import serve as serve_until_stopped  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     state = state_dir(options["state"])
     config, warning = _load(options, state)
@@ -106,8 +106,8 @@ cli.add_command(grafana_setup)
 def check(**options: Any) -> None:
     """Validate the settings and print those in force, secrets masked."""
     config, warning = _load(options)
-    from energyrecorder_annotator.reload import needs_restart  # noqa: PLC0415
-    from energyrecorder_annotator.settings_text import settings_text  # noqa: PLC0415
+    from energyrecorder_annotator.reload import needs_restart  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.settings_text import settings_text  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     click.echo(settings_text(config), nl=False)
     click.echo(f"# after a change these need a restart, the others a SIGHUP: {', '.join(needs_restart())}")
@@ -124,7 +124,7 @@ def check(**options: Any) -> None:
 @click.option("--format", "output_format", type=click.Choice(["json", "table"]), default="json")
 def integrate(power_file: str, steps_file: str, window_s: float | None, output_format: str) -> None:
     """Joules per step from files, without a service."""
-    from energyrecorder_annotator.integrate_files import integrate_files  # noqa: PLC0415
+    from energyrecorder_annotator.integrate_files import integrate_files  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     sys.stdout.write(
         integrate_files(power_file, steps_file, window_s=window_s, as_table=output_format == "table")
@@ -132,8 +132,8 @@ def integrate(power_file: str, steps_file: str, window_s: float | None, output_f
 
 
 def _load(options: dict[str, Any], state: Path | None = None) -> tuple[Any, str | None]:
-    from energyrecorder_annotator.auth.tokens import FILE_NAME  # noqa: PLC0415
-    from energyrecorder_annotator.config import check_exposure  # noqa: PLC0415
+    from energyrecorder_annotator.auth.tokens import FILE_NAME  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.config import check_exposure  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     config = _load_config(options)
     if state is not None and (state / FILE_NAME).exists():
@@ -142,7 +142,7 @@ def _load(options: dict[str, Any], state: Path | None = None) -> tuple[Any, str 
 
 
 def _load_config(options: dict[str, Any]) -> Any:
-    from energyrecorder_annotator.config import load_config  # noqa: PLC0415
+    from energyrecorder_annotator.config import load_config  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     return load_config(
         config=options["config"],

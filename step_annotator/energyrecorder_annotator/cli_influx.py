@@ -38,11 +38,11 @@ def init_influxdb(
     (ENERGY_INFLUX_WRITER_PASSWORD; for Telegraf and annotator), energy_reader
     (ENERGY_INFLUX_READER_PASSWORD; for Grafana).
     """
-    from energyrecorder.errors import ConfigError  # noqa: PLC0415
-    from energyrecorder.secret import Secret  # noqa: PLC0415
+    from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder.secret import Secret  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import InfluxSettings, http_url  # noqa: PLC0415
-    from energyrecorder_annotator.influx.setup import User, changes, first_admin, set_up  # noqa: PLC0415
+    from energyrecorder_annotator.influx.settings import InfluxSettings, http_url  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.setup import User, changes, first_admin, set_up  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     try:
         checked = http_url(url)

@@ -28,7 +28,7 @@ def _service_options(command: Command) -> Command:
 
 
 def _config(config: str | None) -> Any:
-    from energyrecorder_annotator.config import load_config  # noqa: PLC0415
+    from energyrecorder_annotator.config import load_config  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     return load_config(config=config, fleet=None, environ=os.environ, flags={})
 
@@ -38,7 +38,7 @@ def _config(config: str | None) -> Any:
 @_service_options
 def doctor(config: str | None, url: str, token_env: str) -> int:
     """Look at service, clocks, samples and sinks; exit 3 if something is not as it should be."""
-    from energyrecorder_annotator.doctor import Service, examine  # noqa: PLC0415
+    from energyrecorder_annotator.doctor import Service, examine  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     failed = False
     settings = _config(config) if config or os.environ.get("ENERGY_ANNOTATOR_CONFIG") else None
@@ -58,12 +58,12 @@ def doctor(config: str | None, url: str, token_env: str) -> int:
 @_service_options
 def recompute(url: str, token_env: str, **chosen: str | None) -> None:
     """Have results computed anew from the readings there are now."""
-    from energyrecorder_annotator.doctor import Service  # noqa: PLC0415
+    from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     body = {name.rstrip("_"): value for name, value in chosen.items() if value is not None}
     status, text = Service(url, os.environ.get(token_env)).ask("POST", "/v1/recompute", body)
     answer = json.loads(text) if text.startswith("{") else {}
-    if status != 202:  # noqa: PLR2004
+    if status != 202:  # noqa: PLR2004  # HTTP: accepted
         problem = answer.get("error", {}).get("message", text[:200])
         raise EnergyError(f"the service answers {status}: {problem}")
     click.echo(f"{answer['steps']} steps are computed anew")
@@ -75,8 +75,8 @@ def recompute(url: str, token_env: str, **chosen: str | None) -> None:
 @click.option("--state", metavar="DIR", help="State directory.")
 def backup(directory: Path, config: str | None, state: str | None) -> None:
     """Copy journal, samples and tokens into DIRECTORY, while the service runs or not."""
-    from energyrecorder.state_dir import state_dir  # noqa: PLC0415
-    from energyrecorder_annotator.backup import backup as copy  # noqa: PLC0415
+    from energyrecorder.state_dir import state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.backup import backup as copy  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     store = _config(config).store if config is not None else None
     for path in copy(state_dir(state), store, directory):
@@ -88,9 +88,9 @@ def backup(directory: Path, config: str | None, state: str | None) -> None:
 @click.option("--state", metavar="DIR", help="State directory.")
 def migrate(config: str | None, state: str | None) -> None:
     """Bring the databases up to this version, the service being stopped; `serve` does so too."""
-    from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415
-    from energyrecorder_annotator.journal.sqlite import SqliteJournal  # noqa: PLC0415
-    from energyrecorder_annotator.samples.embedded import EmbeddedSamples  # noqa: PLC0415
+    from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.journal.sqlite import SqliteJournal  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.samples.embedded import EmbeddedSamples  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     directory = state_dir(state)
     store = _config(config).store if config is not None else None

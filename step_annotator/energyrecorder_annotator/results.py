@@ -109,7 +109,7 @@ class Results:
 
     def _do(self, look: Look) -> Future[bool] | None:
         # Loads numpy, which a service that has no result to compute does not pay for.
-        from energyrecorder_annotator.energy import failed_result  # noqa: PLC0415
+        from energyrecorder_annotator.energy import failed_result  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
         now_ns = self._clock()
         found = self._journal.step(look.step_id)
@@ -127,7 +127,7 @@ class Results:
 
     def _computed(self, step: Step, before: StoredResult | None, now_ns: int) -> StoredResult | None:
         """Return the result, or None when the stored one still says the same."""
-        from energyrecorder_annotator.energy import says_the_same, step_result  # noqa: PLC0415
+        from energyrecorder_annotator.energy import says_the_same, step_result  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
         end_ns = step.start_ns if step.end_ns is None else step.end_ns
         expected, seen = self._expected(step)

@@ -122,7 +122,7 @@ async def _watch(service: Service) -> None:
     if service.config.samples_kind == "embedded":
         return
     from energyrecorder_annotator.samples.influx import InfluxSamples  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.samples.influx_watch import InfluxWatch  # noqa: PLC0415
+    from energyrecorder_annotator.samples.influx_watch import InfluxWatch  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     if isinstance(service.samples, InfluxSamples):
         switched = partial(_mark_switched, service.journal)

@@ -15,8 +15,8 @@ def main() -> None:
     try:
         import click  # noqa: PLC0415  # an old Python must get as far as the message above
 
-        from energyrecorder.errors import EnergyError  # noqa: PLC0415
-        from energyrecorder_execd.cli import cli  # noqa: PLC0415
+        from energyrecorder.errors import EnergyError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_execd.cli import cli  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     except ModuleNotFoundError as error:
         sys.stderr.write(f"E! {error.name!r} is not installed; run: pip install 'energyrecorder[execd]'\n")
         sys.exit(2)

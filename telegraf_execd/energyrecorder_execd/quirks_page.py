@@ -64,7 +64,7 @@ def _ipmi_sensors() -> list[str]:
             "Evidence",
         ),
         (
-            (g.vendor, str(g.iana), named(g.totals) or "–", named(g.parts) or "–", g.evidence)  # noqa: RUF001
+            (g.vendor, str(g.iana), named(g.totals) or "–", named(g.parts) or "–", g.evidence)  # noqa: RUF001  # an en dash marks an empty cell of the page
             for g in vendors.GRAMMARS
         ),
     )

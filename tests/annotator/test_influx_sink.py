@@ -40,7 +40,7 @@ class Bench:
         """Begin anew, as after a restart of the annotator."""
         if self.client is not None:
             self.client.close()
-        clock = lambda: self.now_s * SECOND  # noqa: E731
+        clock = lambda: self.now_s * SECOND  # noqa: E731  # one short clock
         settings = InfluxSettings(self.url, self.database, **{"timeout_s": 5.0, **self.settings})
         self.client = InfluxClient(settings)
         profiles = Profiles(self.journal, self.samples)

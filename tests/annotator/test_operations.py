@@ -173,7 +173,7 @@ def test_tokens_allow_to_listen_beyond_this_machine(tmp_path):
     state = tmp_path / "state"
     assert command("token", "--state", state, "create", "a").returncode == 0
     config = config_file(tmp_path)
-    annotator = Annotator(["--config", str(config), "--state", str(state), "--host", "0.0.0.0"])  # noqa: S104
+    annotator = Annotator(["--config", str(config), "--state", str(state), "--host", "0.0.0.0"])  # noqa: S104  # must be refused: nothing listens there
     try:
         annotator.wait_until_listening()
         assert annotator.client(None).ask("GET", "/v1/runs")[0] == 401

@@ -85,7 +85,7 @@ class FakeReader:
         return Poll((reading,), {None: "on"}, "redfish", "", 2, "no_reading", "0 W while the host is on")
 
     async def _prints(self):
-        print("pyghmi was here\nserver_power watts=1")  # noqa: T201
+        print("pyghmi was here\nserver_power watts=1")  # noqa: T201  # stands for a library that prints
         os.write(1, b"server_power watts=2\n")
         return self._poll()
 

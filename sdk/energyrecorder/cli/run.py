@@ -62,7 +62,7 @@ class Runner:
             return BY_SIGNAL + self.ended_by
         try:
             # Descriptors stay open, as with `env`: make hands its job server on by them.
-            self._child = subprocess.Popen(self._command, env=self.environ, close_fds=False)  # noqa: S603
+            self._child = subprocess.Popen(self._command, env=self.environ, close_fds=False)  # noqa: S603  # running the user's command is what `run` is for
         except OSError as error:
             click.echo(f"energy-step: {self._command[0]}: {error.strerror}", err=True)
             return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE

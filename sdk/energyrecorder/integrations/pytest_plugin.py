@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     if not config.getoption("--energy") or config.option.collectonly:
         return
-    from energyrecorder.integrations.pytest_recording import SessionRecording, read_options  # noqa: PLC0415
+    from energyrecorder.integrations.pytest_recording import SessionRecording, read_options  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     options = read_options(config)
     config.pluginmanager.register(SessionRecording(config, options), "energyrecorder-recording")

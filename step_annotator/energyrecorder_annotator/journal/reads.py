@@ -90,7 +90,7 @@ class SqliteReads:
     def marks(self, env: str, from_ns: int, to_ns: int) -> list[Mark]:
         """See `Journal`."""
         query = (
-            f"SELECT {MARK_COLUMNS} FROM marks WHERE env = ? AND t_ns BETWEEN ? AND ? ORDER BY t_ns, mark_id"  # noqa: S608
+            f"SELECT {MARK_COLUMNS} FROM marks WHERE env = ? AND t_ns BETWEEN ? AND ? ORDER BY t_ns, mark_id"  # noqa: S608  # our own column names; values are bound
         )
         return [row_mark(row) for row in self._rows(query, (env, from_ns, to_ns))]
 
@@ -120,7 +120,7 @@ class SqliteReads:
 
     def mark_changes(self, after: int, limit: int) -> list[tuple[int, Mark]]:
         """See `Journal`."""
-        query = f"SELECT seq, {MARK_COLUMNS} FROM marks WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
+        query = f"SELECT seq, {MARK_COLUMNS} FROM marks WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  # our own column names; values are bound
         return [(row[0], row_mark(row[1:])) for row in self._rows(query, (after, limit))]
 
     def last_seq(self) -> int:

@@ -37,16 +37,16 @@ _Work = tuple[Callable[[Transaction], Any], "Future[Any]"]
 _STEP_VALUES = ",".join("?" * (STEP_COLUMNS.count(",") + 1))
 _MARK_VALUES = ",".join("?" * (MARK_COLUMNS.count(",") + 1))
 # Column names only, no value from outside.
-_PUT_STEP = f"INSERT OR REPLACE INTO steps ({STEP_COLUMNS}, changed_seq) VALUES ({_STEP_VALUES}, ?)"  # noqa: S608
+_PUT_STEP = f"INSERT OR REPLACE INTO steps ({STEP_COLUMNS}, changed_seq) VALUES ({_STEP_VALUES}, ?)"  # noqa: S608  # our own column names; values are bound
 _ADD_MARK = (
-    f"INSERT OR IGNORE INTO marks ({MARK_COLUMNS}, seq) "  # noqa: S608
+    f"INSERT OR IGNORE INTO marks ({MARK_COLUMNS}, seq) "  # noqa: S608  # our own column names; values are bound
     f"VALUES ({_MARK_VALUES}, (SELECT seq FROM sequence))"
 )
 _OWN_NAME = (
     "INSERT OR IGNORE INTO step_names SELECT ?1, ?2, ?3, ?4 WHERE "
     "(SELECT count(*) FROM step_names WHERE env = ?1 AND scenario = ?2 AND day = ?4) < ?5"
 )
-_STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608
+_STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608  # our own column names; values are bound
 _GET_STEP = f"{_STEPS} WHERE step_id = ?"
 _CHILDREN = f"{_STEPS} WHERE parent_id = ?"
 _OPEN_RUNS = f"{_STEPS} WHERE env = ? AND end_ns IS NULL AND run_id = step_id ORDER BY start_ns"

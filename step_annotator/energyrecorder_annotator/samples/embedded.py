@@ -183,7 +183,7 @@ class EmbeddedSamples:
                     break
 
     def _source(self, source_id: int) -> SourceTuple:
-        [row] = self._rows(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE source_id = ?", (source_id,))  # noqa: S608
+        [row] = self._rows(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE source_id = ?", (source_id,))  # noqa: S608  # our own column names; values are bound
         window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct = row
         return window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct
 
@@ -230,7 +230,7 @@ class EmbeddedSamples:
         values = [value for name in ("env", "server") if name in filters for value in filters[name]]
         where = f"WHERE {' AND '.join(terms)}" if terms else ""
         series = self._rows(
-            f"SELECT * FROM series {where} ORDER BY env, server, scope, part",  # noqa: S608
+            f"SELECT * FROM series {where} ORDER BY env, server, scope, part",  # noqa: S608  # our own column names; values are bound
             values,
         )
         span_ns = max(1, -(-(to_ns - from_ns) // max_points))
@@ -260,7 +260,7 @@ class EmbeddedSamples:
                 (env, server),
             )
             newest = self._rows(
-                f"SELECT {READING_COLUMNS} FROM series s JOIN readings r USING (series_id) JOIN sources "  # noqa: S608
+                f"SELECT {READING_COLUMNS} FROM series s JOIN readings r USING (series_id) JOIN sources "  # noqa: S608  # our own column names; values are bound
                 "USING (source_id) WHERE s.env = ? AND s.server = ? AND s.scope = 'server' AND s.part = '' "
                 "AND r.watts IS NOT NULL AND r.t_ns >= ? ORDER BY r.t_ns DESC LIMIT 1",
                 (env, server, since_ns),

@@ -89,7 +89,7 @@ class InfluxSamples:
         for server in sorted(set(servers)):
             where = f"{tag_is('env', env)} AND {tag_is('server', server)} AND {_TOTALS}"
             [found] = self._query(
-                f"SELECT {columns} FROM {self._power} WHERE {where} AND {in_span(from_ns, to_ns)} "  # noqa: S608
+                f"SELECT {columns} FROM {self._power} WHERE {where} AND {in_span(from_ns, to_ns)} "  # noqa: S608  # parts are quoted by `influxql`
                 'GROUP BY "part"'
             )
             usable = sorted(
@@ -107,8 +107,8 @@ class InfluxSamples:
         wanted = set(servers)
         where = f'{tag_is("env", env)} AND {_TOTALS} AND {in_span(from_ns, to_ns)} GROUP BY "server", "part"'
         counted, newest = self._query(
-            f'SELECT count("watts") FROM {self._power} WHERE {where}',  # noqa: S608
-            f'SELECT last("watts") FROM {self._power} WHERE {where}',  # noqa: S608
+            f'SELECT count("watts") FROM {self._power} WHERE {where}',  # noqa: S608  # parts are quoted by `influxql`
+            f'SELECT last("watts") FROM {self._power} WHERE {where}',  # noqa: S608  # parts are quoted by `influxql`
         )
         ours = [series for series in counted if series.tags["server"] in wanted]
         return (
@@ -120,15 +120,15 @@ class InfluxSamples:
         """See `SampleStore`."""
         where = f"{tag_is('env', env)} AND {in_span(from_ns, to_ns)}"
         found = self._query(
-            f'SELECT last("up") FROM {self._bmc} WHERE {where} GROUP BY "server"',  # noqa: S608
-            f'SELECT last("watts") FROM {self._power} WHERE {where} AND {_TOTALS} GROUP BY "server"',  # noqa: S608
+            f'SELECT last("up") FROM {self._bmc} WHERE {where} GROUP BY "server"',  # noqa: S608  # parts are quoted by `influxql`
+            f'SELECT last("watts") FROM {self._power} WHERE {where} AND {_TOTALS} GROUP BY "server"',  # noqa: S608  # parts are quoted by `influxql`
         )
         return {series.tags["server"] for answer in found for series in answer}
 
     def host_changes(self, env: str, from_ns: int, to_ns: int) -> list[BmcPoll]:
         """See `SampleStore`."""
         [found] = self._query(
-            f'SELECT "host", "up", "error" FROM {self._bmc} WHERE {tag_is("env", env)} AND '  # noqa: S608
+            f'SELECT "host", "up", "error" FROM {self._bmc} WHERE {tag_is("env", env)} AND '  # noqa: S608  # parts are quoted by `influxql`
             f'{in_span(from_ns - _HOST_BEFORE_NS, to_ns)} GROUP BY "server"'
         )
         changes = []
@@ -148,7 +148,7 @@ class InfluxSamples:
         terms = [tag_in(name, filters[name]) for name in ("env", "server") if name in filters]
         where = " AND ".join([*terms, in_span(from_ns, to_ns)])
         [found] = self._query(
-            f'SELECT mean("watts"), min("watts"), max("watts") FROM {self._power} WHERE {where} GROUP BY '  # noqa: S608
+            f'SELECT mean("watts"), min("watts"), max("watts") FROM {self._power} WHERE {where} GROUP BY '  # noqa: S608  # parts are quoted by `influxql`
             f'"env", "server", "scope", "part", time({span_ns}ns, {from_ns % span_ns}ns) fill(none)'
         )
         return [
@@ -189,9 +189,9 @@ class InfluxSamples:
         columns = ", ".join(identifier(name) for name in _ROW)
         order = f"time >= {since_ns} GROUP BY"
         power, polls = self._query(
-            f'SELECT {columns} FROM {self._power} WHERE {_TOTALS} AND "watts" >= 0 AND {order} '  # noqa: S608
+            f'SELECT {columns} FROM {self._power} WHERE {_TOTALS} AND "watts" >= 0 AND {order} '  # noqa: S608  # parts are quoted by `influxql`
             '"env", "server", "part" ORDER BY time DESC LIMIT 1',
-            f'SELECT "host", "up", "error" FROM {self._bmc} WHERE {order} '  # noqa: S608
+            f'SELECT "host", "up", "error" FROM {self._bmc} WHERE {order} '  # noqa: S608  # parts are quoted by `influxql`
             '"env", "server" ORDER BY time DESC LIMIT 1',
         )
         return Batch(

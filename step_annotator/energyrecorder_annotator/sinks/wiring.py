@@ -24,9 +24,9 @@ def deliveries(
     found: list[tuple[Sink, float]] = []
     # A service without sinks does not pay for `requests`.
     if config.influxdb is not None:
-        from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415
-        from energyrecorder_annotator.sinks.influx import InfluxSink  # noqa: PLC0415
-        from energyrecorder_annotator.sinks.profile import Profiles  # noqa: PLC0415
+        from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.sinks.influx import InfluxSink  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.sinks.profile import Profiles  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
         influx = InfluxSink(
             InfluxClient(config.influxdb),
@@ -36,11 +36,11 @@ def deliveries(
         )
         found.append((influx, config.influxdb.retry_most_s))
     if config.grafana is not None:
-        from energyrecorder_annotator.sinks.grafana import GrafanaSink  # noqa: PLC0415
+        from energyrecorder_annotator.sinks.grafana import GrafanaSink  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
         found.append((GrafanaSink(config.grafana, clock=clock), config.grafana.retry_most_s))
     if config.webhook is not None:
-        from energyrecorder_annotator.sinks.webhook import WebhookSink  # noqa: PLC0415
+        from energyrecorder_annotator.sinks.webhook import WebhookSink  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
         found.append((WebhookSink(config.webhook), config.webhook.retry_most_s))
     return tuple(

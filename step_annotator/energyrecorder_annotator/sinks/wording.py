@@ -69,4 +69,4 @@ def tag_list(step: Step) -> str:
 
 def _wh(energy_j: float) -> str:
     energy_wh = energy_j / 3600
-    return f"{energy_wh / 1000:.4g} kWh" if abs(energy_wh) >= 1000 else f"{energy_wh:.3g} Wh"  # noqa: PLR2004
+    return f"{energy_wh / 1000:.4g} kWh" if abs(energy_wh) >= 1000 else f"{energy_wh:.3g} Wh"  # noqa: PLR2004  # kWh from 1,000 Wh on

@@ -61,7 +61,7 @@ def parse(data: bytes) -> PowerReading:
     if avg_w is not None and ((min_w or 0) > avg_w or avg_w > (max_w or avg_w)):
         avg_w = None
     return PowerReading(
-        current_w=None if current == 0xFFFF else current,  # noqa: PLR2004
+        current_w=None if current == 0xFFFF else current,  # noqa: PLR2004  # all ones: no value
         min_w=min_w,
         max_w=max_w,
         avg_w=avg_w,

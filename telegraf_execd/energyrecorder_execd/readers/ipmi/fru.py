@@ -79,7 +79,7 @@ def _fields(area: bytes, at: int) -> Iterator[str | None]:
 def _text(kind: int, raw: bytes, *, english: bool) -> str:
     if kind == 1:
         text = "".join(_BCD_PLUS[byte >> 4] + _BCD_PLUS[byte & 0x0F] for byte in raw)
-    elif kind == 2:  # noqa: PLR2004
+    elif kind == 2:  # noqa: PLR2004  # 6-bit packed ASCII, by the type/length byte
         bits = int.from_bytes(raw, "little")
         text = "".join(chr(0x20 + (bits >> at & 0x3F)) for at in range(0, 8 * len(raw) - 5, 6))
     elif kind == 0:

@@ -42,6 +42,6 @@ async def read_names(transport: Transport) -> Names:
 async def _read(transport: Transport, offset: int, count: int) -> bytes:
     request = fru.DEVICE + offset.to_bytes(2, "little") + bytes((count,))
     data = (await ask(transport, NETFN_STORAGE, fru.READ, request)).data
-    if len(data) < 2 or data[0] == 0:  # noqa: PLR2004
+    if len(data) < 2 or data[0] == 0:  # noqa: PLR2004  # the count and a byte at least
         raise BmcDataError(f"Read FRU Data: {len(data)} bytes", reason="data")
     return data[1 : 1 + data[0]]

@@ -105,7 +105,7 @@ class Sensor:
         return value if math.isfinite(value) else None
 
     def _signed(self, raw: int) -> int:
-        if self.data_format == _FORMAT_UNSIGNED or raw < 0x80:  # noqa: PLR2004
+        if self.data_format == _FORMAT_UNSIGNED or raw < 0x80:  # noqa: PLR2004  # sign bit
             return raw
         return raw - 0xFF if self.data_format == _FORMAT_ONES else raw - 0x100
 
@@ -155,7 +155,7 @@ def reading(data: bytes) -> int | None:
     Raises:
         BmcDataError: Shorter than reading and flags.
     """
-    if len(data) < 2:  # noqa: PLR2004
+    if len(data) < 2:  # noqa: PLR2004  # length byte and one character
         raise BmcDataError(f"IPMI Get Sensor Reading: {len(data)} bytes instead of 2", reason="data")
     if data[1] & _UNAVAILABLE or not data[1] & _SCANNING_ENABLED:
         return None
@@ -172,7 +172,7 @@ def _id_string(kind: int, raw: bytes) -> str:
     raw = raw[:length]
     if coding == 1:
         text = "".join(_BCD_PLUS[byte >> 4] + _BCD_PLUS[byte & 0x0F] for byte in raw)
-    elif coding == 2:  # noqa: PLR2004
+    elif coding == 2:  # noqa: PLR2004  # 6-bit packed ASCII, by the type/length byte
         bits = int.from_bytes(raw, "little")
         text = "".join(chr(0x20 + (bits >> at & 0x3F)) for at in range(0, 8 * len(raw) - 5, 6))
     elif coding == 0:

@@ -41,7 +41,7 @@ class Endpoint:
         except ValueError:
             pass
         else:
-            return (socket.AF_INET if literal.version == 4 else socket.AF_INET6), (str(literal), port)  # noqa: PLR2004
+            return (socket.AF_INET if literal.version == 4 else socket.AF_INET6), (str(literal), port)  # noqa: PLR2004  # IP version
         try:
             found = await asyncio.get_running_loop().getaddrinfo(address, port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError) as error:
