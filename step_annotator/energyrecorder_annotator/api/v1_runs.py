@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -47,17 +49,11 @@ async def steps(  # noqa: PLR0917  # query parameters
         group=group,
         from_ns=from_,
         to_ns=to,
-        limit=limit + 1,
+        limit=limit,
         after=read_cursor(cursor),
         envs=arrival.caller.envs,
     )
-    found = await asyncio.to_thread(service.journal.list_steps, query)
-    now_ns = service.clock()
-    body = {
-        "steps": [step_detail(pair, now_ns) for pair in found[:limit]],
-        "next_cursor": next_cursor(found, limit),
-    }
-    return Answer(timed(body, arrival.received_ns, service.clock))
+    return await _page("steps", step_detail, query, arrival, service)
 
 
 @router.get("/runs")
@@ -82,15 +78,26 @@ async def runs(  # query parameters
         roots=True,
         from_ns=from_,
         to_ns=to,
-        limit=limit + 1,
+        limit=limit,
         after=read_cursor(cursor),
         envs=arrival.caller.envs,
     )
-    found = await asyncio.to_thread(service.journal.list_steps, query)
+    return await _page("runs", run_brief, query, arrival, service)
+
+
+async def _page(
+    key: str,
+    shown: Callable[[StepWithResult, int], dict[str, Any]],
+    query: StepQuery,
+    arrival: ArrivalDep,
+    service: Service,
+) -> Answer:
+    """Answer one page; one row more than asked for tells whether there is a next one."""
+    found = await asyncio.to_thread(service.journal.list_steps, replace(query, limit=query.limit + 1))
     now_ns = service.clock()
     body = {
-        "runs": [run_brief(pair, now_ns) for pair in found[:limit]],
-        "next_cursor": next_cursor(found, limit),
+        key: [shown(pair, now_ns) for pair in found[: query.limit]],
+        "next_cursor": next_cursor(found, query.limit),
     }
     return Answer(timed(body, arrival.received_ns, service.clock))
 
