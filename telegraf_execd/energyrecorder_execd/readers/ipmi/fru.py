@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from energyrecorder_execd.readers.ipmi import packed_text
+
 READ = 0x11
 DEVICE = b"\x00"
 """The FRU device of the BMC itself, which describes the whole server."""
@@ -77,11 +79,10 @@ def _fields(area: bytes, at: int) -> Iterator[str | None]:
 
 
 def _text(kind: int, raw: bytes, *, english: bool) -> str:
-    if kind == 1:
-        text = "".join(_BCD_PLUS[byte >> 4] + _BCD_PLUS[byte & 0x0F] for byte in raw)
-    elif kind == 2:  # noqa: PLR2004  # 6-bit packed ASCII, by the type/length byte
-        bits = int.from_bytes(raw, "little")
-        text = "".join(chr(0x20 + (bits >> at & 0x3F)) for at in range(0, 8 * len(raw) - 5, 6))
+    if kind == packed_text.BCD_PLUS:
+        text = packed_text.bcd_plus(raw, _BCD_PLUS)
+    elif kind == packed_text.PACKED_ASCII:
+        text = packed_text.packed_ascii(raw)
     elif kind == 0:
         return ""  # binary
     else:

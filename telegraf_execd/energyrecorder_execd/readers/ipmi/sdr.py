@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from energyrecorder.errors import BmcDataError
+from energyrecorder_execd.readers.ipmi import packed_text
 
 GET_SENSOR_READING = 0x2D
 FULL_SENSOR = 0x01
@@ -155,7 +156,7 @@ def reading(data: bytes) -> int | None:
     Raises:
         BmcDataError: Shorter than reading and flags.
     """
-    if len(data) < 2:  # noqa: PLR2004  # length byte and one character
+    if len(data) < 2:  # noqa: PLR2004  # reading and flags
         raise BmcDataError(f"IPMI Get Sensor Reading: {len(data)} bytes instead of 2", reason="data")
     if data[1] & _UNAVAILABLE or not data[1] & _SCANNING_ENABLED:
         return None
@@ -170,11 +171,10 @@ def _id_string(kind: int, raw: bytes) -> str:
     """Return the id string in its four codings (§43.15): 8-bit, BCD plus, 6-bit packed ASCII, Unicode."""
     coding, length = kind >> 6, kind & 0x1F
     raw = raw[:length]
-    if coding == 1:
-        text = "".join(_BCD_PLUS[byte >> 4] + _BCD_PLUS[byte & 0x0F] for byte in raw)
-    elif coding == 2:  # noqa: PLR2004  # 6-bit packed ASCII, by the type/length byte
-        bits = int.from_bytes(raw, "little")
-        text = "".join(chr(0x20 + (bits >> at & 0x3F)) for at in range(0, 8 * len(raw) - 5, 6))
+    if coding == packed_text.BCD_PLUS:
+        text = packed_text.bcd_plus(raw, _BCD_PLUS)
+    elif coding == packed_text.PACKED_ASCII:
+        text = packed_text.packed_ascii(raw)
     elif coding == 0:
         text = raw.decode("utf-8", errors="replace")
     else:
