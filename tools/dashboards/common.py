@@ -33,34 +33,24 @@ SERVERS = '"server" =~ /^$server$/'
 
 def per_server(where: str) -> str:
     """Return the mean power per server and interval."""
-    return select(
-        ["mean(watts)"],
-        SERVER_POWER,
-        ENV,
-        SERVERS,
-        TOTAL,
-        where,
-        group='time($__interval), "server"',
-        tail="fill(none)",
-        source=POWER,
-    )
+    return _mean("mean(watts)", where, "server")
 
 
 def total_power(where: str) -> str:
     """Return the power of all servers together per interval: a sum of means, so that parts are never counted."""
-    inner = _mean_w(where, "server")
+    inner = _mean("mean(watts) AS w", where, "server")
     return outer('sum("w")', inner, where=where, group="time($__interval)", tail="fill(none)")
 
 
 def grouped_power(where: str, tag: str) -> str:
     """Return the power per interval and value of a tag, which may be a variable of the dashboard."""
-    inner = _mean_w(where, "server", tag)
+    inner = _mean("mean(watts) AS w", where, "server", tag)
     return outer('sum("w")', inner, where=where, group=f'time($__interval), "{tag}"', tail="fill(none)")
 
 
-def _mean_w(where: str, *tags: str) -> str:
+def _mean(expression: str, where: str, *tags: str) -> str:
     return select(
-        ["mean(watts) AS w"],
+        [expression],
         SERVER_POWER,
         ENV,
         SERVERS,
@@ -78,17 +68,7 @@ def window_energy_wh(where: str, *, factor: str = "", name: str = "energy") -> s
     Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps. The outer query has no bound of
     its own: with one InfluxDB 1.6.7 answers nothing.
     """
-    inner = select(
-        ["mean(watts) * $__interval_ms / 3600000 AS wh"],
-        SERVER_POWER,
-        ENV,
-        SERVERS,
-        TOTAL,
-        where,
-        group='time($__interval), "server"',
-        tail="fill(none)",
-        source=POWER,
-    )
+    inner = _mean("mean(watts) * $__interval_ms / 3600000 AS wh", where, "server")
     return outer(f'sum("wh"){factor} AS "{name}"', inner)
 
 

@@ -92,6 +92,9 @@ def print_table(outcome: Outcome) -> None:
         truth = f"{outcome.true_j[step['step_id']] / 3600:.2f} Wh"
         numbers = f"{step['duration_s']:7.1f} s {energy:>21} {truth:>9}"
         print(f"{name:26.26} {numbers}  {result['quality']:12} {result['servers']}")
+    leaves = outcome.leaves()
+    inside = sum(_error_j(step, outcome) <= step["result"]["u95_j"] for step in leaves)
+    print(f"\nThe true energy lies inside the interval of {inside} of {len(leaves)} steps.")
 
 
 def judge(outcome: Outcome) -> int:
