@@ -122,17 +122,21 @@ async def test_a_hung_bmc_ends_at_its_deadline_and_gets_more_time_until_it_answe
     """A first poll has more to ask than later ones; four times the deadline is the most."""
     bench = Bench(tmp_path, lambda _: asyncio.sleep(60))
     poller = bench.poller(timeout_s=0.05)
-    took = []
-    for _ in range(4):
-        outcome = await poller.poll()
-        assert outcome.error == "timeout"
-        took.append(outcome.scrape_s)
-    assert took == pytest.approx([0.05, 0.1, 0.2, 0.2], abs=0.04)
+    for allowed_s in (0.05, 0.1, 0.2, 0.2):
+        await assert_ends_at(poller, allowed_s)
     bench.reader.act = lambda _: good_poll()
     await poller.poll()
     bench.reader.act = lambda _: asyncio.sleep(60)
     for _ in range(2):
-        assert (await poller.poll()).scrape_s == pytest.approx(0.05, abs=0.04)
+        await assert_ends_at(poller, 0.05)
+
+
+async def assert_ends_at(poller, allowed_s):
+    """Poll a BMC that hangs; how late the loop of a busy machine wakes is not what is tested."""
+    outcome = await poller.poll()
+    assert outcome.error == "timeout"
+    assert outcome.message == f"no answer within {allowed_s:g} s"
+    assert outcome.scrape_s >= allowed_s * 0.9
 
 
 async def test_hurry_ends_a_poll_under_way_as_a_time_out(tmp_path):

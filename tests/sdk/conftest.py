@@ -50,22 +50,23 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {"items": items, **fake.clock()})
 
     def _misbehave(self, fake):
-        if fake.mode == "500":
+        mode = fake.mode  # once: the test may change it as soon as the client has its answer
+        if mode == "500":
             self._answer(500, {"error": {"code": "internal", "message": "broken"}})
-        elif fake.mode in {"401", "409", "429"}:
-            self._answer(int(fake.mode), {"error": {"code": "unauthorized", "message": "no"}})
-        elif fake.mode == "html":
+        elif mode in {"401", "409", "429"}:
+            self._answer(int(mode), {"error": {"code": "unauthorized", "message": "no"}})
+        elif mode == "html":
             self._send(200, b"<html>log in to the hotel's network</html>", "text/html")
-        elif fake.mode == "cut":
+        elif mode == "cut":
             self.send_response(200)
             self.send_header("Content-Length", "1000")
             self.end_headers()
             self.wfile.write(b'{"items": [')
             self.close_connection = True
-        elif fake.mode == "hang":
+        elif mode == "hang":
             fake.released.wait(20)
             self.close_connection = True
-        return fake.mode != "up"
+        return mode != "up"
 
     def _answer(self, status, body):
         self._send(status, json.dumps(body).encode(), "application/json")

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from energyrecorder.clock import Clock
 from energyrecorder_annotator.journal.base import StepWithResult, StoredResult
-from energyrecorder_annotator.lifecycle import Step
 
 
 class Answer(Response):
@@ -28,28 +27,12 @@ def timed(body: Mapping[str, Any], received_ns: int, clock: Clock) -> dict[str, 
     return {**body, "received_ns": received_ns, "sent_ns": clock()}
 
 
-def step_brief(step: Step) -> dict[str, Any]:
-    """Return what a caller that changes a step is told of it."""
-    return {
-        "step_id": step.step_id,
-        "run_id": step.run_id,
-        "parent_id": step.parent_id,
-        "env": step.env,
-        "scenario": step.scenario,
-        "step": step.step,
-        "state": step.state,
-        "started_ns": step.start_ns,
-        "ended_ns": step.end_ns,
-        "flags": list(step.flags),
-    }
-
-
 def step_detail(found: StepWithResult, now_ns: int) -> dict[str, Any]:
     """Return everything about a step; a running one lasts until now."""
     step, result = found
     end_ns = now_ns if step.end_ns is None else step.end_ns
     return {
-        **step_brief(step),
+        **step.brief(),
         "outcome": step.state if step.ended_by is not None and step.state != "lost" else None,
         "exit_code": step.exit_code,
         "duration_s": max(0, end_ns - step.start_ns) / 1e9,

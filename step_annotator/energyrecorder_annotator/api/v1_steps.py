@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from energyrecorder_annotator.api.answers import Answer, step_brief, timed
+from energyrecorder_annotator.api.answers import Answer, timed
 from energyrecorder_annotator.api.bodies import (
     HeartbeatBody,
     MarkBody,
@@ -39,7 +39,7 @@ def outcome_body(event: Event | NewMark, outcome: Outcome, service: Service) -> 
     if isinstance(outcome, MarkTaken):
         mark = outcome.mark
         return status, {"mark_id": mark.mark_id, "run_id": mark.run_id, "env": mark.env, "t_ns": mark.t_ns}
-    body = step_brief(outcome.step)
+    body = outcome.step.brief()
     if isinstance(event, (Start, SetStep)):
         body.update(sample_state(outcome.step, service.freshness, service.clock()))
     return status, body

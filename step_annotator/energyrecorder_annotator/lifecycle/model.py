@@ -119,6 +119,21 @@ class Step:
             flags.append(PARENT_MISSING)
         return tuple(flags)
 
+    def brief(self) -> dict[str, Any]:
+        """Return what callers and receivers are told of it at least, ready for JSON."""
+        return {
+            "step_id": self.step_id,
+            "run_id": self.run_id,
+            "parent_id": self.parent_id,
+            "env": self.env,
+            "scenario": self.scenario,
+            "step": self.step,
+            "state": self.state,
+            "started_ns": self.start_ns,
+            "ended_ns": self.end_ns,
+            "flags": list(self.flags),
+        }
+
     @property
     def closed_for_good(self) -> bool:
         """Whether it ended by something said, not by silence."""

@@ -60,20 +60,11 @@ class WebhookSink:
 def _step_body(item: Item) -> dict[str, Any]:
     step = item.step
     return {
-        "step_id": step.step_id,
+        **step.brief(),
         "version": step.version,
-        "run_id": step.run_id,
-        "parent_id": step.parent_id,
-        "env": step.env,
-        "scenario": step.scenario,
-        "step": step.step,
-        "state": step.state,
-        "started_ns": step.start_ns,
-        "ended_ns": step.end_ns,
         "group": step.group,
         "title": step.title,
         "url": step.url,
         "tags": dict(step.tags),
-        "flags": list(step.flags),
         "result": None if item.result is None else dict(item.result.detail),
     }
