@@ -101,23 +101,27 @@ class Interval:
         Args:
             clock_error_s: Standard deviation of both edges.
         """
+        timing = self.timing
         yield uncertainty.edge_clock(self._edge_changes_w(2 * clock_error_s), clock_error_s)
-        if self.timing.refresh_assumed:
+        if timing.window_assumed:
+            phase_s = timing.phase_s if timing.refresh_assumed else 0.0
+            yield uncertainty.window_default(
+                self._edge_changes_w(), timing.window_s, timing.window_most_s, phase_s
+            )
+        elif timing.refresh_assumed:
             yield self._phase()
-        if self.timing.window_assumed:
-            yield uncertainty.window_default(self._edge_changes_w(), self.timing.refresh_s)
 
     def random_variances(self) -> Iterator[float]:
         """Yield the terms that are independent of other servers."""
         timing, spread_w = self.timing, self._spread_w()
         changes_w = self._edge_changes_w()
-        yield uncertainty.edge_smear(changes_w, timing.period_s)
+        yield uncertainty.edge_smear(changes_w, max(timing.period_s, timing.window_most_s))
         if not timing.refresh_assumed:
             yield self._phase()
         if timing.bmc_clock:
             yield uncertainty.edge_clock(changes_w, uncertainty.BMC_CLOCK_S)
         renewal_s = max(timing.refresh_s, timing.spacing_s)
-        seen = min(timing.window_s / renewal_s, 1.0) if renewal_s else 1.0
+        seen = timing.seen_of(renewal_s)
         yield uncertainty.interior_edges(spread_w, timing.period_s) * seen
         if not timing.bmc_clock:
             yield uncertainty.interior_jitter(spread_w, timing.jitter_s, self.duration_s) * seen

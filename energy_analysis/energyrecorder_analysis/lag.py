@@ -10,10 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from energyrecorder_analysis.learn import learn_quantum_w, learn_refresh_s, learn_window_most_s
 from energyrecorder_analysis.series import Floats, PowerSeries
-
-_FEWEST_CHANGES = 6
-"""Fewer changes of value than this say nothing about the refresh period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,7 @@ class Timing:
         jitter_s: Mean absolute deviation from that spacing.
         quantum_w: Step of the readings.
         window_assumed: True when nobody declared the window.
+        window_most_s: Longest window that the readings allow when nobody declared it; else ``window_s``.
         refresh_assumed: True when the refresh period was neither declared nor learned.
         provenance: Where window and refresh period come from, for ``method``.
     """
@@ -41,6 +40,7 @@ class Timing:
     jitter_s: float
     quantum_w: float
     window_assumed: bool
+    window_most_s: float
     refresh_assumed: bool
     provenance: str
 
@@ -67,6 +67,15 @@ class Timing:
             return self.refresh_s
         return min(self.refresh_s, self.spacing_s)
 
+    def seen_of(self, renewal_s: float) -> float:
+        """Return the part of the time that readings speak of, 0..1, when one comes every ``renewal_s``.
+
+        A window that nobody declared may be an instant: then nothing between two readings was seen.
+        """
+        if self.window_assumed:
+            return 0.0
+        return min(self.window_s / renewal_s, 1.0) if renewal_s else 1.0
+
     def describe(self) -> str:
         """Return the words for ``method``."""
         clock = "BMC record times" if self.bmc_clock else "poll times"
@@ -87,57 +96,41 @@ def timing_of(series: PowerSeries) -> Timing:
     time_s = (series.time_ns - series.time_ns[0]) / 1e9
     spacing_s, jitter_s = _spacing(time_s)
     bmc_clock = bool(series.bmc_clock[0])
-    window = _known(series.window_s)
-    refresh = _known(series.refresh_s)
+    window_s = window_most_s = _known(series.window_s)
+    refresh_s = _known(series.refresh_s)
     refresh_assumed = False
-    if window is not None and refresh is not None:
+    if window_s is not None and refresh_s is not None:
         provenance = "declared"
-    elif window is not None:
-        refresh = spacing_s if bmc_clock else window or spacing_s
+    elif window_s is not None:
+        refresh_s = spacing_s if bmc_clock else window_s or spacing_s
         refresh_assumed = True
         provenance = "window declared, refresh assumed"
-    elif refresh is not None:
+    elif refresh_s is not None:
         provenance = "refresh declared, window assumed"
     else:
-        refresh = None if bmc_clock else learn_refresh_s(time_s, series.watts)
-        refresh_assumed = refresh is None
-        provenance = "refresh learned, window assumed" if refresh else "assumed from the poll spacing"
-    refresh_s = refresh if refresh is not None else spacing_s
+        refresh_s = None if bmc_clock else learn_refresh_s(time_s, series.watts)
+        refresh_assumed = refresh_s is None
+        provenance = "assumed from the poll spacing" if refresh_assumed else "refresh learned, window assumed"
+    refresh_s = spacing_s if refresh_s is None else refresh_s
+    window_assumed = window_s is None
+    if window_s is None or window_most_s is None:
+        window_most_s = learn_window_most_s(time_s, series.watts, refresh_s)
+        # Most meters average over the period at which they renew, so that is what is taken; one that
+        # moves more slowly than it renews is a moving average, or a host that is slow itself.
+        window_s = max(refresh_s, window_most_s / 2)
     return Timing(
         source=series.sources[int(series.source[0])],
         bmc_clock=bmc_clock,
-        window_s=window if window is not None else refresh_s,
+        window_s=window_s,
         refresh_s=refresh_s,
         spacing_s=spacing_s or refresh_s,
         jitter_s=jitter_s,
-        quantum_w=_known(series.quantum_w) or _learn_quantum_w(series.watts),
-        window_assumed=window is None,
+        quantum_w=_known(series.quantum_w) or learn_quantum_w(series.watts),
+        window_assumed=window_assumed,
+        window_most_s=window_most_s,
         refresh_assumed=refresh_assumed,
         provenance=provenance,
     )
-
-
-def learn_refresh_s(time_s: Floats, watts: Floats) -> float | None:
-    """Return the refresh period that runs of equal readings betray, or None when they betray nothing.
-
-    The shortest usual time between two changes is the period; longer ones are renewals that happened to
-    repeat the value. Only a period that spans several polls can be seen.
-
-    Args:
-        time_s: Times of the polls.
-        watts: Same length, none missing.
-    """
-    if time_s.size < _FEWEST_CHANGES:
-        return None
-    changed_s = time_s[1:][np.diff(watts) != 0]
-    if changed_s.size <= _FEWEST_CHANGES:
-        return None
-    between_s = np.diff(changed_s)
-    spacing_s = float(np.median(np.diff(time_s)))
-    shortest_s = float(np.quantile(between_s, 0.1))
-    if shortest_s < 1.5 * spacing_s:
-        return None
-    return float(between_s[between_s <= shortest_s + 1.5 * spacing_s].mean())
 
 
 def _known(values: Floats) -> float | None:
@@ -153,12 +146,3 @@ def _spacing(time_s: Floats) -> tuple[float, float]:
     spacing_s = float(np.median(between_s))
     usual_s = between_s[between_s <= 1.6 * spacing_s]
     return spacing_s, float(np.abs(usual_s - spacing_s).mean())
-
-
-def _learn_quantum_w(watts: Floats) -> float:
-    """Return the smallest difference between two readings, at most 16 W, 1 W when all are equal.
-
-    Steps of 2 to 16 W are common in IPMI sensor records (one byte for the whole range).
-    """
-    differences_w = np.diff(np.unique(watts))
-    return min(float(differences_w.min()), 16.0) if differences_w.size else 1.0

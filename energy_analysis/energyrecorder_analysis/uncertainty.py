@@ -41,13 +41,23 @@ def edge_gap(change_w: float, span_s: float) -> float:
     return change_w**2 * span_s**2 / 12
 
 
-def window_default(changes_w: Sequence[float], refresh_s: float) -> float:
-    """Nobody declared the window: a shorter one makes the reading up to R/2 younger: dP²·R²/12.
+def window_default(
+    changes_w: Sequence[float], window_s: float, window_most_s: float, phase_s: float
+) -> float:
+    """Nobody declared the window: it may be anything from an instant to ``window_most_s``.
 
-    The delay lies between R/2 (instantaneous) and R (mean of a whole period), and R is what is used: the
-    mean square of a uniform error of at most R/2.
+    The mean square of half the distance of a uniform window from the one that was taken, which is the error
+    of the delay. Where the refresh period is unknown too, both are likely wrong in the same direction (an
+    instantaneous sensor that is polled slowly), so their errors add up instead of their squares.
+
+    Args:
+        changes_w: Change of power at each edge.
+        window_s: The window that was taken.
+        window_most_s: The longest that is possible, not below ``window_s``.
+        phase_s: Width of the unknown age where the refresh period is unknown too; else 0.
     """
-    return _squares(changes_w) * refresh_s**2 / 12
+    delay_s = math.sqrt(window_most_s**2 / 12 + (window_most_s / 2 - window_s) ** 2) / 2
+    return _squares(changes_w) * (delay_s + phase_s / math.sqrt(12)) ** 2
 
 
 def interior_edges(inside_sd_w: float, period_s: float) -> float:

@@ -99,6 +99,39 @@ def test_readings_that_declare_nothing_are_integrated_as_well(name, p95):
     assert outcome.coverage >= 0.95, outcome
 
 
+@pytest.mark.parametrize("step_s", [30, 60, 300])
+@pytest.mark.parametrize(
+    "sensor",
+    [
+        (0.0, 1.0, 1.0),
+        (0.0, 1.0, 2.0),
+        (0.0, 1.0, 5.0),
+        (0.0, 1.0, 10.0),
+        (1.0, 1.0, 2.0),
+        (2.0, 2.0, 5.0),
+        (0.0, 10.0, 5.0),
+        (0.0, 10.0, 10.0),
+        (10.0, 10.0, 2.0),
+        (10.0, 10.0, 5.0),
+        (30.0, 30.0, 10.0),
+        (5.0, 1.0, 2.0),
+        (10.0, 1.0, 10.0),
+    ],
+    ids=lambda sensor: "window {:g} s, refresh {:g} s, polled every {:g} s".format(*sensor),
+)
+def test_interval_covers_the_truth_whatever_an_undeclared_sensor_is(sensor, step_s):
+    """Most BMCs say neither how long they average nor how often they renew: the interval pays for that."""
+    outcome = Outcome(Case(*sensor, declared=False), step_s)
+    assert outcome.coverage >= 0.95, outcome
+
+
+@pytest.mark.parametrize(("sensor", "coverage"), [((10.0, 1.0, 2.0), 0.93), ((30.0, 5.0, 2.0), 0.75)])
+def test_an_undeclared_moving_average_is_noticed_by_its_ramps(sensor, coverage):
+    """Without that, the interval would hold the truth in 1 % of steps."""
+    outcome = Outcome(Case(*sensor, declared=False), 60)
+    assert outcome.coverage >= coverage, outcome
+
+
 @pytest.mark.parametrize("case", [Case(1.0, 1.0, 1.0), Case(2.0, 2.0, 1.0), Case(0.0, 1.0, 1.0)])
 def test_fast_sensors_resolve_short_steps(case):
     """One-second polls of sensors of 1 to 2 s resolve or nearly resolve half a minute."""

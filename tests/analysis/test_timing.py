@@ -5,7 +5,8 @@ import pytest
 
 from energyrecorder_analysis.curve import power_curve
 from energyrecorder_analysis.estimate import server_energy
-from energyrecorder_analysis.lag import learn_refresh_s, timing_of
+from energyrecorder_analysis.lag import timing_of
+from energyrecorder_analysis.learn import learn_refresh_s, learn_window_most_s
 from energyrecorder_analysis.series import PowerRow, PowerSeries
 
 T0_NS = 1_700_000_000_000_000_000
@@ -166,3 +167,53 @@ def test_the_valid_reading_of_a_record_read_twice_is_kept():
 def test_side_is_claimed_only_where_all_agree(sides, expected):
     rows = [PowerRow(at(index), 5.0, side=side) for index, side in enumerate(sides)]
     assert series(*rows).side == expected
+
+
+@pytest.mark.parametrize(("refresh_s", "phase_s"), [(2.0, 0.3), (2.0, 1.0), (2.0, 1.9), (2.5, 0.4)])
+def test_a_refresh_period_near_twice_the_poll_spacing_is_learned_where_the_grids_beat(refresh_s, phase_s):
+    chance = np.random.default_rng(7)
+    polled_s = np.arange(0.0, 200.0) + chance.uniform(-0.2, 0.2, 200)
+    published = np.cumsum(chance.integers(1, 9, 200)).astype(float)
+    watts = published[((polled_s + phase_s + refresh_s) / refresh_s).astype(int)]
+    assert learn_refresh_s(polled_s, watts) == pytest.approx(refresh_s, rel=0.05)
+
+
+def test_values_that_repeat_by_chance_have_no_refresh_period():
+    chance = np.random.default_rng(8)
+    watts = np.repeat(np.arange(150.0), chance.geometric(0.5, 150))
+    assert learn_refresh_s(np.arange(watts.size, dtype=float), watts) is None
+
+
+def steps_seen_through(window_s, spacing_s=1.0):
+    """Return times and readings of a server that jumps between 200 W and 350 W every 100 s."""
+    time_s = np.arange(0.0, 600.0, spacing_s)
+    edges_s = np.arange(0.0, 700.0, 100.0)
+    levels_w = np.where(np.arange(edges_s.size) % 2, 350.0, 200.0)
+    energy_j = np.concatenate(([0.0], np.cumsum(levels_w[:-1] * 100.0)))
+    until_j = np.interp(time_s, edges_s, energy_j)
+    before_j = np.interp(time_s - window_s, edges_s, energy_j)
+    return time_s[100:], ((until_j - before_j) / window_s)[100:]
+
+
+@pytest.mark.parametrize("window_s", [4.0, 10.0, 30.0, 60.0])
+def test_ramps_bound_the_window_of_a_moving_average(window_s):
+    time_s, watts = steps_seen_through(window_s)
+    most_s = learn_window_most_s(time_s, watts, 1.0)
+    assert window_s <= most_s <= 1.5 * window_s
+
+
+def test_a_jump_from_one_reading_to_the_next_leaves_no_room_for_a_window():
+    time_s, watts = steps_seen_through(0.001)
+    assert learn_window_most_s(time_s, watts, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    "watts",
+    [
+        pytest.param(np.full(200, 300.0), id="constant"),
+        pytest.param(300.0 + np.random.default_rng(9).normal(0, 3, 200), id="noise"),
+        pytest.param(np.array([200.0, 300.0, 250.0]), id="three readings"),
+    ],
+)
+def test_readings_without_a_jump_bound_no_window(watts):
+    assert learn_window_most_s(np.arange(watts.size, dtype=float), watts, 5.0) == 5.0
