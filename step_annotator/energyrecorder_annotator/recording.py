@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +11,7 @@ from energyrecorder_annotator.auth.caller import Caller
 from energyrecorder_annotator.auth.permit import permitted, permitted_mark
 from energyrecorder_annotator.envs import aliased
 from energyrecorder_annotator.journal.base import Journal, Mark, Transaction
+from energyrecorder_annotator.landing import Landing
 from energyrecorder_annotator.life_watch import LifeWatch
 from energyrecorder_annotator.lifecycle import (
     Decision,
@@ -73,6 +73,7 @@ class Recorder:
     ) -> None:
         self._journal = journal
         self._life = life
+        self._landing = Landing()
         self._aliases = tuple(aliases)
         self._most_open = most_open
         self.taken = 0
@@ -106,7 +107,7 @@ class Recorder:
             group = [self._renamed(event) for event in events[first : first + GROUP]]
             room = self._most_open - self._life.open_steps
             work = partial(_take_group, group, caller, room)
-            outcomes += await asyncio.wrap_future(self._journal.submit(work))
+            outcomes += await self._landing.of(self._journal.submit(work))
         for event, outcome in zip(events, outcomes, strict=True):
             self._note(event, outcome, received_ns)
         return outcomes
@@ -128,7 +129,7 @@ class Recorder:
                 taken.append((event, decision))
             return taken, read(transaction)
 
-        taken, seen = await asyncio.wrap_future(self._journal.submit(work))
+        taken, seen = await self._landing.of(self._journal.submit(work))
         for event, decision in taken:
             self._note(event, decision, received_ns)
         return seen

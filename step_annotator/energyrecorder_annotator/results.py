@@ -11,6 +11,7 @@ import asyncio
 import logging
 from concurrent.futures import Future
 from dataclasses import replace
+from itertools import islice
 
 from energyrecorder.clock import Clock
 from energyrecorder_annotator.expected import LOOK_BACK_NS, Expected, expected_servers
@@ -85,14 +86,25 @@ class Results:
     def tick(self) -> int:
         """Compute what is due now and return how many looks were done."""
         now_ns = self._clock()
-        looks = self._journal.looks(now_ns, MOST_LOOKS)
-        self._waiting = {look: self._waiting[look] for look in looks if look in self._waiting}
-        due = [look for look in looks if look.look > 0 or self._is_settled(look, now_ns)][:MOST_AT_ONCE]
+        due = self._due(now_ns)
         written = [self._do(look) for look in due]
         for future in written:
             if future is not None:
                 future.result()
         return len(due)
+
+    def _due(self, now_ns: int) -> list[Look]:
+        looks: list[Look] = []
+        due: list[Look] = []
+        # After a burst of steps most of the oldest are due: no need to go through all that wait.
+        for limit in (MOST_AT_ONCE, MOST_LOOKS):
+            looks = self._journal.looks(now_ns, limit)
+            settled = (look for look in looks if look.look > 0 or self._is_settled(look, now_ns))
+            due = list(islice(settled, MOST_AT_ONCE))
+            if len(due) == MOST_AT_ONCE or len(looks) < limit:
+                break
+        self._waiting = {look: self._waiting[look] for look in looks if look in self._waiting}
+        return due
 
     def _is_settled(self, look: Look, now_ns: int) -> bool:
         if now_ns >= look.due_ns + SETTLE_NS:

@@ -4,10 +4,13 @@ import threading
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from energyrecorder_annotator.journal.base import Look, Mark, StepQuery, StoredResult, edges_of
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.lifecycle import Step, apply
+from support.annotator import new_id
 from support.steps import SECOND, start, stop
 
 OPENERS = {"sqlite": SqliteJournal}
@@ -59,6 +62,7 @@ def step(step_id, **more):
     return Step(step_id=step_id, **{**values, "start_ns": SECOND, **more})
 
 
+MARK = Mark(mark_id="m", env="pod1", kind="note", t_ns=SECOND, title="up")
 HOSTILE = 'newline\n, comma="quote" \\ \x00 \u2028 🎉 </script> ' + "x" * 10_000
 
 
@@ -153,6 +157,34 @@ def test_a_work_that_fails_leaves_nothing_and_harms_no_other(journal):
         "good1",
         "good2",
     }
+
+
+def test_works_beside_one_that_fails_see_all_but_its_writes(journal):
+    entered = threading.Event()
+    go_on = threading.Event()
+
+    def slow(_transaction):
+        entered.set()
+        assert go_on.wait(10)
+
+    def bad(transaction):
+        transaction.put_steps([step("bad", start_ns=5)])
+        transaction.add_mark(MARK)
+        raise LookupError("mine")
+
+    def after(transaction):
+        return transaction.step("before"), transaction.step("bad"), transaction.add_mark(MARK)
+
+    journal.submit(slow)
+    assert entered.wait(10)
+    journal.submit(lambda t: t.put_steps([step("before", start_ns=4)]))
+    failed = journal.submit(bad)
+    seen = journal.submit(after)
+    go_on.set()
+    assert seen.result(10) == (step("before", start_ns=4), None, True)
+    assert isinstance(failed.exception(10), LookupError)
+    assert [step_id for _, step_id, _ in journal.changes(0, 10)] == ["before"]
+    assert [mark for _, mark in journal.mark_changes(0, 10)] == [MARK]
 
 
 def test_a_read_after_completion_sees_the_write(journal):
@@ -356,3 +388,24 @@ def test_looking_again_takes_ended_steps_that_fit_and_keeps_their_results(journa
     assert journal.step("r")[1].detail == RESULT.detail
     assert journal.step("r")[1].samples != RESULT.samples
     assert [(one.step_id, one.due_ns) for one in journal.looks(9, 10)] == [("r", 9)]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    spans=st.lists(
+        st.tuples(st.integers(0, 2**40), st.sampled_from([0, 1, 15, 16, 2**20, 2**39, 2**62])), max_size=8
+    ),
+    mine=st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
+)
+def test_what_overlaps_is_found_whatever_its_length(journal, spans, mine):
+    env = new_id()
+    began_ns, length_ns = mine
+    others = {new_id(): (start_ns, start_ns + length) for start_ns, length in spans}
+    for step_id, (start_ns, end_ns) in others.items():
+        put(journal, step(step_id, env=env, scenario=step_id, start_ns=start_ns, end_ns=end_ns))
+    probe = step(new_id(), env=env, start_ns=began_ns, end_ns=began_ns + length_ns)
+    found = {one.step_id for one in journal.overlapping(probe)}
+    ended_ns = began_ns + length_ns
+    assert found == {
+        one for one, (start_ns, end_ns) in others.items() if end_ns > began_ns and start_ns < ended_ns
+    }

@@ -3,6 +3,8 @@
 - `Journal.submit` runs ``work`` with a `Transaction` and completes its future only when everything it wrote
   would survive the loss of power. Works are run one at a time, in an order that all readers agree on; several
   may share one write to the disk.
+- A work may be run again before it is written, when one that shares the write has failed: it does nothing but
+  read and write by its transaction, and what it returned last counts.
 - When ``work`` raises, nothing it wrote remains, its future carries the exception, and works that shared the
   write are not affected. When the disk refuses, each future carries a `JournalError` and nothing remains.
 - A read sees every work that was completed before it began.

@@ -20,13 +20,23 @@ from energyrecorder_annotator.journal.outbox import Cursor, DeadLetter
 from energyrecorder_annotator.journal.rows import MARK_COLUMNS, STEP_COLUMNS, row_mark, row_result, row_step
 from energyrecorder_annotator.lifecycle import Step
 
+_STEP_COLUMNS = ", ".join(f"s.{name}" for name in STEP_COLUMNS.split(", "))
 _SELECT = (
-    f"SELECT {', '.join('s.' + name.strip() for name in STEP_COLUMNS.split(','))}, "  # noqa: S608  # column names only
+    f"SELECT {_STEP_COLUMNS}, "  # noqa: S608  # column names only
     "r.samples, r.newest_ns, r.detail FROM steps s LEFT JOIN results r ON r.step_id = s.step_id"
 )
 _STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608  # column names only
 _LOOKS = "SELECT * FROM (SELECT step_id, look, due_ns, edges FROM looks"
 _OVERLAP_LIMIT = 1000
+_MOST_NS = 2**63 - 1
+_OVERLAPPING = (
+    f"{_STEPS} WHERE env = ?1 AND end_ns IS NULL AND start_ns < ?3 AND step_id != ?4 UNION ALL "  # noqa: S608  # column names only
+    f"SELECT {_STEP_COLUMNS} FROM json_each(?5) span "
+    "CROSS JOIN steps s INDEXED BY steps_span ON s.env = ?1 AND s.end_ns IS NOT NULL "
+    "AND length(printf('%x', s.end_ns - s.start_ns)) = json_extract(span.value, '$[0]') "
+    "AND s.end_ns > ?2 AND s.end_ns <= json_extract(span.value, '$[1]') AND s.start_ns < ?3 "
+    "AND s.step_id != ?4 LIMIT ?6"
+)
 
 
 class SqliteReads:
@@ -79,12 +89,11 @@ class SqliteReads:
 
     def overlapping(self, step: Step) -> list[Step]:
         """See `Journal`."""
-        query = (
-            f"{_STEPS} WHERE env = ? AND end_ns > ? AND start_ns < ? AND step_id != ? UNION ALL "
-            f"{_STEPS} WHERE env = ? AND end_ns IS NULL AND start_ns < ? AND step_id != ? LIMIT ?"
-        )
-        same = (step.end_ns, step.step_id)
-        rows = self._rows(query, (step.env, step.start_ns, *same, step.env, *same, _OVERLAP_LIMIT))
+        end_ns = step.start_ns if step.end_ns is None else step.end_ns
+        # One of n digits that began before our end has ended less than 16^n later.
+        spans = [(digits, min(end_ns + 16**digits, _MOST_NS)) for digits in range(1, 17)]
+        values = (step.env, step.start_ns, end_ns, step.step_id)
+        rows = self._rows(_OVERLAPPING, (*values, json.dumps(spans), _OVERLAP_LIMIT))
         return [row_step(row) for row in rows]
 
     def marks(self, env: str, from_ns: int, to_ns: int) -> list[Mark]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from energyrecorder_annotator.journal.base import Mark, StoredResult
 from energyrecorder_annotator.lifecycle import Step
@@ -52,13 +53,13 @@ def step_row(step: Step) -> tuple[Any, ...]:
         int(step.started),
         step.ttl_s,
         step.version,
-        json.dumps(detail, separators=(",", ":")),
+        to_json(detail).decode(),
     )
 
 
 def row_step(row: Sequence[Any]) -> Step:
     """Return the step that `STEP_COLUMNS` hold."""
-    detail = json.loads(row[13])
+    detail = from_json(row[13])
     for name in _TUPLES:
         if name in detail:
             detail[name] = tuple(detail[name])
@@ -115,4 +116,4 @@ def row_result(samples: int | None, newest_ns: int | None, detail: str | None) -
     """Return the result that a left join found, or None."""
     if samples is None or newest_ns is None or detail is None:
         return None
-    return StoredResult(detail=json.loads(detail), samples=samples, newest_ns=newest_ns)
+    return StoredResult(detail=from_json(detail), samples=samples, newest_ns=newest_ns)

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,14 +34,18 @@ MAX_GROUP = 512
 
 _MOST_ROWS = 1000
 
+_MOST_NAMES = 10_000
+
 _Work = tuple[Callable[[Transaction], Any], "Future[Any]"]
+_Outcome = tuple[Any, BaseException | None]
+_STEP_NAMES = STEP_COLUMNS.split(", ")
 _STEP_VALUES = ",".join("?" * (STEP_COLUMNS.count(",") + 1))
 _MARK_VALUES = ",".join("?" * (MARK_COLUMNS.count(",") + 1))
 # Column names only, no value from outside.
-_PUT_STEP = f"INSERT OR REPLACE INTO steps ({STEP_COLUMNS}, changed_seq) VALUES ({_STEP_VALUES}, ?)"  # noqa: S608  # our own column names; values are bound
+_ADD_STEP = f"INSERT INTO steps ({STEP_COLUMNS}, changed_seq) VALUES ({_STEP_VALUES}, ?)"  # noqa: S608  # our own column names; values are bound
 _ADD_MARK = (
     f"INSERT OR IGNORE INTO marks ({MARK_COLUMNS}, seq) "  # noqa: S608  # our own column names; values are bound
-    f"VALUES ({_MARK_VALUES}, (SELECT seq FROM sequence))"
+    f"VALUES ({_MARK_VALUES}, ?)"
 )
 _OWN_NAME = (
     "INSERT OR IGNORE INTO step_names SELECT ?1, ?2, ?3, ?4 WHERE "
@@ -66,15 +71,50 @@ _LAST_OF_ROW = (
 )
 
 
-class SqliteTransaction:
-    """`Transaction` on the writer's connection, within the transaction that is open on it."""
+@dataclass(slots=True)
+class Known:
+    """What the writer remembers from one write to the next, and forgets when one is taken back.
 
-    def __init__(self, connection: sqlite3.Connection, rows: dict[tuple[Any, ...], int]) -> None:
+    Args:
+        rows: Series and start that many claim → the last of the neighbouring starts.
+        names: (env, scenario, name) of steps that have a series of their own.
+    """
+
+    rows: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    names: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self.rows.clear()
+        self.names.clear()
+
+
+class SqliteTransaction:
+    """`Transaction` on the writer's connection, for all works that share one write.
+
+    Args:
+        connection: With a transaction open on it.
+        known: What the writer remembers from one write to the next.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, known: Known) -> None:
         self._connection = connection
-        self._rows = rows
-        # One event asks for the same step and its children several times.
+        self._known = known
+        # Events ask for the same step and its children several times.
         self._steps: dict[str, Step | None] = {}
         self._children: dict[str, Sequence[Step]] = {}
+        self._seq: int | None = None
+
+    def finish(self) -> None:
+        """Write what was put off until the last work was done."""
+        if self._seq is not None:
+            self._connection.execute("UPDATE sequence SET seq = ?", (self._seq,))
+
+    def _next_seq(self) -> int:
+        if self._seq is None:
+            self._seq = int(self._connection.execute("SELECT seq FROM sequence").fetchone()[0])
+        self._seq += 1
+        return self._seq
 
     def step(self, step_id: str) -> Step | None:
         """See `StepView`."""
@@ -100,34 +140,57 @@ class SqliteTransaction:
         if self._connection.execute(_TAKEN, (wanted_ns, *key)).fetchone() is None:
             return wanted_ns
         # Thousands of steps may claim one moment: each goes on where the one before it found its place.
-        from_ns = self._rows.get((*key, wanted_ns), wanted_ns)
+        rows = self._known.rows
+        from_ns = rows.get((*key, wanted_ns), wanted_ns)
         last: int = self._connection.execute(_LAST_OF_ROW, (*key, from_ns)).fetchone()[0]
-        if len(self._rows) >= _MOST_ROWS:
-            self._rows.clear()
-        self._rows[*key, wanted_ns] = last
+        if len(rows) >= _MOST_ROWS:
+            rows.clear()
+        rows[*key, wanted_ns] = last
         return last + 1
 
     def put_steps(self, steps: Sequence[Step]) -> None:
         """See `Transaction`."""
         for step in steps:
             before = self.step(step.step_id)
-            seq = self._connection.execute("UPDATE sequence SET seq = seq + 1 RETURNING seq").fetchone()[0]
-            self._connection.execute(_PUT_STEP, (*step_row(step), seq))
+            self._write(before, step)
             self._steps[step.step_id] = step
-            self._children.clear()
+            for one in (before, step):
+                if one is not None and one.parent_id is not None:
+                    self._children.pop(one.parent_id, None)
             if step.step is not None and (before is None or before.step != step.step):
                 self._own_name(step, step.step)
-            if before is None or edges_of(before) != edges_of(step):
-                self._plan_result(step, is_new=before is None)
+            if before is None or _edges(before) != _edges(step):
+                self._plan_result(before, step)
+
+    def _write(self, before: Step | None, step: Step) -> None:
+        row, seq = step_row(step), self._next_seq()
+        if before is None:
+            self._connection.execute(_ADD_STEP, (*row, seq))
+            return
+        # Only what changed: a column that is written costs an update of each index that holds it.
+        columns = zip(_STEP_NAMES, step_row(before), row, strict=True)
+        changed = [(f"{name} = ?", value) for name, old, value in columns if value != old]
+        terms = ", ".join(["changed_seq = ?", *(term for term, _ in changed)])
+        self._connection.execute(
+            f"UPDATE steps SET {terms} WHERE step_id = ?",  # noqa: S608  # our own column names; values are bound
+            (seq, *(value for _, value in changed), step.step_id),
+        )
 
     def _own_name(self, step: Step, name: str) -> None:
         key = (step.env, step.scenario, name)
-        known = "SELECT 1 FROM step_names WHERE env = ? AND scenario = ? AND name = ?"
-        if self._connection.execute(known, key).fetchone() is None:
-            self._connection.execute(_OWN_NAME, (*key, step.start_ns // DAY_NS, NAMES_PER_DAY))
+        if key in self._known.names:
+            return
+        query = "SELECT 1 FROM step_names WHERE env = ? AND scenario = ? AND name = ?"
+        if self._connection.execute(query, key).fetchone() is None:
+            day = step.start_ns // DAY_NS
+            if self._connection.execute(_OWN_NAME, (*key, day, NAMES_PER_DAY)).rowcount == 0:
+                return
+        if len(self._known.names) >= _MOST_NAMES:
+            self._known.names.clear()
+        self._known.names.add(key)
 
-    def _plan_result(self, step: Step, *, is_new: bool) -> None:
-        if not is_new:
+    def _plan_result(self, before: Step | None, step: Step) -> None:
+        if before is not None and before.end_ns is not None and before.started:
             self._connection.execute("DELETE FROM results WHERE step_id = ?", (step.step_id,))
             self._connection.execute("DELETE FROM looks WHERE step_id = ?", (step.step_id,))
         if step.end_ns is not None and step.started:
@@ -137,8 +200,7 @@ class SqliteTransaction:
 
     def add_mark(self, mark: Mark) -> bool:
         """See `Transaction`."""
-        self._connection.execute("UPDATE sequence SET seq = seq + 1")
-        return self._connection.execute(_ADD_MARK, mark_row(mark)).rowcount > 0
+        return self._connection.execute(_ADD_MARK, (*mark_row(mark), self._next_seq())).rowcount > 0
 
     def put_result(self, look: Look, result: StoredResult | None, following: Look | None) -> bool:
         """See `Transaction`."""
@@ -161,11 +223,9 @@ class SqliteTransaction:
             # A result is part of what sinks show of a step.
             self._steps.pop(look.step_id, None)
             self._children.clear()
-            self._connection.execute("UPDATE sequence SET seq = seq + 1")
             self._connection.execute(
-                "UPDATE steps SET version = version + 1, changed_seq = (SELECT seq FROM sequence) "
-                "WHERE step_id = ?",
-                (look.step_id,),
+                "UPDATE steps SET version = version + 1, changed_seq = ? WHERE step_id = ?",
+                (self._next_seq(), look.step_id),
             )
         return True
 
@@ -226,7 +286,7 @@ class SqliteJournal(SqliteReads):
             path, package="energyrecorder_annotator.journal.migrations", durable=True
         )
         super().__init__(open_reader(path))
-        self._rows_of_starts: dict[tuple[Any, ...], int] = {}
+        self._known = Known()
         self._works: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_until_closed, name="journal", daemon=True)
         self._writer.start()
@@ -234,6 +294,8 @@ class SqliteJournal(SqliteReads):
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """See `Journal`."""
         future: Future[T] = Future()
+        # It is done whether or not somebody still waits for it.
+        future.set_running_or_notify_cancel()
         self._works.put((work, future))
         return future
 
@@ -259,35 +321,72 @@ class SqliteJournal(SqliteReads):
                 self._write(group)
 
     def _write(self, group: list[_Work]) -> None:
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for work, future in group:
-                outcomes.append((future, *self._run_one(work)))
+            outcomes = self._run_together(group)
+            if outcomes is None:
+                outcomes = self._run_apart(group)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._rows_of_starts.clear()
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._forget()
             for _, future in group:
                 future.set_exception(JournalError(f"journal cannot be written: {error}"))
             return
-        for future, value, failure in outcomes:
+        for (_, future), (value, failure) in zip(group, outcomes, strict=True):
             if failure is None:
                 future.set_result(value)
             else:
                 future.set_exception(failure)
 
-    def _run_one(self, work: Callable[[Transaction], Any]) -> tuple[Any, BaseException | None]:
-        self._connection.execute("SAVEPOINT work")
-        try:
-            value = work(SqliteTransaction(self._connection, self._rows_of_starts))
-        except sqlite3.OperationalError:
-            raise  # the disk, not this work: the whole group fails
-        except BaseException as error:  # noqa: BLE001  # the future hands it to the caller
-            self._rows_of_starts.clear()
-            self._connection.execute("ROLLBACK TO work")
+    def _forget(self) -> None:
+        self._known.clear()
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _run_together(self, group: list[_Work]) -> list[_Outcome] | None:
+        """Run works one after the other, or return None when one fails that had written something."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        transaction = SqliteTransaction(self._connection, self._known)
+        outcomes: list[_Outcome] = []
+        for work, _ in group:
+            written = self._connection.total_changes
+            outcome = _run_one(work, transaction)
+            if outcome[1] is not None and self._connection.total_changes != written:
+                self._forget()
+                return None
+            outcomes.append(outcome)
+        transaction.finish()
+        return outcomes
+
+    def _run_apart(self, group: list[_Work]) -> list[_Outcome]:
+        """Run works again, so that what one has written before it failed can be taken back.
+
+        Seldom needed, and dear: SQLite copies each page that is written within a savepoint.
+        """
+        self._connection.execute("BEGIN IMMEDIATE")
+        outcomes: list[_Outcome] = []
+        for work, _ in group:
+            self._connection.execute("SAVEPOINT work")
+            transaction = SqliteTransaction(self._connection, self._known)
+            outcome = _run_one(work, transaction)
+            if outcome[1] is None:
+                transaction.finish()
+            else:
+                self._known.clear()
+                self._connection.execute("ROLLBACK TO work")
             self._connection.execute("RELEASE work")
-            return None, error
-        self._connection.execute("RELEASE work")
-        return value, None
+            outcomes.append(outcome)
+        return outcomes
+
+
+def _run_one(work: Callable[[Transaction], Any], transaction: SqliteTransaction) -> _Outcome:
+    try:
+        return work(transaction), None
+    except sqlite3.OperationalError:
+        raise  # the disk, not this work: the whole group fails
+    except BaseException as error:  # noqa: BLE001  # the future hands it to the caller
+        return None, error
+
+
+def _edges(step: Step) -> tuple[Any, ...]:
+    """Return what `edges_of` writes down."""
+    return step.start_ns, step.end_ns, step.env, step.servers, step.started

@@ -40,7 +40,9 @@ class Draft:
     def put(self, step: Step) -> Step:
         """Take a changed step in and return it with its version; one event counts as one version."""
         before = self._view.step(step.step_id)
-        if before is not None and replace(step, version=before.version) == before:
+        if before is not None and step.version != before.version:
+            step = replace(step, version=before.version)
+        if step == before:
             self._changed.pop(step.step_id, None)
             return before
         versioned = replace(step, version=1 if before is None else before.version + 1)

@@ -43,7 +43,8 @@ def link(draft: Draft, step: Step) -> Step:
     """Return ``step`` with run, depth and what it inherits taken from its parent, if that is known."""
     parent = None if step.parent_id is None else draft.step(step.parent_id)
     if parent is None:
-        return replace(step, run_id=step.step_id, depth=0)
+        is_root = step.run_id == step.step_id and step.depth == 0
+        return step if is_root else replace(step, run_id=step.step_id, depth=0)
     return replace(
         step,
         run_id=parent.run_id,
