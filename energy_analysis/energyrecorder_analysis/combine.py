@@ -11,6 +11,7 @@ import numpy as np
 from energyrecorder_analysis.curve import PowerCurve
 from energyrecorder_analysis.estimate import CLOCK_ERROR_S, ServerEnergy, server_energy
 from energyrecorder_analysis.quality import COARSE, RESOLVED, UNRESOLVABLE, judge
+from energyrecorder_analysis.series import Floats
 
 METHOD = "lag-corrected integral"
 
@@ -56,7 +57,7 @@ class StepEnergy:
 
 
 def step_energy(
-    curves: Mapping[str, PowerCurve | None],
+    curves: Iterable[tuple[str, PowerCurve | None]],
     start_ns: int,
     end_ns: int,
     *,
@@ -65,7 +66,8 @@ def step_energy(
     """Return the energy of the expected servers from ``start_ns`` to ``end_ns``.
 
     Args:
-        curves: Power of every expected server; None for one without readings.
+        curves: Every expected server and its power, None without readings; taken one at a time, and what
+            is large is let go of, so that a long step over many servers takes the memory of one.
         start_ns: Start, nanoseconds since the Unix epoch, UTC.
         end_ns: End, not before the start.
         clock_error_s: Standard deviation of both edges against the clock of the readings.
@@ -75,13 +77,14 @@ def step_energy(
     """
     if end_ns < start_ns:
         raise ValueError(f"the step ends {(start_ns - end_ns) / 1e9:.3f} s before it starts")
-    parts = [
-        server_energy(server, curve, start_ns, end_ns, clock_error_s=clock_error_s)
-        for server, curve in curves.items()
-    ]
-    measured = {part.server for part in parts if part.energy_j is not None}
-    used = [curve for server, curve in curves.items() if curve is not None and server in measured]
-    max_w = parts[0].max_w if len(parts) == 1 else _max_of_sum_w(used, start_ns, end_ns)
+    parts = []
+    traces = _Traces(start_ns, (end_ns - start_ns) / 1e9)
+    for server, curve in curves:
+        part = server_energy(server, curve, start_ns, end_ns, clock_error_s=clock_error_s)
+        parts.append(part)
+        if curve is not None and part.energy_j is not None:
+            traces.add(curve)
+    max_w = parts[0].max_w if len(parts) == 1 else traces.max_of_sum_w()
     return combine(parts, duration_s=(end_ns - start_ns) / 1e9, max_w=max_w)
 
 
@@ -164,14 +167,38 @@ def _side(measured: Sequence[ServerEnergy]) -> str | None:
     return sides.pop() if len(sides) == 1 else "mixed"
 
 
-def _max_of_sum_w(curves: Sequence[PowerCurve], start_ns: int, end_ns: int) -> float | None:
-    if not curves:
-        return None
-    finest_s = min(timing.spacing_s for curve in curves for timing in curve.timings)
-    duration_s = (end_ns - start_ns) / 1e9
-    points = int(min(duration_s / max(finest_s, 0.1), _MOST_POINTS)) + 2
-    total_w = np.zeros(points)
-    for curve in curves:
-        from_s = curve.seconds(start_ns)
-        total_w += curve.watts_at(np.linspace(from_s, from_s + duration_s, points))
-    return float(total_w.max())
+class _Traces:
+    """The power of servers at the same moments of a step, for the maximum of their sum.
+
+    Args:
+        start_ns: Start of the step.
+        duration_s: Its length.
+    """
+
+    def __init__(self, start_ns: int, duration_s: float) -> None:
+        self._start_ns = start_ns
+        self._duration_s = duration_s
+        self._points = 0
+        self._total_w: Floats = np.zeros(0)
+        self._kept: list[PowerCurve] = []
+
+    def add(self, curve: PowerCurve) -> None:
+        """Take a server in; its curve is kept only while there may be fewer moments than the most."""
+        finest_s = min(timing.spacing_s for timing in curve.timings)
+        self._points = max(self._points, int(min(self._duration_s / max(finest_s, 0.1), _MOST_POINTS)) + 2)
+        self._kept.append(curve)
+        if self._points == _MOST_POINTS + 2:
+            self._add_up()
+
+    def max_of_sum_w(self) -> float | None:
+        """Return the maximum, or None without servers."""
+        self._add_up()
+        return float(self._total_w.max()) if self._points else None
+
+    def _add_up(self) -> None:
+        if not self._total_w.size:
+            self._total_w = np.zeros(self._points)
+        for curve in self._kept:
+            from_s = curve.seconds(self._start_ns)
+            self._total_w += curve.watts_at(np.linspace(from_s, from_s + self._duration_s, self._points))
+        self._kept.clear()

@@ -114,9 +114,11 @@ def power_curve(series: PowerSeries, *, lag_correction: bool = True) -> PowerCur
     half_s = np.array([_half_width_s(timing) for timing in timings])[timing_index]
     if not lag_correction:
         lag_s, half_s = np.zeros_like(lag_s), np.zeros_like(half_s)
-    order = np.argsort(read_s - lag_s, kind="stable")
-    series, timing_index = series.take(order), timing_index[order]
-    center_s, half_s = (read_s - lag_s)[order], half_s[order]
+    center_s = read_s - lag_s
+    if (center_s[1:] < center_s[:-1]).any():
+        order = np.argsort(center_s, kind="stable")
+        series, timing_index = series.take(order), timing_index[order]
+        center_s, half_s = center_s[order], half_s[order]
     # Where sources change or a clock wanders, two readings may claim the same time: the earlier keeps it.
     to_s = np.maximum.accumulate(center_s + half_s)
     from_s = center_s - half_s

@@ -90,7 +90,7 @@ def integrate(
             for server, curve in curves.get(step.env, {}).items()
             if _heard(heard_ns[step.env, server], step)
         }
-        answers.append(_answer(step, step_energy(expected, step.start_ns, step.end_ns)))
+        answers.append(_answer(step, step_energy(expected.items(), step.start_ns, step.end_ns)))
     return {"steps": answers}
 
 

@@ -6,7 +6,7 @@ Importing this loads numpy: `energyrecorder_annotator.results` does so when the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from energyrecorder_analysis.combine import step_energy
@@ -40,12 +40,24 @@ def step_result(
         computed_ns: Our wall clock.
         counted: How many readings there were, and the newest, to see later whether more came in.
     """
-    curves, preferences = _curves(expected, readings)
     end_ns = step.start_ns if step.end_ns is None else step.end_ns
+    preferences: dict[str, str] = {}
+    shares_j: dict[str, float] = {}
+
+    def curves() -> Iterator[tuple[str, PowerCurve | None]]:
+        for one in readings:
+            curve = _curve(one)
+            preferences[one.server] = one.preference
+            if rivals and curve is not None:
+                shares_j[one.server] = _share_j(one.server, curve, (step.start_ns, end_ns), rivals)
+            yield one.server, curve
+        for server in expected.servers:
+            if server not in preferences:
+                yield server, None
+
     # The error is a bound with no value in it more likely than another: a rectangle's standard deviation.
     clock_error_s = step.clock_error_ns / 1e9 / math.sqrt(3)
-    energy = step_energy(curves, step.start_ns, end_ns, clock_error_s=clock_error_s)
-    shares_j = _shares_j(step.start_ns, end_ns, curves, rivals)
+    energy = step_energy(curves(), step.start_ns, end_ns, clock_error_s=clock_error_s)
     quality, reason = _with_unmatched(energy.quality, energy.reason, expected)
     detail = {
         "energy_j": energy.energy_j,
@@ -65,43 +77,26 @@ def step_result(
         "share_j": sum(shares_j.values()) if shares_j else None,
         "computed_ns": computed_ns,
         "per_server": {
-            server: {**server_answer(part), "share_j": shares_j.get(server)}
-            for server, part in energy.servers.items()
+            server: {**server_answer(energy.servers[server]), "share_j": shares_j.get(server)}
+            for server in expected.servers
         },
     }
     return StoredResult(detail=detail, samples=counted[0], newest_ns=counted[1])
 
 
-def _curves(
-    expected: Expected, readings: Iterable[ServerReadings]
-) -> tuple[dict[str, PowerCurve | None], dict[str, str]]:
-    """Return each expected server's power, None without readings, and whose reading it is."""
-    curves: dict[str, PowerCurve | None] = dict.fromkeys(expected.servers)
-    preferences: dict[str, str] = {}
-    for one in readings:
-        sources = [SourceFacts(*source) for source in one.sources]
-        series = PowerSeries.from_columns(one.server, one.time_ns, one.watts, one.source, sources)
-        curves[one.server] = power_curve(series)
-        preferences[one.server] = one.preference
-    return curves, preferences
+def _curve(one: ServerReadings) -> PowerCurve | None:
+    sources = [SourceFacts(*source) for source in one.sources]
+    return power_curve(PowerSeries.from_columns(one.server, one.time_ns, one.watts, one.source, sources))
 
 
-def _shares_j(
-    start_ns: int, end_ns: int, curves: Mapping[str, PowerCurve | None], rivals: Sequence[Rival]
-) -> dict[str, float]:
-    """Return the step's share of each server with readings; nothing where it had the servers to itself."""
-    if not rivals:
-        return {}
-    return {
-        server: share_j(
-            lambda from_ns, to_ns, curve=curve: curve.energy_j(curve.seconds(from_ns), curve.seconds(to_ns)),  # type: ignore[misc]
-            server,
-            (start_ns, end_ns),
-            rivals,
-        )
-        for server, curve in curves.items()
-        if curve is not None
-    }
+def _share_j(server: str, curve: PowerCurve, span_ns: tuple[int, int], rivals: Sequence[Rival]) -> float:
+    """Return the step's share of a server's energy."""
+    return share_j(
+        lambda from_ns, to_ns: curve.energy_j(curve.seconds(from_ns), curve.seconds(to_ns)),
+        server,
+        span_ns,
+        rivals,
+    )
 
 
 def failed_result(computed_ns: int) -> StoredResult:

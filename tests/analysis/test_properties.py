@@ -118,7 +118,7 @@ def test_constant_power_is_integrated_exactly(power_w, poll_s, duration_s):
 @given(st.lists(some_rows, max_size=4), moments, moments)
 def test_a_sum_over_servers_is_never_surer_than_its_parts_allow(servers, one, other):
     curves = {f"n{number}": curve_of(found) for number, found in enumerate(servers)}
-    step = step_energy(curves, min(one, other), max(one, other))
+    step = step_energy(curves.items(), min(one, other), max(one, other))
     parts = [part for part in step.servers.values() if part.energy_j is not None]
     if not parts:
         assert step.energy_j is None

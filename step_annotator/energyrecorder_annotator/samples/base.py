@@ -11,11 +11,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from energyrecorder.errors import EnergyError
+
+if TYPE_CHECKING:
+    # Loads numpy, which a service that has no result to compute does not pay for.
+    from energyrecorder_analysis.series import Floats, Ints
 
 PowerTuple = tuple[
     int,
@@ -119,31 +124,34 @@ class Batch:
         return len(self.readings) + len(self.polls) + len(self.sensors)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ServerReadings:
-    """Readings of one server as a whole, from one series; columns, because there may be 200,000 of them.
+    """Readings of one server as a whole, from one series; columns, because there may be 600,000 of them.
 
     Args:
         server: Server id.
         preference: Which of `PREFERENCES` the series is.
         time_ns: In order of time.
-        watts: Of each reading; None is missing.
+        watts: Of each reading; nan is missing.
         source: Index into ``sources`` of each reading.
         sources: What stands behind the readings.
     """
 
     server: str
     preference: str
-    time_ns: Sequence[int]
-    watts: Sequence[float | None]
-    source: Sequence[int]
+    time_ns: Ints
+    watts: Floats
+    source: Ints
     sources: Sequence[SourceTuple]
 
     @property
     def rows(self) -> list[PowerTuple]:
-        """The same as rows."""
-        columns = zip(self.time_ns, self.watts, self.source, strict=True)
-        return [(time_ns, watts, *self.sources[source]) for time_ns, watts, source in columns]
+        """The same as rows; a missing reading is None in them."""
+        columns = zip(self.time_ns.tolist(), self.watts.tolist(), self.source.tolist(), strict=True)
+        return [
+            (time_ns, None if math.isnan(watts) else watts, *self.sources[source])
+            for time_ns, watts, source in columns
+        ]
 
 
 @dataclass(frozen=True, slots=True)

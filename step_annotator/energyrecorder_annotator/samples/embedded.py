@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from energyrecorder_annotator.database import open_database, open_reader
 from energyrecorder_annotator.samples.base import (
@@ -28,6 +28,10 @@ from energyrecorder_annotator.samples.rows import (
     reading_row,
     source_key,
 )
+
+if TYPE_CHECKING:
+    # Loads numpy, which a service that has no result to compute does not pay for.
+    from energyrecorder_analysis.series import Floats, Ints
 
 BUCKET_NS = 600 * 1_000_000_000
 """Length of a bucket of ``presence``."""
@@ -161,26 +165,36 @@ class EmbeddedSamples:
         self, env: str, servers: Iterable[str], from_ns: int, to_ns: int, prefer: Sequence[str]
     ) -> Iterator[ServerReadings]:
         """See `SampleStore`."""
+        for server, series in sorted(self._totals(env, servers).items()):
+            for preference, series_id in best_series(series, prefer):
+                found = self._columns(series_id, from_ns, to_ns)
+                if found is not None:
+                    time_ns, watts, source, source_ids = found
+                    sources = [self._source(source_id) for source_id in source_ids]
+                    yield ServerReadings(server, preference, time_ns, watts, source, sources)
+                    break
+
+    def _columns(
+        self, series_id: int, from_ns: int, to_ns: int
+    ) -> tuple[Ints, Floats, Ints, list[int]] | None:
+        """Return times, watts, sources and the ids of those; None without a valid reading."""
+        import numpy as np  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+
         query = (
             "SELECT t_ns, watts, source_id FROM readings "
             "WHERE series_id = ? AND t_ns >= ? AND t_ns < ? ORDER BY t_ns"
         )
-        for server, series in sorted(self._totals(env, servers).items()):
-            for preference, series_id in best_series(series, prefer):
-                rows = self._rows(query, (series_id, from_ns, to_ns))
-                if any(row[1] is not None for row in rows):
-                    time_ns, watts, source_ids = zip(*rows, strict=True)
-                    index = {source_id: number for number, source_id in enumerate(set(source_ids))}
-                    one = len(index) == 1
-                    yield ServerReadings(
-                        server,
-                        preference,
-                        time_ns,
-                        watts,
-                        [0] * len(rows) if one else [index[source_id] for source_id in source_ids],
-                        [self._source(source_id) for source_id in index],
-                    )
-                    break
+        kinds = np.dtype([("t_ns", np.int64), ("watts", np.float64), ("source", np.int64)])
+        try:
+            with self._read_lock:
+                # Straight from the cursor: a list of rows would take ten times the memory for a moment.
+                rows = np.fromiter(self._reader.execute(query, (series_id, from_ns, to_ns)), dtype=kinds)
+        except sqlite3.Error as error:
+            raise SampleStoreError(f"samples cannot be read: {error}") from None
+        if np.isnan(rows["watts"]).all():
+            return None
+        source_ids, source = np.unique(rows["source"], return_inverse=True)
+        return rows["t_ns"].copy(), rows["watts"].copy(), source, source_ids.tolist()
 
     def _source(self, source_id: int) -> SourceTuple:
         [row] = self._rows(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE source_id = ?", (source_id,))  # noqa: S608  # our own column names; values are bound

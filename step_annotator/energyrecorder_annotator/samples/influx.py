@@ -226,14 +226,16 @@ class InfluxSamples:
 
 
 def _columns(server: str, preference: str, series: Series) -> ServerReadings:
+    import numpy as np  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+
     index: dict[SourceTuple, int] = {}
     source = [index.setdefault(_source(row), len(index)) for row in series.rows]
     return ServerReadings(
         server,
         preference,
-        [row[0] for row in series.rows],
-        [row[1] for row in series.rows],
-        source,
+        np.array([row[0] for row in series.rows], dtype=np.int64),
+        np.array([row[1] for row in series.rows], dtype=np.float64),
+        np.array(source, dtype=np.int64),
         list(index),
     )
 
