@@ -31,6 +31,7 @@ class Intake:
         store: Where the points go.
         freshness: Told of the points once they are stored.
         on_switched: Told of polls that show a host switched on or off.
+        on_stored: Told of each batch once it is stored, before ``freshness`` is.
     """
 
     def __init__(
@@ -38,10 +39,13 @@ class Intake:
         store: SampleStore,
         freshness: Freshness,
         on_switched: Callable[[Sequence[BmcPoll]], None],
+        *,
+        on_stored: Callable[[Batch], None] = lambda _batch: None,
     ) -> None:
         self._store = store
         self._freshness = freshness
         self._on_switched = on_switched
+        self._on_stored = on_stored
         self._waiting = Batch()
         self._refused: str | None = None
         self.stored = 0
@@ -90,6 +94,7 @@ class Intake:
             _log.info("samples are written again")
             self._refused = None
         self.stored += len(batch)
+        self._on_stored(batch)
         switched = self._freshness.add(batch)
         if switched:
             self._on_switched(switched)

@@ -26,6 +26,7 @@ from energyrecorder_annotator.http_server import Server, bind, check_tls
 from energyrecorder_annotator.intake import Intake
 from energyrecorder_annotator.journal.base import Journal, Mark
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
+from energyrecorder_annotator.late import LateReadings
 from energyrecorder_annotator.life_watch import LifeWatch
 from energyrecorder_annotator.recording import Recorder
 from energyrecorder_annotator.results import Results
@@ -105,7 +106,8 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStore) -> Service:
     clock: Clock = wall_ns
     freshness = Freshness(_last_seen(samples, clock))
-    intake = Intake(samples, freshness, lambda polls: _mark_switched(journal, polls))
+    late = LateReadings(journal, freshness, clock=clock)
+    intake = Intake(samples, freshness, lambda polls: _mark_switched(journal, polls), on_stored=late.take)
     life = LifeWatch(journal, clock)
     environ = {**os.environ, "ENERGY_STATE_DIR": str(state)}
     return Service(
@@ -115,6 +117,7 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
         samples=samples,
         freshness=freshness,
         intake=intake,
+        late=late,
         life=life,
         recorder=Recorder(journal, life, aliases=config.env_aliases, most_open=config.open_steps),
         results=Results(journal, samples, freshness, clock=clock, prefer=config.prefer),
@@ -194,6 +197,7 @@ async def _tasks(service: Service) -> AsyncIterator[None]:
         for work in (
             service.life.run(),
             service.results.run(),
+            service.late.run(),
             _forget(service),
             _watch(service),
         )

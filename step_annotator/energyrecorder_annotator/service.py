@@ -10,6 +10,7 @@ from energyrecorder_annotator.config import Config
 from energyrecorder_annotator.host import PluginHost
 from energyrecorder_annotator.intake import Intake
 from energyrecorder_annotator.journal.base import Journal
+from energyrecorder_annotator.late import LateReadings
 from energyrecorder_annotator.life_watch import LifeWatch
 from energyrecorder_annotator.recording import Recorder
 from energyrecorder_annotator.results import Results
@@ -28,6 +29,7 @@ class Service:
     samples: SampleStore
     freshness: Freshness
     intake: Intake
+    late: LateReadings
     life: LifeWatch
     recorder: Recorder
     results: Results

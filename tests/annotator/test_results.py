@@ -6,78 +6,12 @@ import pytest
 
 from energyrecorder_annotator.expected import Expected, expected_servers
 from energyrecorder_annotator.journal.base import Look, StepQuery
-from energyrecorder_annotator.journal.sqlite import SqliteJournal
-from energyrecorder_annotator.lifecycle import Step, apply
+from energyrecorder_annotator.lifecycle import Step
 from energyrecorder_annotator.overlap import rivals_of
-from energyrecorder_annotator.results import Results, following_look
-from energyrecorder_annotator.samples.base import PREFERENCES, Batch, BmcPoll, Reading
-from energyrecorder_annotator.samples.embedded import EmbeddedSamples
-from energyrecorder_annotator.samples.freshness import Freshness
+from energyrecorder_annotator.results import following_look
+from energyrecorder_annotator.samples.base import Batch, BmcPoll
+from support.results import T0, Bench
 from support.steps import SECOND, start, stop
-
-T0 = 10_000
-
-
-class Bench:
-    """Journal, samples and results with a clock that the test turns."""
-
-    def __init__(self, directory):
-        self.journal = SqliteJournal(directory / "journal.db")
-        self.samples = EmbeddedSamples(directory / "samples.db")
-        self.freshness = Freshness()
-        self.now_s = float(T0)
-        self.results = Results(
-            self.journal,
-            self.samples,
-            self.freshness,
-            clock=lambda: round(self.now_s * SECOND),
-            prefer=PREFERENCES,
-        )
-
-    def take(self, *events):
-        for event in events:
-
-            def work(transaction, event=event):
-                transaction.put_steps(apply(event, transaction).changed)
-
-            self.journal.submit(work).result(10)
-
-    def power(self, server, from_s, to_s, watts=100.0, every_s=1.0):
-        """Readings of a 1-s sensor, polled every second."""
-        count = round((to_s - from_s) / every_s)
-        readings = [
-            Reading(
-                "pod1",
-                server,
-                "server",
-                None,
-                round((from_s + n * every_s) * SECOND),
-                watts,
-                window_s=1.0,
-                refresh_s=1.0,
-                clock="poll",
-                source="power_control",
-                side="ac",
-            )
-            for n in range(count)
-        ]
-        self.add(Batch(readings=readings))
-
-    def add(self, batch):
-        self.samples.add(batch)
-        self.freshness.add(batch)
-
-    def step(self, began=T0 + 100, ended=T0 + 160, **more):
-        self.take(start("r", began, **more), stop("r", ended))
-        self.now_s = ended
-
-    def tick_at(self, now_s):
-        self.now_s = now_s
-        return self.results.tick()
-
-    def result(self, step_id="r"):
-        found = self.journal.step(step_id)[1]
-        return None if found is None else found.detail
 
 
 @pytest.fixture

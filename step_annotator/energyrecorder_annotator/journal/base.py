@@ -160,12 +160,13 @@ class Transaction(StepView, Protocol):
             False, and nothing is written, when the step's edges changed since (the look is outdated).
         """
 
-    def look_again(self, query: StepQuery, now_ns: int) -> int:
-        """Let results be computed anew whatever their readings; the present ones stay until then.
+    def look_again(self, query: StepQuery, now_ns: int, *, whatever: bool = True) -> int:
+        """Let results be looked at now, and after that as after the first time; they stay until then.
 
         Args:
             query: Which steps; of these only those that have ended; ``limit`` and ``after`` do not count.
             now_ns: Our wall clock.
+            whatever: Compute them anew whatever their readings; else only where there are other ones.
 
         Returns:
             How many steps.

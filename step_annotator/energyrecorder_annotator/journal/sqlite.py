@@ -229,7 +229,7 @@ class SqliteTransaction:
             )
         return True
 
-    def look_again(self, query: StepQuery, now_ns: int) -> int:
+    def look_again(self, query: StepQuery, now_ns: int, *, whatever: bool = True) -> int:
         """See `Transaction`."""
         terms, values = query_terms(query)
         where = " AND ".join(["s.end_ns IS NOT NULL", "s.started = 1", *terms])
@@ -237,7 +237,8 @@ class SqliteTransaction:
         steps = [row_step(row) for row in self._connection.execute(ended, values)]
         for step in steps:
             known = self._connection.execute(
-                "UPDATE results SET samples = -1 WHERE step_id = ?", (step.step_id,)
+                "UPDATE results SET samples = CASE ?2 WHEN 1 THEN -1 ELSE samples END WHERE step_id = ?1",
+                (step.step_id, whatever),
             )
             if known.rowcount > 0:
                 self._connection.execute(

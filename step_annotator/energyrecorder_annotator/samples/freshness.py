@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from energyrecorder_annotator.samples.base import Batch, BmcPoll, LastSeen, Reading
 
 HOUR_NS = 3600 * 1_000_000_000
+LATE_NS = 60 * 1_000_000_000
+"""Readings that come so long after their time are late even when they are the newest of their server."""
 
 
 @dataclass(slots=True)
@@ -76,6 +78,28 @@ class Freshness:
                 if poll.host != "unknown":
                     server.host = poll.host
         return switched
+
+    def late(self, batch: Batch, now_ns: int) -> dict[str, tuple[int, int]]:
+        """Return for each environment the first and last time of readings that come after their time.
+
+        Those are the readings older than the newest of their server, and any of more than `LATE_NS` ago:
+        results may have been computed without them.
+
+        Args:
+            batch: Points, not yet added.
+            now_ns: Our wall clock.
+        """
+        before_ns = now_ns - LATE_NS
+        found: dict[str, tuple[int, int]] = {}
+        with self._lock:
+            for reading in batch.readings:
+                if reading.scope != "server" or reading.watts is None:
+                    continue
+                known = self._envs.get(reading.env, {}).get(reading.server)
+                if reading.t_ns < before_ns or (known is not None and reading.t_ns < known.sample_ns):
+                    first_ns, last_ns = found.get(reading.env, (reading.t_ns, reading.t_ns))
+                    found[reading.env] = (min(first_ns, reading.t_ns), max(last_ns, reading.t_ns))
+        return found
 
     def servers(self, env: str, since_ns: int) -> dict[str, ServerFreshness]:
         """Return the servers of ``env`` heard since; empty for an environment nobody reports."""
