@@ -44,6 +44,7 @@ class PluginHost:
         take: Called with each point.
         environ: Environment of the plugin.
         interval_s: Time between newlines, aligned to the wall clock.
+        keep_lines: Whether points are to carry their ``text``.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class PluginHost:
         *,
         environ: Mapping[str, str],
         interval_s: float = 10.0,
+        keep_lines: bool = False,
     ) -> None:
         self._command = list(command)
         self._take = take
         self._environ = dict(environ)
         self._interval_s = interval_s
+        self._keep_lines = keep_lines
         self._stopping = asyncio.Event()
         self._last_end: str | None = None
         self._bad_line_told = False
@@ -154,7 +157,7 @@ class PluginHost:
 
     def _take_line(self, line: bytes) -> None:
         try:
-            point = parse_point(line.decode("utf-8"), time.time_ns())
+            point = parse_point(line.decode("utf-8"), time.time_ns(), keep_lines=self._keep_lines)
         except (BadLineError, UnicodeDecodeError) as error:
             self.bad_lines += 1
             if not self._bad_line_told:

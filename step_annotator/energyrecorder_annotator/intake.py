@@ -68,8 +68,10 @@ class Intake:
             self._waiting.readings.append(point)
         elif isinstance(point, SensorReading):
             self._waiting.sensors.append(point)
-        else:
+        elif isinstance(point, BmcPoll):
             self._waiting.polls.append(point)
+        else:
+            self._waiting.others.append(point)
 
     async def run(self) -> None:
         """Write what arrives until cancelled; then write the rest."""
@@ -104,6 +106,6 @@ class Intake:
             _log.error("%s; they wait in memory", reason)
             self._refused = reason
         newer, self._waiting = self._waiting, batch
-        points: list[Point] = [*newer.readings, *newer.polls, *newer.sensors]
+        points: list[Point] = [*newer.readings, *newer.polls, *newer.sensors, *newer.others]
         for point in points:
             self.take(point)

@@ -122,7 +122,13 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
         recorder=Recorder(journal, life, aliases=config.env_aliases, most_open=config.open_steps),
         results=Results(journal, samples, freshness, clock=clock, prefer=config.prefer),
         hosts=tuple(
-            PluginHost(command, intake.take, environ=environ, interval_s=config.interval_s)
+            PluginHost(
+                command,
+                intake.take,
+                environ=environ,
+                interval_s=config.interval_s,
+                keep_lines=samples.keeps_lines,
+            )
             for command in config.commands
         ),
         deliveries=deliveries(config, journal, samples, clock=clock),

@@ -262,6 +262,18 @@ class TestPostedSamples:
         assert series["n1", "component", "psu1"][0][:2] == [t_ns, 120.0]
         assert len(series) == 2
 
+    def test_the_topology_is_kept_with_the_server(self, annotator, client, env):
+        one = {"sensor": "power", "unit": "W", "value": 100}
+        topology = {"dc": "north", "room": "", "rack": "r 7", "shelf": 3}
+        body = {"environment": env, "topology": topology, "measurements": [one]}
+        assert client.post("/resources/equipments/n1/measurements", body)[0] == 200
+        assert client.post("/resources/equipments/n2/measurements", {**body, "topology": None})[0] == 200
+        series = annotator.until(lambda: len(s := client.get(f"/v1/power?env={env}")["series"]) == 2 and s)
+        assert {one["server"]: one["place"] for one in series} == {
+            "n1": {"site": "north", "rack": "r 7"},
+            "n2": {},
+        }
+
     def test_the_common_time_stands_in_and_no_time_is_now(self, annotator, client, env):
         t_ns = time.time_ns() - 60 * SECOND
         one = {"sensor": "total", "unit": "W", "value": 100}

@@ -1,5 +1,6 @@
 """What every store of readings must do, the embedded one and a real InfluxDB."""
 
+import time
 import uuid
 
 import pytest
@@ -18,6 +19,7 @@ from energyrecorder_annotator.samples.embedded import EmbeddedSamples
 from energyrecorder_annotator.samples.freshness import Freshness
 from energyrecorder_annotator.samples.influx import InfluxSamples
 from energyrecorder_annotator.samples.influx_watch import InfluxWatch
+from energyrecorder_annotator.samples.parse import parse_point
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000
@@ -172,6 +174,71 @@ def test_what_is_newest_of_each_server(store):
     assert (found["n1"].heard_ns, found["n1"].host) == ((T0 + 3) * SECOND, "off")
     assert (found["n1"].reading.t_ns, found["n1"].reading.watts) == ((T0 + 1) * SECOND, 2.0)
     assert (found["mute"].reading, found["mute"].host) == (None, "unknown")
+
+
+RACK = (("site", "north"), ("rack", "r 7, left"))
+
+
+def test_where_a_server_stands_comes_back_with_it(store):
+    store.add(Batch(readings=[reading("n1", T0, 1.0, place=RACK[:1]), reading("n2", T0, 1.0)]))
+    store.add(Batch(readings=[reading("n1", T0 + 1, 1.0, place=RACK)]))
+    store.add(Batch(readings=[reading("n1", T0, 1.0, env="pod2", place=RACK[:1])]))
+    assert store.places("pod1", *span(T0 - 5, T0 + 5)) == {"n1": dict(RACK)}
+    assert store.places("pod2", *span(T0 - 5, T0 + 5)) == {"n1": {"site": "north"}}
+    assert store.places("pod3", *span(T0 - 5, T0 + 5)) == {}
+    [found] = store.readings("pod1", ["n1"], *span(T0, T0 + 5), PREFERENCES)
+    assert [row[0] for row in found.rows] == [T0 * SECOND, (T0 + 1) * SECOND]
+
+
+def test_influxdb_gets_every_tag_and_field_of_the_schema_and_no_other(influxd):
+    database = f"db{uuid.uuid4().hex}"
+    samples = InfluxSamples(InfluxSettings(influxd.url, database))
+    tags = "env=pod1,server=n1,rack=r7,host=telegraf-7"
+    lines = [
+        f'server_power,scope=server,{tags} watts=7,latency_ms=3.5,odd=1,source=5,clock="poll" {T0 * SECOND}',
+        f'server_bmc,{tags} up=1i,host="on",scrape_ms=40,late_ticks=2i,error="" {T0 * SECOND}',
+        f'server_info,{tags} vendor="Dell Inc.",psu_count=2i {T0 * SECOND}',
+        f"server_sensor,sensor=inlet,unit=Cel,{tags} value=21.5",
+    ]
+    batch = Batch()
+    rooms = (batch.readings, batch.polls, batch.others, batch.sensors)
+    for line, room in zip(lines, rooms, strict=True):
+        room.append(parse_point(line, T0 * SECOND, keep_lines=samples.keeps_lines))
+    samples.add(batch)
+    samples.close()
+
+    def stored(measurement):
+        [series] = influxd.query(f"SELECT * FROM {measurement}", database)
+        [row] = series["values"]
+        return {k: v for k, v in zip(series["columns"], row, strict=True) if v is not None}
+
+    common = {"time": T0 * SECOND, "env": "pod1", "server": "n1", "rack": "r7"}
+    assert stored("server_power") == {
+        **common,
+        "scope": "server",
+        "watts": 7,
+        "latency_ms": 3.5,
+        "clock": "poll",
+    }
+    polled = {"up": 1, "host": "on", "scrape_ms": 40, "late_ticks": 2, "error": ""}
+    assert stored("server_bmc") == {**common, **polled}
+    assert stored("server_info") == {**common, "vendor": "Dell Inc.", "psu_count": 2}
+    assert stored("server_sensor") == {**common, "sensor": "inlet", "unit": "Cel", "value": 21.5}
+
+
+def test_points_that_influxdb_will_never_take_hold_up_no_others(influxd, caplog):
+    database = f"db{uuid.uuid4().hex}"
+    settings = InfluxSettings(influxd.url, database, raw_retention_policy="raw")
+    influxd.query(f'CREATE DATABASE "{database}" WITH DURATION 1h NAME "raw"')
+    now_s = time.time_ns() // SECOND
+    samples = InfluxSamples(settings)
+    samples.add(Batch(readings=[reading("n1", now_s, 1.0), reading("n1", now_s - 90_000, 2.0)]))
+    broken = reading("n1", now_s + 1, 3.0, text="this is no line protocol")
+    samples.add(Batch(readings=[broken, *(reading("n1", now_s + n, 3.0) for n in range(2, 6))]))
+    assert samples.count("pod1", ["n1"], *span(now_s - 100_000, now_s + 100))[0] == 5
+    samples.close()
+    assert "points beyond retention policy" in caplog.text
+    assert "unable to parse" in caplog.text
 
 
 def test_an_influxdb_that_is_away_is_told_and_known_by_the_watch(tmp_path, influxd_of_its_own, caplog):

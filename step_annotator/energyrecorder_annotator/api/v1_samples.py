@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import APIRouter, Request
 
@@ -49,7 +51,8 @@ async def samples(request: Request, arrival: ArrivalDep, service: ServiceDep) ->
     """
     raw = await request.body()
     encoding = request.headers.get("content-encoding", "identity").lower()
-    read = await asyncio.to_thread(_read, raw, encoding, arrival.caller, arrival.received_ns)
+    parse = partial(parse_point, received_ns=arrival.received_ns, keep_lines=service.samples.keeps_lines)
+    read = await asyncio.to_thread(_read, raw, encoding, arrival.caller, parse)
     if service.intake.is_full(len(read.points)):
         body = envelope("samples_unavailable", "the sample store is behind; send them again later")
         return Answer(body, 503, headers={"Retry-After": "5"})
@@ -69,13 +72,13 @@ async def samples(request: Request, arrival: ArrivalDep, service: ServiceDep) ->
     return Answer(timed(counts, arrival.received_ns, service.clock))
 
 
-def _read(raw: bytes, encoding: str, caller: Caller, received_ns: int) -> Read:
+def _read(raw: bytes, encoding: str, caller: Caller, parse: Callable[[str], Point | None]) -> Read:
     read = Read()
     for line in _unpacked(raw, encoding).split(b"\n"):
         if not line.strip():
             continue
         try:
-            point = parse_point(line.decode("utf-8"), received_ns)
+            point = parse(line.decode("utf-8"))
         except (BadLineError, UnicodeDecodeError) as error:
             read.bad.append(str(error))
             continue

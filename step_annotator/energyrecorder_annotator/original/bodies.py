@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StrictFloat, StrictInt, StrictStr
 
 from energyrecorder_annotator.api.bodies import encodable
-from energyrecorder_annotator.samples.base import Point, Reading, SensorReading
+from energyrecorder_annotator.samples.base import Place, Point, Reading, SensorReading
 
 WATTS = {
     **dict.fromkeys(("W", "w", "Watt", "watt", "Watts", "watts"), 1.0),
@@ -40,12 +41,18 @@ class StepBody(BaseModel):
 
 
 class Topology(BaseModel):
-    """Where an equipment stands; accepted, not stored."""
+    """Where an equipment stands; ``dc`` is the site."""
 
     dc: Text | None = None
     room: Text | None = None
     row: Text | None = None
     rack: Text | None = None
+
+    @property
+    def place(self) -> Place:
+        """The same as static tags."""
+        told = (("site", self.dc), ("room", self.room), ("row", self.row), ("rack", self.rack))
+        return tuple((name, value) for name, value in told if value)
 
 
 class MeasurementBody(BaseModel):
@@ -87,19 +94,19 @@ def points(body: MeasurementsBody, env: str, server: str, received_ns: int) -> l
         received_ns: Our wall clock, for values without a time.
     """
     totals = _totals(body.measurements)
+    place = () if body.topology is None else body.topology.place
     found: list[Point] = []
     for one in body.measurements:
         t_ns = _time_ns(one.time, body.time, received_ns)
         factor = WATTS.get(one.unit.strip())
         if factor is None:
-            found.append(SensorReading(env, server, one.sensor, one.unit, t_ns, float(one.value)))
+            found.append(SensorReading(env, server, one.sensor, one.unit, t_ns, float(one.value), place))
         else:
             total = one.sensor in totals
             part = "legacy" if total else one.sensor
             watts = float(one.value) * factor
-            found.append(
-                power_point(env, server, watts, t_ns, scope="server" if total else "component", part=part)
-            )
+            point = power_point(env, server, watts, t_ns, scope="server" if total else "component", part=part)
+            found.append(replace(point, place=place))
     return found
 
 

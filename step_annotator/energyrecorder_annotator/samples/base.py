@@ -46,6 +46,9 @@ SourceTuple = tuple[
 ]
 """window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct: what rarely changes."""
 
+Place = tuple[tuple[str, str], ...]
+"""Where a server stands: names out of `energyrecorder.schema.STATIC_TAGS` and their values."""
+
 PREFERENCES = ("bmc", "meter", "legacy")
 """Whose reading of a server as a whole counts: its BMC, an external meter, the original API."""
 
@@ -56,7 +59,12 @@ class SampleStoreError(EnergyError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One point of ``server_power``; the fields are those of the schema, None where absent."""
+    """One point of ``server_power``; the fields are those of the schema, None where absent.
+
+    Args:
+        place: Its static tags.
+        text: The whole point in line protocol, for a store that keeps lines; None = what is here is all.
+    """
 
     env: str
     server: str
@@ -78,6 +86,8 @@ class Reading:
     energy_counter_j: float | None = None
     energy_wrap_j: float | None = None
     backfill: bool = False
+    place: Place = ()
+    text: str | None = None
 
     @property
     def is_total(self) -> bool:
@@ -87,7 +97,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class BmcPoll:
-    """One point of ``server_bmc``."""
+    """One point of ``server_bmc``; ``place`` and ``text`` as of `Reading`."""
 
     env: str
     server: str
@@ -95,11 +105,13 @@ class BmcPoll:
     up: bool
     host: str
     error: str
+    place: Place = ()
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SensorReading:
-    """One point of ``server_sensor``: anything but power."""
+    """One point of ``server_sensor``: anything but power; ``place`` and ``text`` as of `Reading`."""
 
     env: str
     server: str
@@ -107,9 +119,21 @@ class SensorReading:
     unit: str
     t_ns: int
     value: float
+    place: Place = ()
+    text: str | None = None
 
 
-Point = Reading | BmcPoll | SensorReading
+@dataclass(frozen=True, slots=True)
+class OtherPoint:
+    """A point that only a store that keeps lines has a use for, as a whole in ``text``."""
+
+    env: str
+    server: str
+    t_ns: int
+    text: str
+
+
+Point = Reading | BmcPoll | SensorReading | OtherPoint
 
 
 @dataclass(slots=True)
@@ -119,9 +143,10 @@ class Batch:
     readings: list[Reading] = field(default_factory=list)
     polls: list[BmcPoll] = field(default_factory=list)
     sensors: list[SensorReading] = field(default_factory=list)
+    others: list[OtherPoint] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.readings) + len(self.polls) + len(self.sensors)
+        return len(self.readings) + len(self.polls) + len(self.sensors) + len(self.others)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +208,14 @@ class LastSeen:
 
 
 class SampleStore(Protocol):
-    """Where readings are kept; see the contract at the top of this file."""
+    """Where readings are kept; see the contract at the top of this file.
+
+    Args:
+        keeps_lines: Whether points should come with their ``text``.
+    """
+
+    @property
+    def keeps_lines(self) -> bool: ...  # noqa: D102  # see the class
 
     def add(self, batch: Batch) -> None:
         """Store points."""
@@ -213,6 +245,9 @@ class SampleStore(Protocol):
             to_ns: End.
             max_points: Per series.
         """
+
+    def places(self, env: str, from_ns: int, to_ns: int) -> dict[str, dict[str, str]]:
+        """Return where servers stand that told it, by server; a store may know the last place only."""
 
     def last_seen(self, since_ns: int) -> list[LastSeen]:
         """Return what is newest of every server heard since."""

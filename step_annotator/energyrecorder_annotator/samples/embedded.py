@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from energyrecorder_annotator.samples.base import (
     Batch,
     BmcPoll,
     LastSeen,
+    Place,
     PowerPoints,
     Reading,
     SampleStoreError,
@@ -51,6 +53,8 @@ class EmbeddedSamples:
         path: The file; made if missing.
     """
 
+    keeps_lines = False
+
     def __init__(self, path: Path) -> None:
         # Losing power may cost the last second of readings; a sync per batch would cost the disk.
         self._writer = open_database(
@@ -62,6 +66,7 @@ class EmbeddedSamples:
         self._series: dict[tuple[str, str, str, str], int] = {}
         self._sources: dict[tuple[Any, ...], int] = {}
         self._states: dict[tuple[str, str], tuple[bool, str, str]] = {}
+        self._places: dict[tuple[str, str], Place] = {}
         self._load_ids()
 
     def close(self) -> None:
@@ -79,6 +84,7 @@ class EmbeddedSamples:
                 self._add_polls(batch.polls)
                 self._add_sensors(batch.sensors)
                 self._add_presence(batch)
+                self._add_places(batch)
                 self._writer.execute("COMMIT")
             except sqlite3.Error as error:
                 if self._writer.in_transaction:
@@ -94,6 +100,7 @@ class EmbeddedSamples:
         }
         self._sources = {tuple(row[1:]): row[0] for row in self._writer.execute("SELECT * FROM sources")}
         self._states.clear()
+        self._places.clear()
 
     def _add_readings(self, readings: Sequence[Reading]) -> None:
         rows = [
@@ -142,6 +149,16 @@ class EmbeddedSamples:
             first_ns, last_ns = heard.get(key, (point.t_ns, point.t_ns))
             heard[key] = (min(first_ns, point.t_ns), max(last_ns, point.t_ns))
         self._writer.executemany(_HEARD, [(*key, *span) for key, span in heard.items()])
+
+    def _add_places(self, batch: Batch) -> None:
+        points: list[Reading | SensorReading] = [*batch.readings, *batch.sensors]
+        told = {(one.env, one.server): one.place for one in points if one.place}
+        new = {key: place for key, place in told.items() if self._places.get(key) != place}
+        self._writer.executemany(
+            "INSERT OR REPLACE INTO places VALUES (?, ?, ?)",
+            [(*key, json.dumps(dict(place))) for key, place in new.items()],
+        )
+        self._places.update(new)
 
     def _rows(self, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         try:
@@ -259,6 +276,12 @@ class EmbeddedSamples:
             if points:
                 result.append(PowerPoints(env, server, scope, part or None, points))
         return result
+
+    def places(self, env: str, from_ns: int, to_ns: int) -> dict[str, dict[str, str]]:
+        """See `SampleStore`: the last place that each server told."""
+        del from_ns, to_ns
+        rows = self._rows("SELECT server, place FROM places WHERE env = ?", (env,))
+        return {server: json.loads(place) for server, place in rows}
 
     def last_seen(self, since_ns: int) -> list[LastSeen]:
         """See `SampleStore`."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from energyrecorder.errors import EnergyError
-from energyrecorder.schema import SERVER_BMC, SERVER_POWER
-from energyrecorder_annotator.influx.client import InfluxClient, NoDatabaseError, Series
+from energyrecorder.schema import SERVER_BMC, SERVER_POWER, STATIC_TAGS
+from energyrecorder_annotator.influx.client import (
+    InfluxClient,
+    InfluxRefusedError,
+    NoDatabaseError,
+    Series,
+)
 from energyrecorder_annotator.influx.influxql import identifier, in_span, tag_in, tag_is
 from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.samples.base import (
@@ -25,6 +31,7 @@ from energyrecorder_annotator.samples.base import (
 from energyrecorder_annotator.samples.lines import batch_lines
 from energyrecorder_annotator.samples.rows import preference_of
 
+_log = logging.getLogger(__name__)
 _ROW = ("watts", "window_s", "refresh_s", "quantum_w", "clock", "source", "side", "accuracy_pct")
 """In the order of `energyrecorder_analysis.series.PowerRow`, after the time."""
 _TOTALS = "\"scope\" = 'server'"
@@ -41,11 +48,14 @@ class InfluxSamples:
         settings: Which InfluxDB, and where in it ``server_power`` lives.
     """
 
+    keeps_lines = True
+
     def __init__(self, settings: InfluxSettings) -> None:
         self._settings = settings
         self._local = threading.local()
         self._clients: list[InfluxClient] = []
         self._lock = threading.Lock()
+        self._refusal = ""
         policy = identifier(settings.raw_retention_policy)
         self._power = f"{policy}.{identifier(SERVER_POWER)}"
         self._bmc = f"{policy}.{identifier(SERVER_BMC)}"
@@ -63,23 +73,40 @@ class InfluxSamples:
     def forward(self, lines: Sequence[str]) -> None:
         """Write line protocol as it is.
 
+        A point that InfluxDB will never take (older than its retention, a field of another type) is told in
+        the log and left out: it must not hold up all that come after it.
+
         Args:
             lines: Checked by the caller, without newlines.
 
         Raises:
-            SampleStoreError: InfluxDB did not take all of it.
+            SampleStoreError: InfluxDB takes nothing just now.
         """
-        for first in range(0, len(lines), _CHUNK):
-            text = "\n".join(lines[first : first + _CHUNK])
-            client = self._client()
+        try:
+            for first in range(0, len(lines), _CHUNK):
+                self._write(lines[first : first + _CHUNK])
+        except EnergyError as error:
+            raise SampleStoreError(f"samples cannot be written: {error}") from None
+
+    def _write(self, lines: Sequence[str]) -> None:
+        client, policy = self._client(), self._settings.raw_retention_policy
+        text = "\n".join(lines)
+        try:
             try:
-                try:
-                    client.write(text, retention_policy=self._settings.raw_retention_policy)
-                except NoDatabaseError:
-                    client.create_database()
-                    client.write(text, retention_policy=self._settings.raw_retention_policy)
-            except EnergyError as error:
-                raise SampleStoreError(f"samples cannot be written: {error}") from None
+                client.write(text, retention_policy=policy)
+            except NoDatabaseError:
+                client.create_database()
+                client.write(text, retention_policy=policy)
+        except InfluxRefusedError as refusal:
+            # "partial write" says that the others of the request are written.
+            if len(lines) > 1 and (refusal.too_large or "partial write" not in str(refusal)):
+                half = len(lines) // 2
+                self._write(lines[:half])
+                self._write(lines[half:])
+                return
+            if str(refusal) != self._refusal:
+                _log.error("points of samples are left out: %s", refusal)
+                self._refusal = str(refusal)
 
     def readings(
         self, env: str, servers: Iterable[str], from_ns: int, to_ns: int, prefer: Sequence[str]
@@ -162,6 +189,18 @@ class InfluxSamples:
             for series in sorted(found, key=lambda one: sorted(one.tags.items()))
             if series.rows
         ]
+
+    def places(self, env: str, from_ns: int, to_ns: int) -> dict[str, dict[str, str]]:
+        """See `SampleStore`: the place told last in the span."""
+        tags = ", ".join(map(identifier, ("server", *STATIC_TAGS)))
+        where = f"{tag_is('env', env)} AND {in_span(from_ns, to_ns)}"
+        [found] = self._query(f'SELECT last("watts") FROM {self._power} WHERE {where} GROUP BY {tags}')  # noqa: S608  # parts are quoted by `influxql`
+        newest = sorted((one.rows[0][0], one.tags["server"], one) for one in found if one.rows)
+        return {
+            server: {name: one.tags[name] for name in STATIC_TAGS if one.tags[name]}
+            for _, server, one in newest
+            if any(one.tags[name] for name in STATIC_TAGS)
+        }
 
     def last_seen(self, since_ns: int) -> list[LastSeen]:
         """See `SampleStore`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from energyrecorder.line_protocol import FieldValue
 from energyrecorder.schema import SERVER_BMC, SERVER_POWER, SERVER_SENSOR, measurement
-from energyrecorder_annotator.samples.base import Batch, BmcPoll, Reading
+from energyrecorder_annotator.samples.base import Batch, BmcPoll, Reading, SensorReading
 
 _READING_FIELDS = (
     "watts",
@@ -28,17 +28,20 @@ _READING_FIELDS = (
 
 def batch_lines(batch: Batch) -> Iterator[str]:
     """Yield the lines of a batch; a point without any field has none."""
-    yield from filter(None, map(_reading_line, batch.readings))
-    yield from filter(None, map(_poll_line, batch.polls))
-    for one in batch.sensors:
-        tags = {"env": one.env, "server": one.server, "sensor": one.sensor, "unit": one.unit}
-        line = measurement(SERVER_SENSOR).line(tags, {"value": one.value}, one.t_ns)
-        if line is not None:
-            yield line
+    yield from filter(None, (one.text or _reading_line(one) for one in batch.readings))
+    yield from filter(None, (one.text or _poll_line(one) for one in batch.polls))
+    yield from filter(None, (one.text or _sensor_line(one) for one in batch.sensors))
+    yield from (one.text for one in batch.others)
+
+
+def _sensor_line(one: SensorReading) -> str | None:
+    tags = {"env": one.env, "server": one.server, "sensor": one.sensor, "unit": one.unit, **dict(one.place)}
+    return measurement(SERVER_SENSOR).line(tags, {"value": one.value}, one.t_ns)
 
 
 def _reading_line(reading: Reading) -> str | None:
-    tags = {"env": reading.env, "server": reading.server, "scope": reading.scope, "part": reading.part}
+    tags: dict[str, str | None] = {"env": reading.env, "server": reading.server, **dict(reading.place)}
+    tags.update(scope=reading.scope, part=reading.part)
     fields: dict[str, FieldValue | None] = {name: getattr(reading, name) for name in _READING_FIELDS}
     fields["backfill"] = int(reading.backfill)
     return measurement(SERVER_POWER).line(tags, fields, reading.t_ns)
@@ -46,4 +49,5 @@ def _reading_line(reading: Reading) -> str | None:
 
 def _poll_line(poll: BmcPoll) -> str | None:
     fields: dict[str, FieldValue | None] = {"up": int(poll.up), "host": poll.host, "error": poll.error}
-    return measurement(SERVER_BMC).line({"env": poll.env, "server": poll.server}, fields, poll.t_ns)
+    tags = {"env": poll.env, "server": poll.server, **dict(poll.place)}
+    return measurement(SERVER_BMC).line(tags, fields, poll.t_ns)
