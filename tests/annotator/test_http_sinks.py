@@ -189,6 +189,40 @@ def test_an_annotation_that_somebody_deleted_is_made_again_when_its_step_changes
     assert "state:passed" in done["tags"]
 
 
+def marked(bench, mark_id, **more):
+    mark = Mark(mark_id, "pod1", "note", T0 * SECOND + 7_000_000, "vm <gone>", **more)
+    bench.journal.submit(lambda t: t.add_mark(mark)).result(30)
+    bench.deliver()
+
+
+def test_marks_are_points_beside_all_steps(bench_of):
+    grafana = Grafana()
+    bench = bench_of(grafana.answer)
+    bench.connect(lambda bench: grafana_sink(bench, "all"))
+    marked(bench, "m", text="a & b", scenario="functest", server="n:1")
+    [made] = grafana.annotations.values()
+    assert made == {
+        "time": T0 * 1000 + 7,
+        "tags": ["energy", "energy-id=m", "env:pod1", "scenario:functest", "server:n 1", "kind:note"],
+        "text": "<b>vm &lt;gone&gt;</b><br>a &amp; b",
+    }
+    bench.connect(grafana_sink)
+    marked(bench, "not-told")
+    assert len(grafana.annotations) == 1
+
+
+def test_a_mark_whose_answer_gets_lost_is_one_annotation(bench_of):
+    grafana = Grafana()
+    bench = bench_of(grafana.answer)
+    bench.connect(lambda bench: grafana_sink(bench, "all"))
+    grafana.fails.append((502, b"bad gateway", {}))
+    with pytest.raises(SinkAwayError, match="502"):
+        marked(bench, "m")
+    bench.deliver()
+    assert len(grafana.annotations) == 1
+    assert bench.delivery.status().backlog == 0
+
+
 def webhook_sink(bench):
     return WebhookSink(HttpSinkSettings(bench.server.url + "/hook", Secret("t"), timeout_s=5.0))
 

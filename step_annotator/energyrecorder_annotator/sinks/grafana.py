@@ -2,7 +2,7 @@
 
 Five calls of our own, because the libraries of Grafana wipe the tags of an annotation whenever they change
 its end (docs/adr/0003): what is sent here is what changes. Grafana has no key by which a repeated POST would
-be known as such, so an annotation is looked for by its tag ``energy-id=<step_id>`` before it is made.
+be known as such, so an annotation is looked for by its tag ``energy-id=<id>`` before it is made.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class GrafanaSink:
         return [self._deliver(item) for item in items]
 
     def deliver_marks(self, marks: Sequence[Mark]) -> list[Answer]:
-        """Take no notice: notes are shown from InfluxDB."""
-        return [Answer() for _ in marks]
+        """See `Sink`: points beside the regions of all steps; who wants scenarios alone gets none."""
+        return [Answer() if self._only_scenarios else self._deliver_mark(mark) for mark in marks]
 
     def touch(self, items: Sequence[Item], now_ns: int) -> None:
         """See `Sink`."""
@@ -92,8 +92,15 @@ class GrafanaSink:
             return Answer(refused=refusal("Grafana", answer))
         return _taken(_id_of(answer.text), wanted)
 
-    def _find(self, step_id: str) -> Mapping[str, Any] | None:
-        params = {"tags": _id_tag(step_id), "type": "annotation", "limit": 1}
+    def _deliver_mark(self, mark: Mark) -> Answer:
+        # A mark never changes: one that is there already is the answer to a POST whose end we did not see.
+        if self._find(mark.mark_id) is not None:
+            return Answer()
+        answer = self._peer.ask("POST", PATH, mark_annotation(mark))
+        return Answer() if answer.ok else Answer(refused=refusal("Grafana", answer))
+
+    def _find(self, item_id: str) -> Mapping[str, Any] | None:
+        params = {"tags": _id_tag(item_id), "type": "annotation", "limit": 1}
         answer = self._peer.ask("GET", PATH, params=params)
         if not answer.ok:
             raise SinkAwayError(refusal("Grafana", answer))
@@ -118,15 +125,31 @@ def annotation(item: Item, now_ns: int) -> dict[str, Any]:
     }
 
 
+def mark_annotation(mark: Mark) -> dict[str, Any]:
+    """Return what Grafana is to show of a mark: a point, so without an end."""
+    named = {"env": mark.env, "scenario": mark.scenario, "server": mark.server, "kind": mark.kind}
+    title = f"<b>{_escaped(mark.title)}</b>"
+    return {
+        "time": mark.t_ns // 1_000_000,
+        "tags": _tags(mark.mark_id, named, {}),
+        "text": title if mark.text is None else f"{title}<br>{_escaped(mark.text)}",
+    }
+
+
 def annotation_tags(step: Step) -> list[str]:
-    """Return the tags, the one it is found by first, within Grafana's budget.
+    """Return the tags of a step."""
+    named = {"env": step.env, "scenario": step.scenario, "step": step.step, "state": step.state}
+    return _tags(step.step_id, named, step.tags)
+
+
+def _tags(item_id: str, named: Mapping[str, str | None], free: Mapping[str, str]) -> list[str]:
+    """Return tags, the one it is found by first, within Grafana's budget.
 
     Grafana splits a tag at colons and keeps two parts, so values have none.
     """
-    named = {"env": step.env, "scenario": step.scenario, "step": step.step, "state": step.state}
-    tags = ["energy", _id_tag(step.step_id)]
+    tags = ["energy", _id_tag(item_id)]
     tags += [_tag(f"{key}:", value) for key, value in named.items() if value is not None]
-    tags += [_tag("", f"{key}={value}") for key, value in sorted(step.tags.items())]
+    tags += [_tag("", f"{key}={value}") for key, value in sorted(free.items())]
     kept: list[str] = []
     for tag in tags:
         if sum(len(one) + 1 for one in kept) + len(tag) <= MOST_TAGS and tag not in kept:
@@ -139,8 +162,8 @@ def _tag(prefix: str, value: str) -> str:
     return f"{prefix}{printable[:_MOST_TAG].strip()}"
 
 
-def _id_tag(step_id: str) -> str:
-    return f"energy-id={step_id}"
+def _id_tag(item_id: str) -> str:
+    return f"energy-id={item_id}"
 
 
 def _memo(item: Item) -> Mapping[str, Any] | None:

@@ -15,7 +15,7 @@ GRAFANA = (
     Setting(
         "mode",
         "str",
-        "native annotations: none, one per scenario, or one per step too",
+        "native annotations: none, one per scenario, or one per step and mark too",
         default="scenario",
         choices=("off", "scenario", "all"),
     ),
