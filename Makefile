@@ -54,7 +54,8 @@ test-e2e: $(VENV)/.developers ## real Telegraf, InfluxDB, Chromium and the demo,
 	@$(PYTEST) -q -m e2e
 
 .PHONY: soak
-soak: $(VENV)/.developers ## an hour of 100 BMCs and a mix of all faults; SOAK_S=seconds
+soak: $(VENV)/.developers ## ten minutes without InfluxDB, an hour of 100 BMCs with all faults; OUTAGE_S, SOAK_S=seconds
+	@ENERGY_OUTAGE_S=$(or $(OUTAGE_S),600) $(PYTEST) -q -s tests/annotator/test_influx_outage.py
 	@ENERGY_SOAK_S=$(or $(SOAK_S),3600) $(PYTEST) -q -s tests/faults/test_soak.py
 
 .PHONY: bench

@@ -71,7 +71,7 @@ class Bench:
             def work(transaction, event=event):
                 transaction.put_steps(apply(event, transaction).changed)
 
-            self.journal.submit(work).result(10)
+            self.journal.submit(work).result(60)
 
     def deliver(self):
         while self.delivery.tick():
@@ -234,7 +234,7 @@ def test_the_webhook_gets_each_change_once_under_a_key(bench_of):
     bench.deliver()
     bench.take(stop("r", T0 + 5, outcome="failed"))
     mark = Mark("m", "pod1", "note", T0 * SECOND, "title")
-    bench.journal.submit(lambda t: t.add_mark(mark)).result(10)
+    bench.journal.submit(lambda t: t.add_mark(mark)).result(60)
     bench.deliver()
     keys = [headers["Idempotency-Key"] for *_, headers in bench.server.requests]
     assert keys == ["r/1", "r/2", "m/1"]

@@ -53,7 +53,7 @@ class Bench:
             def work(transaction, event=event):
                 transaction.put_steps(apply(event, transaction).changed)
 
-            self.journal.submit(work).result(10)
+            self.journal.submit(work).result(60)
 
     def result(self, step_id, energy_j=3600.0, **more):
         look = next(one for one in self.journal.looks(2**62, 10_000) if one.step_id == step_id)
@@ -71,7 +71,7 @@ class Bench:
             **more,
         }
         result = StoredResult(detail, 7, 7)
-        assert self.journal.submit(lambda t: t.put_result(look, result, None)).result(10)
+        assert self.journal.submit(lambda t: t.put_result(look, result, None)).result(60)
 
     def deliver(self):
         while self.delivery.tick():
@@ -143,7 +143,7 @@ def test_names_from_outside_come_back_whole_and_html_is_escaped(bench):
 def test_a_field_that_must_disappear_does(bench):
     """A stop that replaces a loss takes the result away until there is a new one."""
     bench.take(start("r", T0))
-    bench.journal.submit(lambda t: t.put_steps(expire("r", (T0 + 30) * SECOND, t).changed)).result(10)
+    bench.journal.submit(lambda t: t.put_steps(expire("r", (T0 + 30) * SECOND, t).changed)).result(60)
     bench.result("r")
     bench.deliver()
     assert bench.rows()[0]["energy_j"] == 3600.0
@@ -166,7 +166,7 @@ def test_a_stop_before_its_start_is_shown_once_it_has_one(bench):
 
 def test_marks_are_points(bench):
     mark = Mark("m", "pod1", "note", T0 * SECOND, "vm <gone>", "a & b", "functest", "r", None)
-    bench.journal.submit(lambda t: t.add_mark(mark)).result(10)
+    bench.journal.submit(lambda t: t.add_mark(mark)).result(60)
     bench.deliver()
     [row] = bench.rows("energy_marks")
     assert (row["title"], row["text"], row["kind"], row["run_id"]) == ("vm <gone>", "a &amp; b", "note", "r")

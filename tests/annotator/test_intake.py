@@ -93,7 +93,7 @@ class Watched:
         return LifeWatch(self.journal, lambda: round(self.now_s * SECOND))
 
     def take(self, event, event_s=None):
-        self.journal.submit(lambda t: t.put_steps(apply(event, t).changed)).result(10)
+        self.journal.submit(lambda t: t.put_steps(apply(event, t).changed)).result(60)
         run_id = self.journal.step(event.step_id)[0].run_id
         event_ns = event.time.t_ns if event_s is None else round(event_s * SECOND)
         self.watch.heard(run_id, round(self.now_s * SECOND), event_ns)

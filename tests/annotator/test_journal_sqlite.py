@@ -19,7 +19,7 @@ from energyrecorder_annotator.lifecycle import Step
 
 
 def put(journal, *steps):
-    journal.submit(lambda transaction: transaction.put_steps(steps)).result(10)
+    journal.submit(lambda transaction: transaction.put_steps(steps)).result(60)
 
 
 def step(step_id, **more):

@@ -5,10 +5,11 @@ from itertools import pairwise
 import pytest
 
 from energyrecorder_annotator.expected import Expected, expected_servers
+from energyrecorder_annotator.intake import FLUSH_S
 from energyrecorder_annotator.journal.base import Look, StepQuery
 from energyrecorder_annotator.lifecycle import Step
 from energyrecorder_annotator.overlap import rivals_of
-from energyrecorder_annotator.results import following_look
+from energyrecorder_annotator.results import TICK_S, following_look
 from energyrecorder_annotator.samples.base import Batch, BmcPoll
 from support.results import T0, Bench
 from support.steps import SECOND, start, stop
@@ -34,6 +35,25 @@ def test_a_result_comes_as_soon_as_every_server_covers_the_end(bench):
     assert result["energy_j"] == pytest.approx(2 * 100 * 60, abs=result["u95_j"])
     assert set(result["per_server"]) == {"n1", "n2"}
     assert (result["servers"], result["expected"]) == (2, 2)
+
+
+@pytest.mark.parametrize("window_s", [0.5, 1.0, 5.0, 10.0])
+@pytest.mark.parametrize("phase", [0.01, 0.5, 0.99])
+def test_a_result_is_there_two_windows_and_5_s_after_the_end_at_the_latest(bench, window_s, phase):
+    """Readings come at their time and a little; we look as often as the service does."""
+    began, ended = T0 + 100, T0 + 160
+    bench.take(start("r", began), stop("r", ended))
+    next_s = T0 + phase * window_s
+    now_s = float(ended)
+    while True:
+        while next_s + FLUSH_S <= now_s:
+            bench.power("n1", next_s, next_s + window_s, every_s=window_s)
+            next_s += window_s
+        if bench.tick_at(now_s):
+            break
+        now_s += TICK_S
+    assert now_s - ended <= 2 * window_s + 5
+    assert bench.result()["coverage"] == pytest.approx(1.0)
 
 
 def test_a_result_waits_two_minutes_for_a_silent_server_and_names_it(bench):
@@ -117,7 +137,7 @@ def test_a_stop_that_replaces_a_loss_makes_a_new_result(bench):
     bench.power("n1", T0, T0 + 400)
     bench.step(ended=T0 + 160)
     bench.tick_at(T0 + 170)
-    bench.journal.submit(lambda t: t.put_steps([_with_end(t.step("r"), T0 + 200)])).result(10)
+    bench.journal.submit(lambda t: t.put_steps([_with_end(t.step("r"), T0 + 200)])).result(60)
     assert bench.result() is None
     assert bench.tick_at(T0 + 300) == 1
     assert bench.result()["energy_j"] == pytest.approx(10_000, rel=0.02)
@@ -239,7 +259,7 @@ def test_recompute_looks_again_whatever_the_readings_and_keeps_the_result_until_
     bench.power("n1", T0 + 120, T0 + 140, watts=200.0)
     for query, count in ((StepQuery(env="pod2"), 0), (StepQuery(run_id="r"), 1)):
         look_again = bench.journal.submit(lambda t, q=query: t.look_again(q, round(bench.now_s * SECOND)))
-        assert look_again.result(10) == count
+        assert look_again.result(60) == count
     assert bench.result() == before
     assert bench.tick_at(T0 + 200_001) == 1
     assert bench.result()["energy_j"] == pytest.approx(8000, rel=0.02)

@@ -43,11 +43,11 @@ def take(journal, event):
         transaction.put_steps(decision.changed)
         return decision
 
-    return journal.submit(work).result(10)
+    return journal.submit(work).result(60)
 
 
 def put(journal, *steps):
-    journal.submit(lambda transaction: transaction.put_steps(steps)).result(10)
+    journal.submit(lambda transaction: transaction.put_steps(steps)).result(60)
 
 
 def step(step_id, **more):
@@ -114,7 +114,7 @@ def test_a_work_sees_its_own_writes_and_those_of_works_before(journal):
             transaction.free_start_ns(step("c", step="y").series, SECOND),
         )
 
-    assert journal.submit(work).result(10) == (["c"], ["r"], SECOND + 1, SECOND)
+    assert journal.submit(work).result(60) == (["c"], ["r"], SECOND + 1, SECOND)
 
 
 def test_the_first_free_start_of_a_series_is_found(journal):
@@ -122,7 +122,7 @@ def test_the_first_free_start_of_a_series_is_found(journal):
     put(journal, *(step(f"x{ns}", step="x", start_ns=ns) for ns in taken), step("y", step="y", start_ns=8))
     put(journal, step("unstarted", step="x", start_ns=8, started=False))
     series = step("x", step="x").series
-    free = journal.submit(lambda t: [t.free_start_ns(series, ns) for ns in range(4, 12)]).result(10)
+    free = journal.submit(lambda t: [t.free_start_ns(series, ns) for ns in range(4, 12)]).result(60)
     assert free == [4, 8, 8, 8, 8, 10, 10, 11]
 
 
@@ -132,7 +132,7 @@ def test_a_work_that_fails_leaves_nothing_and_harms_no_other(journal):
 
     def slow(transaction):
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         transaction.put_steps([step("slow")])
 
     def bad(transaction):
@@ -140,16 +140,16 @@ def test_a_work_that_fails_leaves_nothing_and_harms_no_other(journal):
         raise LookupError("mine")
 
     first = journal.submit(slow)
-    assert entered.wait(10)
+    assert entered.wait(60)
     grouped = [
         journal.submit(lambda t, n=n: t.put_steps([step(f"good{n}", start_ns=n + 10)])) for n in range(3)
     ]
     failed = journal.submit(bad)
     go_on.set()
     for future in (first, *grouped):
-        future.result(10)
+        future.result(60)
     with pytest.raises(LookupError, match="mine"):
-        failed.result(10)
+        failed.result(60)
     assert journal.step("bad") is None
     assert {found[0].step_id for found in journal.list_steps(StepQuery())} == {
         "slow",
@@ -202,10 +202,10 @@ def test_two_writers_of_which_the_first_commits_last_nothing_is_skipped(opened):
     def first_to_begin(transaction):
         transaction.put_steps([step("first", start_ns=1)])
         holding.set()
-        assert release.wait(10)
+        assert release.wait(60)
 
     slow = one.submit(first_to_begin)
-    assert holding.wait(10)
+    assert holding.wait(60)
     quick = two.submit(lambda transaction: transaction.put_steps([step("second", start_ns=2)]))
     seen, cursor = [], 0
 
@@ -219,9 +219,9 @@ def test_two_writers_of_which_the_first_commits_last_nothing_is_skipped(opened):
     for _ in range(20):
         follow()
     release.set()
-    slow.result(10)
+    slow.result(60)
     follow()
-    quick.result(10)
+    quick.result(60)
     follow()
     assert sorted(seen) == ["first", "second"]
 
@@ -310,14 +310,14 @@ def test_a_step_that_ends_is_due_and_its_result_is_part_of_it(journal):
     assert (look.step_id, look.look, look.due_ns) == ("r", 0, 5 * SECOND)
     following = replace(look, look=1, due_ns=65 * SECOND)
     version = journal.step("r")[0].version
-    assert journal.submit(lambda t: t.put_result(look, RESULT, following)).result(10)
+    assert journal.submit(lambda t: t.put_result(look, RESULT, following)).result(60)
     found, result = journal.step("r")
     assert result == RESULT
     assert found.version == version + 1
     assert journal.changes(0, 10)[-1][1:] == ("r", version + 1)
     assert journal.looks(64 * SECOND, 10) == []
     assert journal.looks(65 * SECOND, 10) == [following]
-    assert journal.submit(lambda t: t.put_result(following, None, None)).result(10)
+    assert journal.submit(lambda t: t.put_result(following, None, None)).result(60)
     assert journal.looks(10**18, 10) == []
     assert journal.step("r")[1] == RESULT
 
@@ -326,7 +326,7 @@ def test_a_result_for_edges_that_have_changed_meanwhile_is_refused(journal):
     look = ended_step(journal)
     moved = replace(journal.step("r")[0], servers=("n1",))
     put(journal, moved)
-    assert not journal.submit(lambda t: t.put_result(look, RESULT, None)).result(10)
+    assert not journal.submit(lambda t: t.put_result(look, RESULT, None)).result(60)
     assert journal.step("r")[1] is None
     [anew] = journal.looks(0, 10)
     assert anew == Look("r", 0, 5 * SECOND, edges_of(moved))
@@ -334,7 +334,7 @@ def test_a_result_for_edges_that_have_changed_meanwhile_is_refused(journal):
 
 def test_a_change_of_the_edges_takes_the_result_away_and_context_does_not(journal):
     look = ended_step(journal)
-    journal.submit(lambda t: t.put_result(look, RESULT, None)).result(10)
+    journal.submit(lambda t: t.put_result(look, RESULT, None)).result(60)
     put(journal, replace(journal.step("r")[0], title="new"))
     assert journal.step("r")[1] == RESULT
     put(journal, replace(journal.step("r")[0], end_ns=6 * SECOND))
@@ -351,8 +351,8 @@ def test_a_step_known_from_its_stop_only_is_not_due(journal):
 
 def test_marks_are_kept_once(journal):
     mark = Mark("m1", "pod1", "note", 5, HOSTILE, HOSTILE, HOSTILE, "r", "n1")
-    assert journal.submit(lambda t: t.add_mark(mark)).result(10)
-    assert not journal.submit(lambda t: t.add_mark(replace(mark, title="other"))).result(10)
+    assert journal.submit(lambda t: t.add_mark(mark)).result(60)
+    assert not journal.submit(lambda t: t.add_mark(replace(mark, title="other"))).result(60)
     assert journal.marks("pod1", 0, 10) == [mark]
     assert journal.marks("pod1", 6, 10) == []
     assert journal.marks("pod2", 0, 10) == []
@@ -361,7 +361,7 @@ def test_marks_are_kept_once(journal):
 def test_life_signs_of_ended_runs_are_dropped(journal):
     take(journal, start("r", 1))
     signs = {"r": (5, 4), "gone": (3, 2)}
-    journal.submit(lambda t: t.put_life(signs)).result(10)
+    journal.submit(lambda t: t.put_life(signs)).result(60)
     assert journal.life() == {"r": (5, 4)}
     assert [(one.step_id, one.run_id) for one in journal.open_steps()] == [("r", "r")]
 
@@ -376,7 +376,7 @@ def test_everything_is_there_after_opening_again(opened):
 
 def test_looking_again_takes_ended_steps_that_fit_and_keeps_their_results(journal):
     look = ended_step(journal)
-    journal.submit(lambda t: t.put_result(look, RESULT, None)).result(10)
+    journal.submit(lambda t: t.put_result(look, RESULT, None)).result(60)
     take(journal, start("running", 2))
     for query, count in (
         (StepQuery(), 1),
@@ -384,7 +384,7 @@ def test_looking_again_takes_ended_steps_that_fit_and_keeps_their_results(journa
         (StepQuery(run_id="running"), 0),
         (StepQuery(env="pod1' OR '1'='1"), 0),
     ):
-        assert journal.submit(lambda t, q=query: t.look_again(q, 9)).result(10) == count
+        assert journal.submit(lambda t, q=query: t.look_again(q, 9)).result(60) == count
     assert journal.step("r")[1].detail == RESULT.detail
     assert journal.step("r")[1].samples != RESULT.samples
     assert [(one.step_id, one.due_ns) for one in journal.looks(9, 10)] == [("r", 9)]

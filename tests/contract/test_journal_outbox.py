@@ -31,7 +31,7 @@ def journal(opened):
 
 
 def put(journal, *steps):
-    journal.submit(lambda transaction: transaction.put_steps(steps)).result(10)
+    journal.submit(lambda transaction: transaction.put_steps(steps)).result(60)
 
 
 def step(step_id, **more):
@@ -52,8 +52,8 @@ HOSTILE = 'newline\n, comma="quote" \\ \x00 \u2028 🎉 </script> ' + "x" * 10_0
 def test_marks_come_to_sinks_in_order_and_once(journal):
     for number in (3, 1, 2):
         mark = Mark(f"m{number}", "pod1", "note", number, "t")
-        journal.submit(lambda t, mark=mark: t.add_mark(mark)).result(10)
-        journal.submit(lambda t, mark=mark: t.add_mark(mark)).result(10)
+        journal.submit(lambda t, mark=mark: t.add_mark(mark)).result(60)
+        journal.submit(lambda t, mark=mark: t.add_mark(mark)).result(60)
     found = journal.mark_changes(0, 10)
     assert [mark.mark_id for _, mark in found] == ["m3", "m1", "m2"]
     assert [mark.mark_id for _, mark in journal.mark_changes(found[0][0], 1)] == ["m1"]
@@ -70,7 +70,7 @@ def test_how_far_a_sink_has_got_is_kept_with_what_it_was_told(opened):
     cursor = Cursor(second[0], 0)
     told = [Delivered("a", 1, HOSTILE)]
     dead = [DeadLetter("influxdb", "b", 1, 7, HOSTILE)]
-    journal.submit(lambda t: t.put_delivery("influxdb", cursor, told, dead)).result(10)
+    journal.submit(lambda t: t.put_delivery("influxdb", cursor, told, dead)).result(60)
     again = opened()
     assert again.cursor("influxdb") == cursor
     assert again.cursor("grafana") is None
@@ -80,7 +80,7 @@ def test_how_far_a_sink_has_got_is_kept_with_what_it_was_told(opened):
     assert again.backlog(cursor) == 1
     assert (again.last_change(second[0]), again.last_change(first[0] - 1)) == ("b", None)
     mended = [Delivered("b", 2, "")]
-    journal.submit(lambda t: t.put_delivery("influxdb", cursor, mended, [])).result(10)
+    journal.submit(lambda t: t.put_delivery("influxdb", cursor, mended, [])).result(60)
     assert again.dead_letters(10) == []
 
 
@@ -107,7 +107,7 @@ def test_thousands_of_starts_at_one_moment_each_find_a_place_of_their_own(journa
 
     with pytest.raises(LookupError):
         journal.submit(work).result(60)
-    assert journal.submit(lambda t: t.free_start_ns(series, 5)).result(10) == 5
+    assert journal.submit(lambda t: t.free_start_ns(series, 5)).result(60) == 5
     for first in range(0, 2000, 500):
 
         def part(transaction, first=first):

@@ -17,11 +17,15 @@ from pathlib import Path
 PLUGINS = Path(__file__).parent / "plugins"
 
 
+LONGEST_S = 60.0
+"""What is waited for at most; nothing here takes a tenth of it, unless the machine has much else to do."""
+
+
 class Client:
     """One keep-alive connection."""
 
     def __init__(self, port, token=None):
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONGEST_S)
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def ask(self, method, path, body=None, headers=None):
@@ -78,7 +82,7 @@ class Annotator:
         self._listening.set()
 
     def wait_until_listening(self):
-        assert self._listening.wait(30), self.log
+        assert self._listening.wait(LONGEST_S), self.log
         assert self.port is not None, self.log
         return self
 
@@ -87,7 +91,7 @@ class Annotator:
         self._clients.append(Client(self.port, *(token or (self._token,))))
         return self._clients[-1]
 
-    def until(self, condition, seconds=20.0):
+    def until(self, condition, seconds=LONGEST_S):
         """Return the first true value of ``condition``, asked ten times a second."""
         deadline = time.monotonic() + seconds
         while True:
@@ -108,8 +112,8 @@ class Annotator:
             client.close()
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(20)
-        self._reader.join(10)
+        status = self.process.wait(LONGEST_S)
+        self._reader.join(LONGEST_S)
         self.process.stderr.close()
         return status
 

@@ -38,10 +38,10 @@ class Bench:
             def work(transaction, event=event):
                 transaction.put_steps(apply(event, transaction).changed)
 
-            self.journal.submit(work).result(10)
+            self.journal.submit(work).result(60)
 
     def power(self, server, from_s, to_s, watts=100.0, every_s=1.0, env="pod1"):
-        """Readings of a 1-s sensor, polled every second."""
+        """Readings of a sensor that is polled as often as it has a new value."""
         count = round((to_s - from_s) / every_s)
         readings = [
             Reading(
@@ -51,8 +51,8 @@ class Bench:
                 None,
                 round((from_s + n * every_s) * SECOND),
                 watts,
-                window_s=1.0,
-                refresh_s=1.0,
+                window_s=every_s,
+                refresh_s=every_s,
                 clock="poll",
                 source="power_control",
                 side="ac",
