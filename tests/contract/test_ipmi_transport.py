@@ -73,7 +73,7 @@ def sim(tmp_path_factory):
 
 
 def sim_login(sim):
-    return Login("127.0.0.1", sim.port, ipmi_sim.USER, Secret(ipmi_sim.PASSWORD), timeout_s=4.0)
+    return Login("127.0.0.1", sim.port, ipmi_sim.USER, Secret(ipmi_sim.PASSWORD), timeout_s=20.0)
 
 
 async def refused(transport):

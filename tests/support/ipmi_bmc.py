@@ -39,7 +39,7 @@ class Bmc:
 
     def login(self, **changes: Any) -> Login:
         """Return a log-in that it accepts, changed as told."""
-        login = Login("127.0.0.1", self.port, USER, Secret(PASSWORD), timeout_s=4.0)
+        login = Login("127.0.0.1", self.port, USER, Secret(PASSWORD), timeout_s=20.0)
         return replace(login, **changes)
 
 
