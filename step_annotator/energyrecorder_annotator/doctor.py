@@ -20,9 +20,9 @@ TIMEOUT_S = 5.0
 MOST_OFFSET_S = 2.0
 """Clocks further apart than this are told of."""
 STALE_S = 60.0
-_AGE = re.compile(
-    r'^energy_annotator_last_sample_age_seconds\{env="(?P<env>.*)"\} (?P<age>\S+)$', re.MULTILINE
-)
+_GAUGE = r'^energy_annotator_%s\{env="(?P<env>.*)"\} (?P<value>\S+)$'
+_AGE = re.compile(_GAUGE % "last_sample_age_seconds", re.MULTILINE)
+_DELAY = re.compile(_GAUGE % "sample_delay_seconds", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +97,29 @@ def _samples(service: Service) -> Iterator[Finding]:
     if status in {401, 403}:
         yield Finding("token", ok=False, text="refused; give one that may read with --token or ENERGY_TOKEN")
         return
-    ages = {match["env"]: float(match["age"]) for match in _AGE.finditer(text)}
+    ages = _by_env(_AGE, text)
     if not ages:
         yield Finding("samples", ok=False, text="no reading within the hour; is a collector running?")
     for env, age_s in ages.items():
-        if age_s < -MOST_OFFSET_S:
-            yield Finding(
-                "samples",
-                ok=False,
-                text=f"newest of {env!r} is {-age_s:.1f} s in the future: the collector's clock is ahead",
-            )
-        else:
-            yield Finding("samples", ok=age_s <= STALE_S, text=f"newest of {env!r} is {age_s:.1f} s old")
+        yield Finding(
+            "samples", ok=age_s <= STALE_S, text=f"newest of {env!r} is {max(0.0, age_s):.1f} s old"
+        )
+    for env, delay_s in _by_env(_DELAY, text).items():
+        yield _collector_clock(env, delay_s)
+
+
+def _by_env(gauge: re.Pattern[str], text: str) -> dict[str, float]:
+    return {match["env"]: float(match["value"]) for match in gauge.finditer(text)}
+
+
+def _collector_clock(env: str, delay_s: float) -> Finding:
+    if delay_s < -MOST_OFFSET_S:
+        told = f"readings of {env!r} come {-delay_s:.1f} s before their time: that clock is ahead"
+        return Finding("collector clock", ok=False, text=told)
+    told = f"readings of {env!r} come {delay_s:.1f} s after their time"
+    if delay_s > STALE_S:
+        told += ": that clock is behind the service's, or they are held up on their way"
+    return Finding("collector clock", ok=delay_s <= STALE_S, text=told)
 
 
 def _clock(service: Service) -> Iterator[Finding]:

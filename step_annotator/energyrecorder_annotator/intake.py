@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from energyrecorder.clock import Clock, wall_ns
 from energyrecorder_annotator.samples.base import (
     Batch,
     BmcPoll,
@@ -32,6 +33,7 @@ class Intake:
         freshness: Told of the points once they are stored.
         on_switched: Told of polls that show a host switched on or off.
         on_stored: Told of each batch once it is stored, before ``freshness`` is.
+        clock: Our wall clock.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Intake:
         on_switched: Callable[[Sequence[BmcPoll]], None],
         *,
         on_stored: Callable[[Batch], None] = lambda _batch: None,
+        clock: Clock = wall_ns,
     ) -> None:
         self._store = store
         self._freshness = freshness
         self._on_switched = on_switched
         self._on_stored = on_stored
+        self._clock = clock
         self._waiting = Batch()
         self._refused: str | None = None
         self.stored = 0
@@ -87,6 +91,7 @@ class Intake:
         batch, self._waiting = self._waiting, Batch()
         if not len(batch):
             return
+        received_ns = self._clock()
         try:
             await asyncio.to_thread(self._store.add, batch)
         except SampleStoreError as error:
@@ -97,7 +102,7 @@ class Intake:
             self._refused = None
         self.stored += len(batch)
         self._on_stored(batch)
-        switched = self._freshness.add(batch)
+        switched = self._freshness.add(batch, received_ns)
         if switched:
             self._on_switched(switched)
 

@@ -116,3 +116,11 @@ def _of_servers(service: Service) -> Iterator[Metric]:
             age.add_metric([env], (now_ns - newest_ns) / 1e9)
     yield servers
     yield age
+    delay = GaugeMetricFamily(
+        f"{PREFIX}_sample_delay_seconds",
+        "Least time from a reading to its arrival in the last minutes; negative = that clock is ahead.",
+        labels=["env"],
+    )
+    for env, delay_s in service.freshness.delays_s().items():
+        delay.add_metric([env], delay_s)
+    yield delay

@@ -107,7 +107,9 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
     clock: Clock = wall_ns
     freshness = Freshness(_last_seen(samples, clock))
     late = LateReadings(journal, freshness, clock=clock)
-    intake = Intake(samples, freshness, lambda polls: _mark_switched(journal, polls), on_stored=late.take)
+    intake = Intake(
+        samples, freshness, lambda polls: _mark_switched(journal, polls), on_stored=late.take, clock=clock
+    )
     life = LifeWatch(journal, clock)
     environ = {**os.environ, "ENERGY_STATE_DIR": str(state)}
     return Service(

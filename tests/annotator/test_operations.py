@@ -1,5 +1,6 @@
 """Operators' commands against a running service: doctor, recompute, backup, migrate; signals; TLS."""
 
+import email.utils
 import json
 import os
 import signal
@@ -7,13 +8,18 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import closing
 
 import pytest
 import trustme
 
+from energyrecorder_annotator.config import load_config
+from energyrecorder_annotator.doctor import Service as Doctored
+from energyrecorder_annotator.doctor import examine
 from support.annotator import PLUGINS, Annotator, begin, config_file, new_id, running
+from support.fake_server import FakeServer
 
 STEADY = (sys.executable, PLUGINS / "steady.py")
 DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
@@ -59,6 +65,37 @@ class TestDoctor:
             assert (wrong.returncode, "FAIL token" in wrong.stdout) == (3, True)
             right = command("doctor", "--url", url, ENERGY_TOKEN="right")
             assert (right.returncode, "FAIL samples" in right.stdout) == (3, True)
+
+    @pytest.mark.parametrize(
+        ("off_s", "ok", "told"), [(120, False, "is ahead"), (-120, False, "is behind"), (0, True, "after")]
+    )
+    def test_it_compares_the_collectors_clock(self, tmp_path, off_s, ok, told):
+        plugin = tmp_path / "off.py"
+        plugin.write_text(
+            f"import time\nwhile True:\n    now = time.time_ns() + {off_s} * 10**9\n"
+            "    print(f'server_power,env=pod1,server=n1,scope=server watts=1 {now}', flush=True)\n"
+            "    time.sleep(0.2)\n"
+        )
+        with running(tmp_path, commands=[(sys.executable, plugin)]) as annotator:
+            client = annotator.client()
+            annotator.until(lambda: client.get("/healthz")["samples"]["stored"])
+            found = list(examine(None, Doctored(f"http://127.0.0.1:{annotator.port}", None)))
+        [clock] = [one for one in found if one.what == "collector clock"]
+        assert (clock.ok, told in clock.text) == (ok, True), clock
+
+    @pytest.mark.parametrize(("off_s", "ok"), [(0, True), (100, False), (-100, False)])
+    def test_it_compares_influxdbs_clock(self, tmp_path, off_s, ok):
+        def answer(*_):
+            return 204, b"", {"Date": email.utils.formatdate(time.time() + off_s, usegmt=True)}
+
+        server = FakeServer(answer)
+        config = config_file(tmp_path, more=f'[influxdb]\nurl = "{server.url}"\n')
+        settings = load_config(config=str(config), fleet=None, environ={}, flags={})
+        found = list(examine(settings, Doctored("http://127.0.0.1:1", None)))
+        server.close()
+        [influxdb] = [one for one in found if one.what == "InfluxDB"]
+        assert influxdb.ok == ok, influxdb
+        assert "its clock is" in influxdb.text
 
 
 def test_results_are_computed_anew_on_demand(annotator):

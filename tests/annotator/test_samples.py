@@ -280,3 +280,18 @@ class TestFreshness:
         fresh.add(Batch(polls=[poll(1), poll(100, server="n2")]))
         assert set(fresh.servers("pod1", spans(50)[0])) == {"n2"}
         assert fresh.servers("pod9", 0) == {}
+
+    def test_the_least_delay_of_the_last_minutes_tells_how_far_clocks_are_apart(self):
+        fresh = Freshness()
+        assert fresh.delays_s() == {}
+        for at_s, delay_s in ((100, 3.0), (101, 0.5), (102, 40.0), (399, 2.0)):
+            fresh.add(Batch(readings=[reading(at_s - delay_s)]), *spans(at_s))
+        assert fresh.delays_s() == {"pod1": 0.5}
+        fresh.add(Batch(readings=[reading(500 - 7.0)]), *spans(500))
+        assert fresh.delays_s() == {"pod1": 0.5}, "the span before counts too"
+        fresh.add(Batch(readings=[reading(900 - 8.0), reading(900 - 300.0)]), *spans(900))
+        assert fresh.delays_s() == {"pod1": 7.0}
+        fresh.add(Batch(readings=[reading(1300 + 60.0)]), *spans(1300))
+        assert fresh.delays_s() == {"pod1": -60.0}
+        fresh.add(Batch(readings=[reading(5, env="long-ago")]))
+        assert set(fresh.delays_s()) == {"pod1"}

@@ -42,7 +42,9 @@ class FakeServer:
                 fake.requests.append((self.command, target.path, query, body, self.headers))
                 status, content, headers = fake.answer(self.command, target.path, query, body, self.headers)
                 raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(status)
+                self.send_response_only(status)
+                if "Date" not in headers:
+                    self.send_header("Date", self.date_time_string())
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(raw)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from energyrecorder_annotator.samples.base import Batch, BmcPoll, LastSeen, Reading
 
 HOUR_NS = 3600 * 1_000_000_000
+DELAY_SPAN_NS = 300 * 1_000_000_000
 LATE_NS = 60 * 1_000_000_000
 """Readings that come so long after their time are late even when they are the newest of their server."""
 
@@ -39,6 +40,20 @@ class ServerFreshness:
         self.sample_ns = max(self.sample_ns, reading.t_ns)
 
 
+@dataclass(slots=True)
+class _Delay:
+    """The least time between a reading and its arrival, of this and the last span of `DELAY_SPAN_NS`."""
+
+    since_ns: int
+    least_ns: int
+    before_ns: int
+
+    def add(self, delay_ns: int, received_ns: int) -> None:
+        if not 0 <= received_ns - self.since_ns < DELAY_SPAN_NS:
+            self.since_ns, self.before_ns, self.least_ns = received_ns, self.least_ns, delay_ns
+        self.least_ns = min(self.least_ns, delay_ns)
+
+
 def _lag_ns(reading: Reading, before_ns: int) -> int:
     if reading.clock == "bmc":
         return 0
@@ -56,6 +71,7 @@ class Freshness:
     def __init__(self, seen: Iterable[LastSeen] = ()) -> None:
         self._lock = threading.Lock()
         self._envs: dict[str, dict[str, ServerFreshness]] = {}
+        self._delays: dict[str, _Delay] = {}
         for last in seen:
             server = self._server(last.env, last.server)
             server.host = last.host
@@ -63,13 +79,22 @@ class Freshness:
                 server.add_reading(last.reading)
             server.heard_ns = max(server.heard_ns, last.heard_ns)
 
-    def add(self, batch: Batch) -> list[BmcPoll]:
-        """Take in points; return the polls that show a host switched on or off since the poll before."""
+    def add(self, batch: Batch, received_ns: int | None = None) -> list[BmcPoll]:
+        """Take in points; return the polls that show a host switched on or off since the poll before.
+
+        Args:
+            batch: Points.
+            received_ns: Our wall clock when they arrived; None when that was long ago.
+        """
         switched = []
+        newest: dict[str, int] = {}
         with self._lock:
             for reading in batch.readings:
                 if reading.scope == "server":
                     self._server(reading.env, reading.server).add_reading(reading)
+                    newest[reading.env] = max(newest.get(reading.env, 0), reading.t_ns)
+            if received_ns is not None:
+                self._note_delays(newest, received_ns)
             for poll in batch.polls:
                 server = self._server(poll.env, poll.server)
                 if {server.host, poll.host} == {"on", "off"} and poll.t_ns >= server.heard_ns - HOUR_NS:
@@ -118,6 +143,21 @@ class Freshness:
             env: (len(servers), max((server.sample_ns for server in servers), default=0))
             for env, servers in heard.items()
         }
+
+    def delays_s(self) -> dict[str, float]:
+        """Return for each environment the least delay of its readings in the last minutes, seconds.
+
+        A reading takes a moment to arrive, so a negative delay is a collector's clock that is ahead of ours;
+        a long one is a clock that is behind, or readings that are held up.
+        """
+        with self._lock:
+            return {env: min(delay.least_ns, delay.before_ns) / 1e9 for env, delay in self._delays.items()}
+
+    def _note_delays(self, newest: Mapping[str, int], received_ns: int) -> None:
+        for env, t_ns in newest.items():
+            delay_ns = received_ns - t_ns
+            known = self._delays.setdefault(env, _Delay(received_ns, delay_ns, delay_ns))
+            known.add(delay_ns, received_ns)
 
     def covers(self, env: str, servers: Iterable[str], until_ns: int) -> bool:
         """Tell whether power of each server is known up to ``until_ns``."""

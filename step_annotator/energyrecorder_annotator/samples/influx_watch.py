@@ -65,6 +65,6 @@ class InfluxWatch:
         if self._error is not None:
             _log.info("samples are read again")
             self._error = None
-        switched = self._freshness.add(newest)
+        switched = self._freshness.add(newest, self._clock())
         if switched:
             self._on_switched(switched)
