@@ -223,6 +223,12 @@ def test_too_many_open_steps_are_refused(tmp_path):
         assert client.post("/v1/steps", {"step_id": ids[0], "env": "e", "scenario": "functest"})[0] == 200
         client.post(f"/v1/steps/{ids[0]}/stop", {"outcome": "passed"})
         assert client.post("/v1/steps", body)[0] == 201
+        items = [{"op": "start", "step_id": new_id(), "env": "e", "scenario": "s"} for _ in range(2)]
+        client.post(f"/v1/steps/{ids[1]}/stop", {"outcome": "passed"})
+        _, answer = client.post("/v1/batch", {"items": items})
+        assert [item["status"] for item in answer["items"]] == [201, 429], "counted within a batch too"
+        session = "/resources/recorders/environment/e2"
+        assert client.post(session, {"scenario": "s", "step": ""})[0] == 409
 
 
 def test_a_caller_over_its_rate_is_told_when_to_come_again(tmp_path):

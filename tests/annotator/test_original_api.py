@@ -1,6 +1,7 @@
 """The original recorder's API, replayed as its clients speak it: every row with its codes and bodies."""
 
 import base64
+import json
 import time
 
 import pytest
@@ -318,9 +319,18 @@ def test_without_always_record_samples_need_a_session_and_basic_opens_the_door(t
         asked = {"Origin": "http://x", "Access-Control-Request-Method": "POST"}
         assert client.ask("OPTIONS", path, headers=asked)[0] == 200
         sample = {"environment": "e", "measurements": [{"sensor": "power", "unit": "W", "value": 1}]}
+        used = {"environment": "e", "power": 1}
         post = "/resources/equipments/n/measurements"
         assert client.ask("POST", post, sample, basic("geheim"))[0] == 500
+        assert client.ask("POST", "/servers/n/consumption", used, basic("geheim"))[0] == 500
         start = {"scenario": "s", "step": ""}
         assert client.ask("POST", path, start, basic("geheim"))[0] == 200
+        sample["measurements"][0]["value"] = 2
         assert client.ask("POST", post, sample, basic("geheim"))[0] == 200
+
+        def stored():
+            found = json.loads(client.ask("GET", "/v1/power?env=e", headers=basic("geheim"))[2])
+            return [point[1:] for one in found["series"] for point in one["points"]]
+
+        assert annotator.until(stored) == [[2.0, 2.0, 2.0]], "what was refused is not kept"
         client.close()

@@ -117,6 +117,17 @@ def test_a_work_sees_its_own_writes_and_those_of_works_before(journal):
     assert journal.submit(work).result(60) == (["c"], ["r"], SECOND + 1, SECOND)
 
 
+def test_running_steps_are_counted_with_the_works_own_writes(journal):
+    put(journal, step("r"), step("ended", start_ns=2, end_ns=3, state="passed"))
+
+    def work(transaction):
+        before = transaction.count_open()
+        transaction.put_steps([step("c", run_id="r", parent_id="r", step="x")])
+        return before, transaction.count_open()
+
+    assert journal.submit(work).result(60) == (1, 2)
+
+
 def test_the_first_free_start_of_a_series_is_found(journal):
     taken = [5, 6, 7, 9]
     put(journal, *(step(f"x{ns}", step="x", start_ns=ns) for ns in taken), step("y", step="y", start_ns=8))

@@ -145,6 +145,9 @@ class Transaction(StepView, Protocol):
     def put_steps(self, steps: Sequence[Step]) -> None:
         """Write steps; one whose edges or servers changed loses its result and is due to be computed."""
 
+    def count_open(self) -> int:
+        """Return how many steps are running."""
+
     def add_mark(self, mark: Mark) -> bool:
         """Write a mark; False when it is there already."""
 

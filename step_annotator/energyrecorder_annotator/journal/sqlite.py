@@ -198,6 +198,10 @@ class SqliteTransaction:
                 "INSERT INTO looks VALUES (?, 0, ?, ?)", (step.step_id, step.end_ns, edges_of(step))
             )
 
+    def count_open(self) -> int:
+        """See `Transaction`."""
+        return int(self._connection.execute("SELECT count(*) FROM steps WHERE end_ns IS NULL").fetchone()[0])
+
     def add_mark(self, mark: Mark) -> bool:
         """See `Transaction`."""
         return self._connection.execute(_ADD_MARK, (*mark_row(mark), self._next_seq())).rowcount > 0
