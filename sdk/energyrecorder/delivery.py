@@ -10,7 +10,8 @@ from energyrecorder.errors import AnnotatorError
 from energyrecorder.legacy_api import LegacyApi, find_root
 from energyrecorder.notices import LOG, Notices
 from energyrecorder.sdk_settings import SdkSettings
-from energyrecorder.spool import BATCH, Event, Replay, Spool
+from energyrecorder.spool import BATCH, Replay, Spool
+from energyrecorder.spool_line import Event
 from energyrecorder.transport import Transport, TransportError
 
 _AUTH = (401, 403)

@@ -1,9 +1,9 @@
 """Events that could not be delivered, kept in a file that several processes append to and replay in order.
 
-The folder holds ``events.jsonl`` (one event a line, appended), ``replaying.jsonl`` with its offset in
-``replaying.offset`` (what one process at a time sends), ``no-env.jsonl`` (of jobs that did not know their
-environment: sent when a person names one), ``old.jsonl`` (older than a week: sent on request only) and
-``corrupt.jsonl`` (lines that are not events, for a person to look at).
+The folder holds ``events.jsonl`` (one event a line, appended; `energyrecorder.spool_line`),
+``replaying.jsonl`` with its offset in ``replaying.offset`` (what one process at a time sends),
+``no-env.jsonl`` (of jobs that did not know their environment: sent when a person names one), ``old.jsonl``
+(older than a week: sent on request only) and ``corrupt.jsonl`` (not events, for a person to look at).
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import select
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 from energyrecorder.notices import Notices
+from energyrecorder.spool_line import Event, decode, encode
 
-Event = Dict[str, Any]
 Deliver = Callable[[List[Event]], List[Event]]
 """Sends events and returns those that must be tried again; raises when nothing could be sent."""
 
@@ -76,7 +75,7 @@ class Spool:
     def _append(self, events: List[Event], path: Path) -> None:
         if not events:
             return
-        lines = [json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n" for event in events]
+        lines = [encode(event) for event in events]
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _locked(self.folder / "append.lock", wait=True):
@@ -190,7 +189,7 @@ class Spool:
     def _send(self, lines: List[bytes], deliver: Deliver, oldest_ns: Optional[int]) -> int:
         events, old, corrupt = [], [], []
         for line in lines:
-            event = _parse(line)
+            event = decode(line)
             if event is None:
                 corrupt.append(line)
             elif oldest_ns is not None and _wall_ns(event) < oldest_ns:
@@ -277,14 +276,6 @@ def _lock(file: int, *, tries: int) -> bool:
         else:
             return True
     return False
-
-
-def _parse(line: bytes) -> Optional[Event]:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and isinstance(event.get("op"), str) else None
 
 
 def _wall_ns(event: Event) -> int:

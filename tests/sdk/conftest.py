@@ -15,6 +15,7 @@ import pytest
 from energyrecorder.clock import Instant
 from energyrecorder.recorder import Recorder
 from energyrecorder.recording import Recording
+from energyrecorder.spool_line import decode
 
 SDK = Path(__file__).resolve().parents[2] / "sdk"
 RUN_CLI = "import sys; from energyrecorder.cli import main; sys.argv[0] = 'energy-step'; main()"
@@ -22,6 +23,7 @@ RUN_CLI = "import sys; from energyrecorder.cli import main; sys.argv[0] = 'energ
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are sent apart
 
     def log_message(self, *args):
         """Say nothing on stderr."""
@@ -186,7 +188,7 @@ def spool_lines(tmp_path):
 
     def read():
         files = sorted((tmp_path / "spool").glob("*/*.jsonl"))
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [decode(line) for file in files for line in file.read_bytes().splitlines()]
 
     return read
 
