@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import queue
 import sys
@@ -28,8 +29,9 @@ HEARTBEAT_NS = 30_000_000_000
 EXIT_S = 2.0
 _TICK_S = 1.0
 _IMPORT_S = 2.0
-_LINGER_S = 0.02
-"""Pause after the first event, so that a burst makes one request and the caller keeps the interpreter."""
+_LINGER_S, _LONGEST_LINGER_S = 0.02, 0.32
+"""Pause after the first event, so that a burst makes one request and the caller keeps the interpreter;
+doubled while events go on coming: each time this thread wakes, the caller's caches grow cold."""
 
 
 class _Flush:
@@ -72,12 +74,15 @@ class Client:
             self._disabled = is_disabled(self._origin[0])
         if self._disabled:
             return
-        if self._queue.qsize() >= QUEUE_EVENTS:
+        waiting = self._queue.qsize()
+        if waiting >= QUEUE_EVENTS:
             self._notices.tell("queue", "steps come faster than they can be kept; some are dropped")
             return
         self._queue.put(event)
         if self._thread is None:
             self._start()
+        elif waiting >= BATCH and self._hurry.empty():
+            self._hurry.put(None)
 
     @never_raises
     def flush(self, timeout_s: float = EXIT_S) -> None:
@@ -87,13 +92,12 @@ class Client:
             return
         request = _Flush()
         self._deadline_ns = self._now().boot_ns + int(timeout_s * 0.8e9)
-        self._hurry.set()
         self._queue.put(request)
+        self._hurry.put(None)
         # A look-up of a name may hang for long: the end of the program has two handlers, but waits once.
         if not request.done.wait(0.0 if self._stuck else timeout_s):
             self._stuck = True
             self._keep_what_is_queued()
-        self._hurry.clear()
         self._deadline_ns = None
 
     def _start_afresh(self) -> None:
@@ -101,7 +105,9 @@ class Client:
         self._queue: queue.SimpleQueue[Union[Event, _Flush]] = queue.SimpleQueue()
         self._thread: Optional[threading.Thread] = None
         self._starting = threading.Lock()
-        self._hurry = threading.Event()
+        # A queue and no event: a signal handler may call `submit` in the middle of `submit`.
+        self._hurry: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._linger_s = _LINGER_S
         self._imported = threading.Event()
         self._deadline_ns = None
         self._stuck = False
@@ -110,24 +116,29 @@ class Client:
         self._renewed_ns = self._now().boot_ns
 
     def _start(self) -> None:
-        with self._starting:
-            if self._thread is not None:
-                return
-            if not self._registered:
-                self._registered = True
-                atexit.register(self.flush)
-                os.register_at_fork(before=self._let_imports_end, after_in_child=self._start_afresh)
-            multiprocessing = sys.modules.get("multiprocessing.util")
-            if multiprocessing is not None:
-                # Its children leave by os._exit, past atexit, but do run these.
-                multiprocessing.Finalize(None, self.flush, exitpriority=0)
-            thread = threading.Thread(target=self._run, name="energyrecorder", daemon=True)
-            try:
+        if not self._starting.acquire(blocking=False):
+            return  # another thread is at it, or the code that this signal handler interrupts
+        try:
+            if self._thread is None:
+                self._register()
+                thread = threading.Thread(target=self._run, name="energyrecorder", daemon=True)
                 thread.start()
-            except RuntimeError:  # the interpreter is shutting down, or the process may have no more threads
-                self._keep_what_is_queued()
-            else:
                 self._thread = thread
+        except RuntimeError:  # the interpreter is shutting down, or the process may have no more threads
+            self._keep_what_is_queued()
+        finally:
+            self._starting.release()
+
+    def _register(self) -> None:
+        """Ask to be called when the process forks or ends."""
+        if not self._registered:
+            self._registered = True
+            atexit.register(self.flush)
+            os.register_at_fork(before=self._let_imports_end, after_in_child=self._start_afresh)
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:
+            # Its children leave by os._exit, past atexit, but do run these.
+            multiprocessing.Finalize(None, self.flush, exitpriority=0)
 
     def _let_imports_end(self) -> None:
         """Wait for the thread's imports: a child forked in their middle would hang on their locks."""
@@ -166,16 +177,25 @@ class Client:
         batch: List[Event] = []
         try:
             taken = self._queue.get(timeout=_TICK_S)
-            if not isinstance(taken, _Flush) and self._queue.qsize() < BATCH:
-                self._hurry.wait(_LINGER_S)
+            if not isinstance(taken, _Flush):
+                self._linger()
             while not isinstance(taken, _Flush):
                 batch.append(taken)
                 if len(batch) >= BATCH:
                     return batch, None
                 taken = self._queue.get_nowait()
         except queue.Empty:
+            self._linger_s = min(self._linger_s * 2, _LONGEST_LINGER_S) if batch else _LINGER_S
             return batch, None
         return batch, taken
+
+    def _linger(self) -> None:
+        """Wait for more events, but not when there is a batch of them or somebody waits for us."""
+        while not self._hurry.empty():
+            self._hurry.get_nowait()
+        if self._deadline_ns is None and self._queue.qsize() < BATCH:
+            with contextlib.suppress(queue.Empty):
+                self._hurry.get(timeout=self._linger_s)
 
     def _timeout_s(self) -> float:
         if self._deadline_ns is None:

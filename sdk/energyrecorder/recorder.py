@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from contextvars import ContextVar, Token
-from threading import Lock
+from threading import RLock
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from energyrecorder.clock import Instant
@@ -105,13 +105,13 @@ class Recorder:
         self._now = now
         self._inherited = inherited
         self._innermost: ContextVar[Optional[Scope]] = ContextVar("energyrecorder", default=None)
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler may record while the code that it interrupts holds it
         self._roots: List[Scope] = []
         self._started: List[Scope] = []
         os.register_at_fork(after_in_child=self._forget_locks)
 
     def _forget_locks(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler may record while the code that it interrupts holds it
 
     @never_raises
     def current(self) -> Optional[Scope]:

@@ -26,16 +26,18 @@ from bench.measure import Figure
 from energyrecorder.delivery import spool_of
 from energyrecorder.notices import Notices
 from energyrecorder.sdk_settings import load_from_variables
+from energyrecorder.spool import MAX_BYTES
 
 BIN = Path(sys.executable).parent
+SPOOL_MB = MAX_BYTES / 1e6
 CHILD = Path(__file__).with_name("sdk_child.py")
 _LISTENING = re.compile(r"listening on (http://\S+)")
 _TEST_MODULE = """
 import time
 import pytest
 
-@pytest.mark.parametrize("n", range({count}))
-def test(n):
+@pytest.mark.parametrize("size", range({count}))
+def test_packets_arrive_in_order(size):
     time.sleep(0.01)
 """
 
@@ -53,7 +55,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             yield from _calls(state, {**environ, "ENERGY_URL": url}, 2_000 if quick else 10_000)
         yield from _command(environ, up, hole, rounds=7 if quick else 21)
         yield from _spool(environ, away, up, 5_000 if quick else 100_000)
-        yield from _pytest({**environ, "ENERGY_URL": up}, folder, 200 if quick else 1_000)
+        yield from _pytest({**environ, "ENERGY_URL": up}, folder, away, quick=quick)
 
 
 def _import(environ: Mapping[str, str], rounds: int) -> Iterator[Figure]:
@@ -95,8 +97,9 @@ def _spool(environ: Mapping[str, str], away: str, up: str, count: int) -> Iterat
     bare_mb = _child("memory", 0, environ)["added_mb"]
     peer = f"import alone adds {bare_mb:.1f} MB"
     yield Figure(f"{count} steps with the service away, memory", found["rss_mb"], "MB", peer, 50)
+    spool_mb = found["spool_mb"] * 100_000 / count
     yield Figure(
-        f"{count} steps with the service away, spool", found["spool_mb"], "MB", peer, 64 * 2**20 / 1e6
+        "100000 steps with the service away, spool", spool_mb, "MB", f"computed from {count}", SPOOL_MB
     )
     with _spool_file(away, environ).open("rb") as file:
         waiting = sum(1 for _ in file)
@@ -115,28 +118,50 @@ def _spool(environ: Mapping[str, str], away: str, up: str, count: int) -> Iterat
             yield Figure(f"replay of the spool to {peer}", rate, "steps/s", peer, limit, at_least=True)
 
 
-def _pytest(environ: Mapping[str, str], folder: Path, count: int) -> Iterator[Figure]:
-    tests = folder / "tests"
-    tests.mkdir()
-    (tests / "test_bench.py").write_text(_TEST_MODULE.format(count=count), encoding="utf-8")
-    command = (
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        str(tests),
-        str(tests),
-    )
-    bare, with_us = [], []
+def _pytest(environ: Mapping[str, str], folder: Path, away: str, *, quick: bool) -> Iterator[Figure]:
+    """Run the same tests with and without us in turn, and compare each pair: other load comes and goes."""
+    count = 200 if quick else 1_000
+    command = _tests_of_10_ms(folder / "tests", count)
+    yield from _pytest_wall(command, environ, count, rounds=3)
+    if not quick:
+        yield from _pytest_wall(
+            (*command, "-n", "2"), environ, count, rounds=3, workers=" by 2 workers of xdist"
+        )
+    timed = {**environ, "PYTHONPATH": str(CHILD.parent.parent), "BENCH_HOOKS": str(folder / "hooks.json")}
+    inside_us = []
     for _ in range(3):
-        bare.append(_wall_s(command, environ, timeout_s=120))
-        with_us.append(_wall_s((*command, "--energy"), environ, timeout_s=120))
-    bare_s, ours_s = min(bare), min(with_us)
-    peer = f"pytest without --energy: {bare_s:.2f} s"
-    yield Figure(f"pytest --energy, {count} tests of 10 ms, added", 100 * (ours_s / bare_s - 1), "%", peer, 3)
+        _wall_s((*command, "-p", "bench.hook_timer", "--energy"), timed, timeout_s=120)
+        inside_us.append(json.loads((folder / "hooks.json").read_text(encoding="utf-8"))["us_per_test"])
+    peer = f"{count} tests of 10 ms"
+    yield Figure("pytest --energy, inside our hooks", min(inside_us), "µs/test", peer, 150)
+    kept = {**environ, "ENERGY_URL": away, "ENERGY_SPOOL_DIR": str(folder / "tests-spool")}
+    _wall_s((*command, "--energy"), kept, timeout_s=120)
+    folders = _spool_file(away, kept).parent.glob("*.jsonl")
+    spool_mb = sum(file.stat().st_size for file in folders) / 1e6 * 100_000 / count
+    name = "100000 tests with the service away, spool"
+    yield Figure(name, spool_mb, "MB", f"computed from {count}", SPOOL_MB)
+
+
+def _tests_of_10_ms(folder: Path, count: int) -> tuple[str, ...]:
+    """Return the command that runs them; their names are as long as such names are."""
+    folder.mkdir()
+    (folder / "test_traffic_between_two_machines.py").write_text(
+        _TEST_MODULE.format(count=count), encoding="utf-8"
+    )
+    options = ("-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder))
+    return (sys.executable, "-m", "pytest", *options)
+
+
+def _pytest_wall(
+    command: Sequence[str], environ: Mapping[str, str], count: int, *, rounds: int, workers: str = ""
+) -> Iterator[Figure]:
+    pairs = []
+    for _ in range(rounds):
+        bare_s = _wall_s(command, environ, timeout_s=120)
+        pairs.append((_wall_s((*command, "--energy"), environ, timeout_s=120) / bare_s - 1, bare_s))
+    peer = f"pytest without --energy: {min(bare_s for _, bare_s in pairs):.2f} s"
+    added = 100 * statistics.median(share for share, _ in pairs)
+    yield Figure(f"pytest --energy, {count} tests of 10 ms{workers}, added", added, "%", peer, 3)
 
 
 def _interleaved(commands: Sequence[Sequence[str]], environ: Mapping[str, str], rounds: int) -> list[float]:
@@ -214,6 +239,7 @@ class _Taking(http.server.BaseHTTPRequestHandler):
     """Accepts each item of a batch and does nothing with it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are sent apart
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["Content-Length"]))

@@ -97,6 +97,7 @@ class _Test:
     def __init__(self, opened: _Open, tags: Dict[str, str]) -> None:
         self.opened = opened
         self.tags = tags
+        self.title: Optional[str] = None
         self.outcome = "passed"
         self.reports: List[pytest.TestReport] = []
         self.repetition: Optional[Repetition] = None
@@ -218,7 +219,7 @@ class SessionRecording:
             return
         self._test = _Test(opened, {"pytest.markers": ",".join(markers)} if markers else {})
         if title or marker.get("step"):
-            self._test.tags["pytest.nodeid"] = item.nodeid
+            self._test.title = item.nodeid
         if marker:
             self._read_marker(item.nodeid, marker)
         item.user_properties.append((STEP_ID, opened.scope.step_id))
@@ -245,9 +246,8 @@ class SessionRecording:
         if test.outcome == "failed" and self._module is not None:
             self._module.outcome = "failed"
         more: Dict[str, Any] = {"tags": test.tags}
-        nodeid = test.tags.get("pytest.nodeid")
-        if nodeid is not None:
-            more["title"] = nodeid
+        if test.title is not None:
+            more["title"] = test.title
         if test.repetition is not None and test.repetition.times > 1:
             more["work"] = float(test.repetition.times)
         self._recorder.patch(test.opened.scope, **more)

@@ -7,17 +7,18 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
+from energyrecorder.client import EXIT_S
 from energyrecorder.edge import never_raises
 from energyrecorder.environment import is_disabled
 from energyrecorder.errors import AnnotatorError
 from energyrecorder.integrations.budget import EXCEEDED, verdict
-from energyrecorder.integrations.junit_properties import add_energy
 from energyrecorder.integrations.pytest_recording import STEP_ID, Options, SessionRecording
 from energyrecorder.integrations.pytest_summary import over_budget_text, summary_lines
 from energyrecorder.integrations.run_results import StepResult, fetch_results
 from energyrecorder.recorder import Scope
 
 MOST_WAIT_S = 60.0
+LEAST_ASK_S = 0.1
 SHARE = 0.02
 """Of a session's length we wait for results unless told otherwise."""
 LEAST_WAIT_S = 2.0
@@ -47,7 +48,9 @@ class SessionResults:
         self._trouble = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note which test is which step."""
+        """Note which test is which step, where a budget may make an error of it."""
+        if not self._options.fail_on_budget:
+            return
         step_id = dict(report.user_properties).get(STEP_ID)
         if isinstance(step_id, str):
             self._tests[step_id] = (report.nodeid, report.location)
@@ -55,8 +58,9 @@ class SessionResults:
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:
         """Fetch results after the last step was delivered, judge budgets, then let reports be written."""
+        before_s = self._monotonic()
         self._recording.end_session(int(getattr(session, "exitstatus", 0)))
-        self._fetch()
+        self._fetch(EXIT_S - (self._monotonic() - before_s))
         if self._options.fail_on_budget:
             self._fail_over_budget(session)
         yield
@@ -81,7 +85,12 @@ class SessionResults:
         return self._recording.root
 
     @never_raises
-    def _fetch(self) -> None:
+    def _fetch(self, left_s: float) -> None:
+        """Ask for results; unless a person asks for them, sending and asking take `EXIT_S` together.
+
+        Args:
+            left_s: What sending the last steps has left of it.
+        """
         import os  # noqa: PLC0415  # not needed while tests are collected
 
         root = self._root
@@ -90,8 +99,13 @@ class SessionResults:
         wait_s = self._options.wait_s
         if wait_s is None:
             wait_s = default_wait_s(self._monotonic() - self._started_s)
+            if left_s < LEAST_ASK_S:
+                self._trouble = "the annotator did not answer in time"
+                return
+        else:
+            left_s = EXIT_S
         try:
-            self._steps = fetch_results(root.run_id, root.step_id, wait_s=wait_s)
+            self._steps = fetch_results(root.run_id, root.step_id, wait_s=wait_s, once_s=left_s)
         except AnnotatorError as error:
             self._trouble = str(error)
 
@@ -116,6 +130,8 @@ class SessionResults:
     def _write_junit(self) -> None:
         path = getattr(self._config.option, "xmlpath", None)
         if path and self._steps:
+            from energyrecorder.integrations.junit_properties import add_energy  # noqa: PLC0415  # most sessions write no file
+
             add_energy(path, {step.step_id: step for step in self._steps}, key=STEP_ID)
 
     @never_raises

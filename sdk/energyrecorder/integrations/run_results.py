@@ -14,7 +14,6 @@ from energyrecorder.sdk_settings import load, load_from_variables
 from energyrecorder.transport import Transport
 
 PENDING = "pending"
-_ONCE_S = 2.0
 _LOOK_S = 0.5
 
 
@@ -93,8 +92,14 @@ def below(steps: Sequence[StepResult], step_id: str) -> List[StepResult]:
     return [step for step in steps if inside.get(step.step_id)]
 
 
-def fetch_results(run_id: str, step_id: str, *, wait_s: float) -> List[StepResult]:
+def fetch_results(run_id: str, step_id: str, *, wait_s: float, once_s: float) -> List[StepResult]:
     """Return the steps below ``step_id``, waiting at most ``wait_s`` seconds for pending results.
+
+    Args:
+        run_id: Run to ask for.
+        step_id: The step whose inside counts.
+        wait_s: Time for pending results; 0 asks once.
+        once_s: Bound of each exchange, in seconds.
 
     Raises:
         AnnotatorError: The annotator does not answer or does not know the run.
@@ -108,7 +113,7 @@ def fetch_results(run_id: str, step_id: str, *, wait_s: float) -> List[StepResul
     until_ns = now().boot_ns + int(wait_s * 1e9)
     try:
         while True:
-            answer = transport.exchange("GET", f"/v1/runs/{quote(run_id, safe='')}", timeout_s=_ONCE_S)
+            answer = transport.exchange("GET", f"/v1/runs/{quote(run_id, safe='')}", timeout_s=once_s)
             steps = below(read_run(answer), step_id)
             left_s = (until_ns - now().boot_ns) / 1e9
             if left_s <= 0 or (steps and all(step.quality != PENDING for step in steps)):
