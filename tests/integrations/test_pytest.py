@@ -1,11 +1,13 @@
 """What a session with `--energy` must bring to a real annotator, and what it must leave as it is."""
 
 import re
+import threading
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from energyrecorder.spool_line import decode
+from support.fake_server import FakeServer
 
 SUITE = """
     import time
@@ -231,6 +233,27 @@ def test_a_service_that_is_away_changes_neither_result_nor_output(write, energy_
     spooled = [decode(line) for raw in files for line in raw.splitlines()]
     # The run, a module, five tests and the SDK's own step.
     assert len({event["step_id"] for event in spooled if event["op"] == "start"}) == 1 + 1 + 5 + 1
+
+
+def test_a_service_that_hangs_is_asked_for_no_results(write, energy_pytest, environ):
+    """Sending the last steps has used up what a session may wait at its end."""
+    released = threading.Event()
+
+    def hang(*_request):
+        released.wait(60)
+        return 500, {}, {}
+
+    service = FakeServer(hang)
+    try:
+        write("test_b.py", "def test_b(): pass")
+        told = {**environ, "ENERGY_URL": service.url, "ENERGY_ENV": "pod1"}
+        result = energy_pytest("--energy", environ=told)
+    finally:
+        released.set()
+        service.close()
+    assert result.returncode == 0, result.stdout
+    assert "no results: the annotator did not answer in time" in result.stdout
+    assert {request[0] for request in service.requests} == {"POST"}
 
 
 def test_without_the_option_nothing_is_loaded_or_recorded(write, energy_pytest, environ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +43,10 @@ class FakeServer:
                 fake.requests.append((self.command, target.path, query, body, self.headers))
                 status, content, headers = fake.answer(self.command, target.path, query, body, self.headers)
                 raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it did not wait for us
+                    self._send(status, raw, headers)
+
+            def _send(self, status, raw, headers) -> None:
                 self.send_response_only(status)
                 if "Date" not in headers:
                     self.send_header("Date", self.date_time_string())

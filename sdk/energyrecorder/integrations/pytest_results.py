@@ -18,7 +18,7 @@ from energyrecorder.integrations.run_results import StepResult, fetch_results
 from energyrecorder.recorder import Scope
 
 MOST_WAIT_S = 60.0
-LEAST_ASK_S = 0.1
+LEAST_ASK_S = 0.5
 SHARE = 0.02
 """Of a session's length we wait for results unless told otherwise."""
 LEAST_WAIT_S = 2.0
