@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Install the real counterparts that tests talk to: InfluxDB 1.x, PostgreSQL, ipmi_sim, ipmitool, FreeIPMI,
-# Chromium, pypy3 and shellcheck from Debian, Telegraf by `go install`. Idempotent; silent when all are present.
+# Chromium, pypy3, Node and shellcheck from Debian, Telegraf by `go install`, Grafana's published mapper by npm below
+# build/. Idempotent; silent when all are present.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 TELEGRAF_VERSION=v1.39.3
 # Only the plugins that the tests use: the whole of Telegraf takes many minutes to build.
@@ -13,6 +15,7 @@ parsers.json_v2,parsers.prometheus,serializers.influx"
 declare -A PACKAGE_OF=(
   [influxd]=influxdb [influx]=influxdb-client [ipmi_sim]=openipmi [ipmitool]=ipmitool
   [ipmi-dcmi]=freeipmi-tools [chromium]=chromium [pypy3]=pypy3 [psql]=postgresql [shellcheck]=shellcheck
+  [node]=nodejs [npm]=npm
 )
 
 export PATH="$PATH:/usr/sbin:/usr/local/bin"
@@ -50,4 +53,15 @@ if [[ $built != *"${TELEGRAF_VERSION#v}"* || $outputs != *prometheus_client* ]];
   mkdir -p "$install_dir"
   mv "$target/telegraf" "$install_dir/telegraf"
   rmdir "$target"
+fi
+
+# Without what its peers would bring: of @grafana/scenes the tests take two files that need none of it.
+packages=build/grafana-packages
+listed=tests/support/grafana_node
+if ! cmp -s "$listed/package-lock.json" "$packages/.installed"; then
+  echo "installing Grafana's mapper into $packages"
+  mkdir -p "$packages"
+  cp "$listed/package.json" "$listed/package-lock.json" "$packages"
+  npm ci --prefix "$packages" --legacy-peer-deps --ignore-scripts --no-audit --no-fund --silent
+  cp "$listed/package-lock.json" "$packages/.installed"
 fi

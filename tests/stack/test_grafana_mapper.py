@@ -1,0 +1,174 @@
+"""Grafana's own published mapper on answers of a real InfluxDB: regions, colours, columns of tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from energyrecorder import schema
+from support import grafana_mapper
+from support.grafana import DAY_MS, MINUTE_MS, dashboards, demo_lines, fill, interpolated, now_ms, queries
+
+BOARDS = dashboards()
+DATABASE = "mapper"
+DEMO = "mapper_demo"
+NOW = 1_800_000_000_000
+HTML = 'VNF <b>up</b> <a href="https://ci.example/7" target="_blank">CI</a>'
+# The colours of the theme that the mapper gives, and those it takes from `newState`.
+COLOURS = {"passed": "green", "failed": "red", "running": "yellow", "aborted": "gray", "lost": "gray"}
+# (step or None, begin and end in minutes from NOW, state)
+STEPS = [
+    (None, -3 * 24 * 60, 10, "running"),
+    ("three days", -3 * 24 * 60, 9, "passed"),
+    ("before", -120, -60, "passed"),
+    ("overlapping", -50, -20, "failed"),
+    ("within it", -40, -30, "passed"),
+    ("given up", -15, -12, "aborted"),
+    ("never stopped", -12, -9, "lost"),
+    ("runs now", -5, 0, "running"),
+    ("after", 60, 70, "passed"),
+]
+
+
+def lines():
+    """Yield the steps above as the annotator writes them."""
+    measurement = schema.measurement(schema.ENERGY_STEPS)
+    for number, (step, begin, end, state) in enumerate(STEPS):
+        level = "scenario" if step is None else "step"
+        tags = {"env": "pod1", "scenario": "functest", "step": step, "level": level}
+        fields = {"run_id": "r", "step_id": f"r-{number}", "title": step or "functest", "text": HTML}
+        fields |= {"tags": "energy,functest", "state": state, "newState": schema.GRAFANA_STATES[state]}
+        fields |= {"quality": "pending", "time_end": NOW + end * MINUTE_MS}
+        yield measurement.line(tags, fields, (NOW + begin * MINUTE_MS) * 10**6)
+
+
+@pytest.fixture(scope="module")
+def mapper(tmp_path_factory):
+    return grafana_mapper.bundle(tmp_path_factory.mktemp("mapper"))
+
+
+@pytest.fixture(scope="module")
+def steps(influxd):
+    fill(influxd, DATABASE, lines())
+    return influxd
+
+
+def layer_of(name):
+    return next(one for one in BOARDS["energy-live"]["annotations"]["list"] if one["name"] == name)
+
+
+def events(mapper, influxd, layer, window=(-60, 5)):
+    """Return the annotations of a layer as Grafana would draw them, in minutes from NOW."""
+    begin, end = (NOW + minutes * MINUTE_MS for minutes in window)
+    query = interpolated(layer["target"]["query"], BOARDS["energy-live"], begin, end)
+    frames = grafana_mapper.table_frame(influxd.query(query, DATABASE), "Anno")
+    (found,) = grafana_mapper.run(mapper, [{"layer": layer, "frames": frames}])
+    return found
+
+
+def minutes(ms):
+    return (ms - NOW) / MINUTE_MS
+
+
+def test_steps_are_regions_in_the_colour_of_their_state(mapper, steps):
+    """Running, long and overlapping ones too; who begins later is drawn later, so it lies on top."""
+    found = events(mapper, steps, layer_of("Steps"))
+    drawn = [(one["title"], minutes(one["time"]), minutes(one["timeEnd"]), one["color"]) for one in found]
+    inside = [step for step in STEPS if step[0] not in (None, "before", "after")]
+    assert drawn == [(step, begin, end, COLOURS[state]) for step, begin, end, state in inside]
+    assert all(one["isRegion"] for one in found)
+    assert {one["text"] for one in found} == {HTML}
+    assert all(one["tags"] == ["energy", "functest"] for one in found)
+
+
+def test_the_neighbours_of_a_window_are_not_in_it(mapper, steps):
+    """Zoomed exactly to a step: itself and what contains or overlaps it."""
+    found = events(mapper, steps, layer_of("Steps"), (-15, -12))
+    assert [one["title"] for one in found] == ["three days", "given up"]
+
+
+def test_a_running_scenario_does_not_paint_all_yellow(mapper, steps):
+    """Its colour is the layer's, its region has the true times."""
+    (found,) = events(mapper, steps, layer_of("Scenarios"))
+    assert found["isRegion"]
+    assert (minutes(found["time"]), minutes(found["timeEnd"])) == (-3 * 24 * 60, 10)
+    assert "newState" not in found
+    assert found["color"] not in COLOURS.values()
+
+
+def test_an_unmapped_end_would_be_seen_here(mapper, steps):
+    """The test can fail: without the end's column Grafana draws points."""
+    layer = layer_of("Steps")
+    broken = {**layer, "mappings": {**layer["mappings"], "timeEnd": {"source": "field", "value": "nobody"}}}
+    assert not any(one["isRegion"] for one in events(mapper, steps, broken))
+
+
+@pytest.mark.parametrize(
+    "uid", [uid for uid, board in BOARDS.items() if len(board["annotations"]["list"]) > 1]
+)
+def test_every_layer_of_every_dashboard_gives_regions_or_marks(mapper, influxd, uid):
+    """On the demo data: each annotation has a time, a title and a text; steps have an end."""
+    now = now_ms()
+    fill(influxd, DEMO, demo_lines(now))
+    layers = [layer for layer in BOARDS[uid]["annotations"]["list"] if "target" in layer]
+    jobs = []
+    for layer in layers:
+        query = interpolated(layer["target"]["query"], BOARDS[uid], now - DAY_MS, now)
+        frames = grafana_mapper.table_frame(influxd.query(query, DEMO), "Anno")
+        jobs.append({"layer": layer, "frames": frames})
+    for layer, found in zip(layers, grafana_mapper.run(mapper, jobs), strict=True):
+        assert found, layer["name"]
+        assert all(one["time"] and one["title"] and one["text"] for one in found), layer["name"]
+        assert all(one["isRegion"] == ("time_end" in layer["target"]["query"]) for one in found), layer[
+            "name"
+        ]
+
+
+def shown(mapper, influxd, uid):
+    """Yield each panel of tables with the frames that it shows on the demo data."""
+    now = now_ms()
+    fill(influxd, DEMO, demo_lines(now))
+    board = BOARDS[uid]
+    panels = [panel for panel in board["panels"] if panel["targets"][0]["resultFormat"] == "table"]
+    window = (0, 30 * MINUTE_MS) if board["timezone"] == "utc" else (now - 30 * DAY_MS, now)
+    jobs = []
+    for panel in panels:
+        frames = []
+        for target in panel["targets"]:
+            series = influxd.query(interpolated(target["query"], board, *window), DEMO)
+            frames += grafana_mapper.table_frame(series, target["refId"])
+        jobs.append({"panel": panel, "frames": frames})
+    return zip(panels, grafana_mapper.run(mapper, jobs), strict=True)
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_tables_have_the_columns_that_overrides_and_sorting_name(mapper, influxd, uid):
+    """After Grafana's own merging, joining and turning: no title twice, each override finds its column."""
+    for panel, frames in shown(mapper, influxd, uid):
+        assert len(frames) == 1, panel["title"]
+        names = [column["name"] for column in frames[0]["columns"]]
+        assert len(set(names)) == len(names), (panel["title"], names)
+        for override, matched in zip(panel["fieldConfig"]["overrides"], frames[0]["overrides"], strict=True):
+            if override["matcher"] != {"id": "byName", "options": "total"}:
+                assert matched, (panel["title"], override["matcher"], names)
+        for step in panel.get("transformations", ()):
+            for sort in step["options"].get("sort", ()):
+                assert sort["field"] in names, (panel["title"], sort["field"], names)
+
+
+def test_runs_stand_side_by_side_under_their_names(mapper, influxd):
+    """A row per step, a column per run, and what is not known is empty."""
+    found = {panel["title"]: frames for panel, frames in shown(mapper, influxd, "energy-compare")}
+    step, *runs = found["Energy per step, side by side"][0]["columns"]
+    assert len(step["values"]) == len(set(step["values"])) > 1
+    assert {"run-98", "run-0"} <= {column["name"] for column in runs}
+    assert {column["type"] for column in runs} == {"number"}
+    assert all(len(column["values"]) == len(step["values"]) for column in runs)
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_tables_are_grouped_by_one_tag_at_most(uid):
+    """With two the data source writes values of one under the name of the other, by chance (read in 13)."""
+    for where, kind, query in queries(BOARDS[uid]):
+        if kind == "table":
+            outermost = query.rpartition(")")[2] if query.count("(SELECT") else query
+            assert outermost.partition("GROUP BY")[2].count('"') <= 2, where
