@@ -6,7 +6,17 @@ import pytest
 
 from energyrecorder import schema
 from support import grafana_mapper
-from support.grafana import DAY_MS, MINUTE_MS, dashboards, demo_lines, fill, interpolated, now_ms, queries
+from support.grafana import (
+    DAY_MS,
+    MINUTE_MS,
+    dashboards,
+    demo_lines,
+    fill,
+    interpolated,
+    interval_ms,
+    now_ms,
+    queries,
+)
 
 BOARDS = dashboards()
 DATABASE = "mapper"
@@ -172,3 +182,13 @@ def test_tables_are_grouped_by_one_tag_at_most(uid):
         if kind == "table":
             outermost = query.rpartition(")")[2] if query.count("(SELECT") else query
             assert outermost.partition("GROUP BY")[2].count('"') <= 2, where
+
+
+def test_intervals_are_rounded_as_grafana_does(mapper):
+    """So that the speed of queries is measured on the grid that panels ask for."""
+    jobs = [
+        {"length_ms": hours * 3_600_000, "points": points}
+        for hours in (1, 6, 24, 24 * 7, 24 * 30)
+        for points in (30, 40, 100, 500, 1000)
+    ]
+    assert grafana_mapper.run(mapper, jobs) == [interval_ms(**job) for job in jobs]

@@ -20,6 +20,12 @@ SERVERS = ("node-1", "node-2", "box/1")
 ALL = "$__all"
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
+# Grafana takes the second where the exact interval is below the first (`rangeUtil.roundInterval`).
+INTERVALS_S = (
+    (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300), (750, 600), (1050, 900),
+    (1500, 1200), (2700, 1800), (5400, 3600), (9000, 7200), (16_200, 10_800), (32_400, 21_600),
+    (86_400, 43_200), (604_800, 86_400),
+)  # fmt: skip
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
@@ -59,6 +65,12 @@ def chosen(variable: Mapping[str, Any], value: Sequence[str] | str | None) -> st
     return _escaped(values[0]) if len(values) == 1 else f"({'|'.join(map(_escaped, values))})"
 
 
+def interval_ms(length_ms: int, points: int) -> int:
+    """Return the interval that Grafana takes for a window; our data source says 10 s at least."""
+    exact_s = length_ms / points / 1000
+    return next(rounded for below, rounded in INTERVALS_S if exact_s < below) * 1000
+
+
 def interpolated(
     query: str,
     board: Mapping[str, Any],
@@ -68,15 +80,15 @@ def interpolated(
     points: int = 500,
 ) -> str:
     """Return the query as the data source gets it."""
-    interval_ms = max((to_ms - from_ms) // points, 10_000)
+    grid_ms = interval_ms(to_ms - from_ms, points)
     known = {
         variable["name"]: chosen(variable, (values or {}).get(variable["name"]))
         for variable in board["templating"]["list"]
     }
     known |= {
         "timeFilter": f"time >= {from_ms}ms and time <= {to_ms}ms",
-        "__interval": f"{interval_ms}ms",
-        "__interval_ms": str(interval_ms),
+        "__interval": f"{grid_ms}ms",
+        "__interval_ms": str(grid_ms),
         "__from": str(from_ms),
         "__to": str(to_ms),
     }

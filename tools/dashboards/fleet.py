@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dashboards import common, frame
 from dashboards.influxql import ENV, RECENT, TOTAL, select
-from dashboards.panels import Json, by_name, figure, laid_out, link, status_history, table, target, timeseries
+from dashboards.panels import (
+    COARSE_POINTS,
+    Json,
+    by_name,
+    figure,
+    laid_out,
+    link,
+    status_history,
+    table,
+    target,
+    timeseries,
+)
 from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, STATIC_TAGS
 
 SERVERS = common.SERVERS
@@ -93,7 +104,11 @@ def _grouped() -> Json:
     )
     query = common.grouped_power("$timeFilter", "${group_by}")
     return timeseries(
-        "Power by ${group_by}", text, [target(query, alias="$tag_${group_by}")], unit="watt", few=True
+        "Power by ${group_by}",
+        text,
+        [target(query, alias="$tag_${group_by}")],
+        unit="watt",
+        most_points=COARSE_POINTS,
     )
 
 

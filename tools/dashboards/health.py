@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboards import frame
 from dashboards.influxql import ENV, TELEGRAF, TOTAL, outer, select
 from dashboards.panels import (
+    FEW_POINTS,
     STATE_COLOURS,
     Json,
     by_name,
@@ -84,13 +85,17 @@ def _down() -> Json:
     inner = select(["min(up) * -1 + 1 AS down"], SERVER_BMC, ENV, SERVERS, "$timeFilter", **GRID)
     query = outer('sum("down")', inner, where="$timeFilter", group="time($__interval)", tail="fill(none)")
     text = "Servers of which at least one poll in the interval gave no reading."
-    return timeseries("Servers down", text, [target(query, alias="down")], unit="none", few=True)
+    return timeseries(
+        "Servers down", text, [target(query, alias="down")], unit="none", most_points=FEW_POINTS
+    )
 
 
 def _durations() -> Json:
     query = select(["mean(scrape_ms)"], SERVER_BMC, ENV, SERVERS, "$timeFilter", **GRID)
     text = "Mean time from the first request to the last answer of a poll."
-    return timeseries("Duration of a poll", text, [target(query, alias="$tag_server")], unit="ms", few=True)
+    return timeseries(
+        "Duration of a poll", text, [target(query, alias="$tag_server")], unit="ms", most_points=FEW_POINTS
+    )
 
 
 def _telegraf() -> Json:

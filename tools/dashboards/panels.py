@@ -19,6 +19,8 @@ QUALITY_COLOURS = {"resolved": "green", "coarse": "yellow", "unresolvable": "#80
 SIDE_COLOURS = {"ac": "green", "dc": "blue", "mixed": "orange", "unknown": "#808080"}
 FEW_POINTS = 100
 """Intervals where a finer grid shows nothing more: one figure, a cell of a heat map, a sum over a large fleet."""
+COARSE_POINTS = 40
+"""For sums over servers by a tag, which cost InfluxDB 1.x several times what sums over all do: 10 min at 6 h."""
 
 NO_THRESHOLD = {"mode": "absolute", "steps": [{"color": "transparent", "value": None}]}
 
@@ -99,10 +101,10 @@ def timeseries(
     *,
     unit: str,
     points: bool = False,
-    few: bool = False,
+    most_points: int | None = None,
     overrides: Sequence[Json] = (),
 ) -> Json:
-    """Return curves over time; a gap of more than a minute stays a gap; ``few`` asks for a coarser grid."""
+    """Return curves over time; a gap of more than a minute stays a gap; ``most_points`` asks for a coarser grid."""
     custom: Json = {
         "drawStyle": "points" if points else "line",
         "lineInterpolation": "linear",
@@ -122,7 +124,7 @@ def timeseries(
     panel = _panel(
         "timeseries", title, description, targets, defaults=defaults, options=options, overrides=styled
     )
-    return {**panel, "maxDataPoints": FEW_POINTS} if few else panel
+    return panel if most_points is None else {**panel, "maxDataPoints": most_points}
 
 
 def figure(

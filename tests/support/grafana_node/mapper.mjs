@@ -1,10 +1,11 @@
 // Runs Grafana's published code on query results: annotations of a layer, transformations and overrides of a panel.
-// Standard input: [{layer, frames} | {panel, frames}, …]; standard output: an answer for each, in the same order.
+// Standard input: [{layer, frames} | {panel, frames} | {length_ms, points}, …]; standard output: the answers in order.
 import { readFileSync } from 'node:fs';
 import { firstValueFrom } from 'rxjs';
 import {
   fieldMatchers,
   getFieldDisplayName,
+  rangeUtil,
   standardTransformers,
   standardTransformersRegistry,
   toDataFrame,
@@ -46,10 +47,17 @@ async function tables({ panel, frames }) {
   }));
 }
 
-async function answered(jobs) {
-  return Promise.all(
-    jobs.map((job) => (job.layer ? annotations : tables)({ ...job, frames: job.frames.map(toDataFrame) }))
-  );
+function interval({ length_ms, points }) {
+  return rangeUtil.calculateInterval({ from: 0, to: length_ms }, points, '10s').intervalMs;
 }
 
-answered(JSON.parse(readFileSync(0, 'utf-8'))).then((answers) => process.stdout.write(JSON.stringify(answers)));
+async function answered(job) {
+  if (job.points) {
+    return interval(job);
+  }
+  return (job.layer ? annotations : tables)({ ...job, frames: job.frames.map(toDataFrame) });
+}
+
+Promise.all(JSON.parse(readFileSync(0, 'utf-8')).map(answered)).then((answers) =>
+  process.stdout.write(JSON.stringify(answers))
+);
