@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install the real counterparts that tests talk to: InfluxDB 1.x, PostgreSQL, ipmi_sim, ipmitool, FreeIPMI,
-# Chromium, pypy3, Node and shellcheck from Debian, Telegraf by `go install`, Grafana's published mapper by npm below
-# build/. Idempotent; silent when all are present.
+# Chromium, pypy3, Node and shellcheck from Debian, Telegraf by `go install`, and below build/ Grafana's published mapper
+# by npm and Compose's loader by `go build`. Idempotent; silent when all are present.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -64,4 +64,10 @@ if ! cmp -s "$listed/package-lock.json" "$packages/.installed"; then
   cp "$listed/package.json" "$listed/package-lock.json" "$packages"
   npm ci --prefix "$packages" --legacy-peer-deps --ignore-scripts --no-audit --no-fund --silent
   cp "$listed/package-lock.json" "$packages/.installed"
+fi
+
+checker=build/composecheck
+if [[ ! -x $checker || -n $(find tools/composecheck -newer "$checker") ]]; then
+  echo "building $checker"
+  go build -C tools/composecheck -o "$PWD/$checker" .
 fi

@@ -15,6 +15,7 @@ import yaml
 from energyrecorder_annotator.config import load_config
 from support.bmcsim import serving
 from support.execd import points_by_server
+from support.tools import missing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -45,6 +46,42 @@ def test_the_compose_file_follows_its_schema():
     command = [tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def loaded(tmp_path, text):
+    """Load a Compose file, beside copies of what ours refers to, with the library of Docker Compose."""
+    checker = ROOT / "build" / "composecheck"
+    if not checker.exists():
+        missing("build/composecheck")
+    deploy = tmp_path / "deploy"
+    shutil.copytree(DEPLOY, deploy, ignore=shutil.ignore_patterns("secrets.env", "fleet.toml"))
+    shutil.copy(DEPLOY / "secrets.env.sample", deploy / "secrets.env")
+    file = deploy / "compose.yaml"
+    file.write_text(text, encoding="utf-8")
+    return subprocess.run([checker, file], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_compose_loads_the_file(tmp_path):
+    """With all profiles on: variables, anchors, dependencies, volumes."""
+    done = loaded(tmp_path, (DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("    healthcheck:", "    healthchek:", "healthchek"),
+        ("      influxdb:\n        condition", "      influx:\n        condition", "undefined service"),
+        (":8086:8086", ":80x86:8086", "80x86"),
+        ("collector:/var/lib/energyrecorder", "nobody:/var/lib/energyrecorder", "undefined volume"),
+    ],
+)
+def test_compose_would_name_what_is_wrong(tmp_path, right, wrong, said):
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8").replace("${INFLUXDB_PORT:-8086}", "8086")
+    assert right in text
+    done = loaded(tmp_path, text.replace(right, wrong))
+    assert done.returncode == 1
+    assert said in done.stderr
 
 
 def test_the_compose_file_hangs_together():
