@@ -4,7 +4,7 @@ A folder is called ``<protocol>/<vendor-model-firmware>`` and holds:
 
 - ``bmc.toml``: ``about`` (what is special about this BMC); ``[bmc]``: keys of the simulator's ``[[bmc]]``
   table; ``[server]``: keys of the fleet file's ``[[server]]`` table.
-- ``responses.json``: path → body; not for IPMI.
+- ``responses.json``: path → body; for IPMI request → answers as hex, or absent.
 - ``expected.out``: the lines that are printed, in any order; times and durations are ignored.
 - ``expected.err``, if anything is to be said on stderr: each line is a part of a line there.
 

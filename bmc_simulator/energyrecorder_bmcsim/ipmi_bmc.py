@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from energyrecorder.secret import resolve
 from energyrecorder.settings import Setting, read_table
 from energyrecorder_bmcsim.ipmi.faults import KINDS, IpmiFault
 from energyrecorder_bmcsim.ipmi.proxy import UdpProxy, Weather
+from energyrecorder_bmcsim.ipmi.recording import Recording
 from energyrecorder_bmcsim.ipmi.server import IpmiBmc
 from energyrecorder_bmcsim.ipmi.settings import (
     ControllerSettings,
@@ -49,6 +51,7 @@ _SATELLITE = (
 )
 _BMC = (
     *_CONTROLLER,
+    Setting("payload", "str", "Recorded answers, FILE.json; they stand for power, sensors and identity."),
     Setting("suites", "list", "Cipher suites, best first; 17 and 3 are known.", check=tuple),
     Setting("kg", "str", "BMC key; {env=NAME}, {file=PATH} or a literal; absent: none."),
     Setting("privilege_limit", "int", "Of the account: 2 user, 3 operator, 4 administrator."),
@@ -60,7 +63,7 @@ _BMC = (
     Setting("network", "table", "A bad network in front of it."),
     Setting("faults", "tables", "What goes wrong, and when.", default=()),
 )
-_OWN_KEYS = ("sdr", "sensors", "temperature_sensors", "kg", "bridged", "network", "faults")
+_OWN_KEYS = ("sdr", "sensors", "temperature_sensors", "payload", "kg", "bridged", "network", "faults")
 """Keys that are no field of the settings as they stand."""
 
 _NETWORK = tuple(
@@ -70,7 +73,7 @@ _NETWORK = tuple(
 _SENSOR_KINDS = {
     **dict.fromkeys(("number", "m", "b", "b_exp", "r_exp", "unit", "sensor_type", "reading_type"), "int"),
     **dict.fromkeys(("entity_id", "entity_instance"), "int"),
-    **dict.fromkeys(("signed", "scanning", "available", "needs_host"), "bool"),
+    **dict.fromkeys(("signed", "scanning", "available", "needs_host", "non_linear"), "bool"),
     **dict.fromkeys(("share", "constant"), "float"),
 }
 _SENSOR = (
@@ -92,24 +95,27 @@ class IpmiServer:
 
     Args:
         spec: What the spec file says of it.
-        live: Its live side.
+        live: Its live side; None where it has no ``power``.
         fleet: The whole spec.
 
     Raises:
-        ConfigError: Something in its table is not allowed, or ``power`` is missing.
+        ConfigError: Something in its table is not allowed, or both ``power`` and ``payload`` are missing.
     """
 
     def __init__(self, spec: BmcSpec, live: LiveBmc | None, fleet: FleetSpec) -> None:
-        if live is None:
-            raise ConfigError(
-                f"{spec.where}: missing key 'power': a table; an IPMI BMC has no captured values"
-            )
         values = read_table(spec.raw_ipmi, _BMC, where=spec.where)
+        if live is not None and values["payload"] is not None:
+            raise ConfigError(f"{spec.where}: key 'payload' and key 'power' exclude each other")
+        source = live if values["payload"] is None else _recording(values["payload"], spec, fleet)
+        if source is None:
+            raise ConfigError(
+                f"{spec.where}: missing key 'power': a table; or 'payload': recorded answers, FILE.json"
+            )
         self._port = spec.port
         self._seed = fleet.seed
         self._proxy: UdpProxy | None = None
         try:
-            self._bmc = IpmiBmc(_settings(spec, values), live)
+            self._bmc = IpmiBmc(_settings(spec, values), source)
             self._weather = None if values["network"] is None else _weather(values["network"], spec.where)
         except ValueError as error:
             if isinstance(error, ConfigError):
@@ -154,6 +160,16 @@ class IpmiServer:
         fault = _fault({"at_s": 0, **raw}, where, now_ns=now_ns, speed=1.0)
         self._bmc.inject(fault)
         return fault.start_ns, _FOREVER_NS if fault.end_ns is None else fault.end_ns
+
+
+def _recording(name: str, spec: BmcSpec, fleet: FleetSpec) -> Recording:
+    where = f"{spec.where}: key 'payload' is {name!r}"
+    try:
+        return Recording(json.loads((fleet.base / name).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{where}, which cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

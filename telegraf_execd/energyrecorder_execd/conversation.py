@@ -1,15 +1,16 @@
-"""Polls one BMC some times and keeps what was said: for ``probe``, ``record`` and ``init``."""
+"""Polls one BMC some times and keeps what was said: for ``probe`` and ``record``."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from energyrecorder.errors import BmcDataError
+from energyrecorder.errors import BmcDataError, BmcError
 from energyrecorder_execd.emit import Outcome
 from energyrecorder_execd.fleet import Server
 from energyrecorder_execd.guard import LockoutGuard
@@ -19,9 +20,14 @@ from energyrecorder_execd.http.exchange import Exchange, RawAnswer
 from energyrecorder_execd.lockout_file import LockoutFile
 from energyrecorder_execd.poller import Poller, Tools
 from energyrecorder_execd.readers.base import Context, Memory, Reader, Target
+from energyrecorder_execd.readers.ipmi import IpmiEndpoint, IpmiExchange, IpmiReader, Sighting
 from energyrecorder_execd.readers.registry import Registry
 
+logger = logging.getLogger(__name__)
+
 _OK = 200
+_SURVEY_SHARE = 4
+"""Deadlines of a poll that the look at all sources may take: hundreds of sensor records may be read in it."""
 
 
 @dataclass(slots=True)
@@ -32,6 +38,9 @@ class Conversation:
         server: The BMC.
         outcomes: How each poll ended, in order.
         exchanges: Requests over HTTP, in order.
+        ipmi: Requests over IPMI, in order.
+        sightings: What all sources of an IPMI BMC showed after each poll.
+        log_ins: Log-ins over IPMI.
         lines: What the first poll printed.
         facts: What was learned.
     """
@@ -39,6 +48,9 @@ class Conversation:
     server: Server
     outcomes: list[Outcome] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
+    ipmi: list[IpmiExchange] = field(default_factory=list)
+    sightings: list[list[Sighting]] = field(default_factory=list)
+    log_ins: int = 0
     lines: list[str] = field(default_factory=list)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,12 +89,14 @@ def converse(server: Server, folder: Path, *, polls: int = 1, every_s: float = 1
 async def _converse(server: Server, folder: Path, polls: int, every_s: float) -> Conversation:
     talk = Conversation(server)
     clients = HttpClients(talk.exchanges.append)
+    endpoint = IpmiEndpoint(talk.ipmi.append)
     registry = Registry()
     registry.require({server.protocol})
     file = LockoutFile(folder)
     memory = Memory()
+    made: list[IpmiReader] = []
 
-    poller = Poller(server, memory, _tools(registry, clients, file))
+    poller = Poller(server, memory, _tools(registry, clients, endpoint, made, file))
     try:
         for number in range(polls):
             began_s = time.monotonic()
@@ -92,17 +106,36 @@ async def _converse(server: Server, folder: Path, polls: int, every_s: float) ->
                 talk.lines = poller.lines(outcome, 0)
             if outcome.poll is None:
                 break
+            if outcome.protocol == "ipmi":
+                await _look_around(made[-1], talk)
             if number + 1 < polls:
                 await asyncio.sleep(max(0.0, began_s + every_s - time.monotonic()))
     finally:
         await poller.close()
         await registry.close()
+        endpoint.close()
         await clients.close()
     talk.facts = memory.facts
     return talk
 
 
-def _tools(registry: Registry, clients: HttpClients, file: LockoutFile) -> Tools:
+async def _look_around(reader: IpmiReader, talk: Conversation) -> None:
+    """Ask all sources of an IPMI BMC; what a slow one does not get done goes on after the next poll."""
+    try:
+        async with asyncio.timeout(_SURVEY_SHARE * talk.server.target.timeout_s):
+            talk.sightings.append(await reader.survey())
+    except (TimeoutError, BmcError) as error:
+        logger.info("%s: not all sources were read: %s", talk.server.id, str(error) or "it took too long")
+    talk.log_ins = reader.log_ins
+
+
+def _tools(
+    registry: Registry,
+    clients: HttpClients,
+    endpoint: IpmiEndpoint,
+    made: list[IpmiReader],
+    file: LockoutFile,
+) -> Tools:
     def make(protocol: str, target: Target, context: Context) -> Reader:
         if protocol == "redfish":
             from energyrecorder_execd.readers.redfish import RedfishReader  # noqa: PLC0415  # when it is needed
@@ -112,6 +145,9 @@ def _tools(registry: Registry, clients: HttpClients, file: LockoutFile) -> Tools
             from energyrecorder_execd.readers.ilo import IloReader  # noqa: PLC0415  # as above
 
             return IloReader(target, context, clients)
+        if protocol == "ipmi":
+            made.append(IpmiReader(target, context, endpoint))
+            return made[-1]
         return registry.reader(protocol, target, context)
 
     return Tools(LockoutGuard(file, time.time_ns), make, file.credential)

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any
 
+from energyrecorder.errors import BmcError
 from energyrecorder_execd.conversation import Conversation
-from energyrecorder_execd.fleet.render import Entry, server_table
+from energyrecorder_execd.fleet.render import Entry, server_id, server_table
 from energyrecorder_execd.http.errors import http_date_s
 from energyrecorder_execd.http.exchange import RawAnswer
-from energyrecorder_execd.readers.base import Reading
+from energyrecorder_execd.probe_sources import IpmiSource, power_values, refresh_s, side_by_side
+from energyrecorder_execd.readers.base import Poll, Reading, Target
 
-_POWER_KEYS = frozenset(
-    {"PowerConsumedWatts", "AverageConsumedWatts", "PowerInputWatts", "PowerOutputWatts", "TotalPower"}
-    | {"LastPowerOutputWatts", "ChassisPowerConsumption", "PresentPower"}
-)
-_EXCERPTS = frozenset({"PowerWatts", "InputPowerWatts", "OutputPowerWatts"})
 _DENIED = frozenset({401, 403})
-_FEWEST_CHANGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +24,7 @@ class Finding:
 
     Args:
         server: Name or address that was probed.
+        host_entry: The same with its port and scheme, if they are not the usual ones.
         protocol: Protocol that answered.
         vendor: As the BMC says; likewise model and bmc_fw.
         watts: Power that the collector would write; None with the reason in ``error``.
@@ -37,17 +32,19 @@ class Finding:
         host: on, off, unknown.
         error: Why there is no reading.
         sources: Every power value of the answers: where it stands → watts.
+        ipmi_sources: Every source of an IPMI BMC, asked side by side.
         refresh_s: Measured period between new values; None when there were too few.
         window_s: Averaging window that the BMC declares.
-        latency_ms: Median time to answer the poll's requests.
+        latency_ms: Median time to answer a request.
         requests_first: Requests of the first poll; requests: of a later one.
-        session: session or basic; log_ins: POSTs in all.
+        session: session, basic, or the cipher suite; log_ins: how often it was logged in to.
         clock_offset_s: BMC's clock minus ours, whole seconds.
-        denied: Resources that the account may not read.
+        denied: Resources that the account may not read, and IPMI requests that need more privilege.
         certificate: SHA-256 of what it showed.
     """
 
     server: str
+    host_entry: str
     protocol: str
     vendor: str | None
     model: str | None
@@ -58,6 +55,7 @@ class Finding:
     host: str
     error: str
     sources: Mapping[str, float | None]
+    ipmi_sources: Sequence[IpmiSource]
     refresh_s: float | None
     window_s: float | None
     latency_ms: float | None
@@ -72,7 +70,12 @@ class Finding:
     def entry(self) -> Entry:
         """Return a ready entry for the fleet file."""
         tls = {"tls": f"pin:sha256:{self.certificate}"} if self.certificate else {}
-        values = {"id": self.server, "host": self.server, "protocol": self.protocol or "auto", **tls}
+        values = {
+            "id": server_id(self.server),
+            "host": self.host_entry,
+            "protocol": self.protocol or "auto",
+            **tls,
+        }
         return Entry(values)
 
 
@@ -82,10 +85,12 @@ def finding(talk: Conversation, certificate: str = "") -> Finding:
     last = talk.outcomes[-1]
     total = next((found for poll in reversed(polls) if (found := _total(poll.readings))), None)
     info = next((poll.info for poll in polls if poll.info is not None), None)
-    facts = talk.facts.get(talk.protocol, {})
+    privilege = talk.server.target.options.get("privilege") or "user"
+    ipmi_sources = side_by_side(talk.sightings, privilege)
     answers = [exchange.outcome for exchange in talk.exchanges if isinstance(exchange.outcome, RawAnswer)]
     return Finding(
         server=talk.server.target.address,
+        host_entry=_host_entry(talk.server.target),
         protocol=talk.protocol,
         vendor=info.vendor if info else None,
         model=info.model if info else None,
@@ -95,77 +100,61 @@ def finding(talk: Conversation, certificate: str = "") -> Finding:
         side=total.side if total else "",
         host=", ".join(sorted(set(polls[-1].host.values()))) if polls else "unknown",
         error=f"{last.error}: {last.message}" if last.error else "",
-        sources=dict(power_values(talk.documents())),
+        sources=dict(power_values(talk.documents())) | {one.name: one.watts for one in ipmi_sources},
+        ipmi_sources=ipmi_sources,
         refresh_s=refresh_s([found for poll in polls if (found := _total(poll.readings)) is not None]),
         window_s=total.window_s if total else None,
-        latency_ms=_latency_ms(answers),
+        latency_ms=_latency_ms(answers, polls),
         requests_first=polls[0].requests if polls else 0,
         requests=polls[-1].requests if len(polls) > 1 else None,
-        session=str(facts.get("auth", "")) if isinstance(facts, Mapping) else "",
-        log_ins=sum(exchange.method == "POST" for exchange in talk.exchanges),
+        session=_session(talk),
+        log_ins=talk.log_ins or sum(exchange.method == "POST" for exchange in talk.exchanges),
         clock_offset_s=_clock_offset_s(answers),
-        denied=sorted(
-            {
-                e.path
-                for e in talk.exchanges
-                if isinstance(e.outcome, RawAnswer) and e.outcome.status in _DENIED
-            }
-        ),
+        denied=sorted(_denied(talk)),
         certificate=certificate,
     )
 
 
-def power_values(documents: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    """Yield where each value that is called a power stands, and the value; for people to compare."""
-    for path, document in documents.items():
-        yield from _values(document, path)
-
-
-def _values(value: Any, where: str) -> Iterator[tuple[str, float | None]]:
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _values(item, f"{where}/{index}")
-        return
-    if not isinstance(value, dict):
-        return
-    if value.get("ReadingType") == "Power" and "Reading" in value:
-        yield f"{where}#Reading", _number(value["Reading"])
-    for key, item in value.items():
-        if key in _POWER_KEYS and not isinstance(item, (dict, list)):
-            yield f"{where}#{key}", _number(item)
-        elif key in _EXCERPTS and isinstance(item, dict) and "Reading" in item:
-            yield f"{where}#{key}", _number(item["Reading"])
-        else:
-            yield from _values(item, f"{where}#{key}")
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return None if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def refresh_s(readings: Sequence[Reading]) -> float | None:
-    """Return the median time between changes of the value; None with fewer than three changes."""
-    changes = [
-        later.sampled_at_ns
-        for earlier, later in pairwise(readings)
-        if later.watts is not None and later.watts != earlier.watts
-    ]
-    if len(changes) < _FEWEST_CHANGES:
-        return None
-    return round(statistics.median(b - a for a, b in pairwise(changes)) / 1e9, 2)
+def _host_entry(target: Target) -> str:
+    """Return the address as the fleet file has it: ``host``, ``host:port``, ``[v6]:port`` or ``http://…``."""
+    host = f"[{target.address}]" if ":" in target.address else target.address
+    port = "" if target.port is None else f":{target.port}"
+    return f"http://{host}{port}" if target.scheme == "http" else f"{host}{port}"
 
 
 def _total(readings: Sequence[Reading]) -> Reading | None:
     return next((one for one in reversed(readings) if one.scope == "server" and one.part is None), None)
 
 
-def _latency_ms(answers: Sequence[RawAnswer]) -> float | None:
-    if not answers:
-        return None
-    return round(statistics.median((one.received_ns - one.sent_ns) / 1e6 for one in answers), 1)
+def _session(talk: Conversation) -> str:
+    facts = talk.facts.get(talk.protocol)
+    if not isinstance(facts, Mapping):
+        return ""
+    return f"RMCP+ suite {facts['suite']}" if "suite" in facts else str(facts.get("auth", ""))
+
+
+def _denied(talk: Conversation) -> set[str]:
+    refused = {
+        exchange.request_text()
+        for exchange in talk.ipmi
+        if isinstance(exchange.outcome, BmcError) and exchange.outcome.reason == "privilege"
+    }
+    return refused | {
+        exchange.path
+        for exchange in talk.exchanges
+        if isinstance(exchange.outcome, RawAnswer) and exchange.outcome.status in _DENIED
+    }
+
+
+def _latency_ms(answers: Sequence[RawAnswer], polls: Sequence[Poll]) -> float | None:
+    """Return the median time to answer: of the requests over HTTP, else of the readings by IPMI."""
+    times_ms = [(one.received_ns - one.sent_ns) / 1e6 for one in answers] or [
+        reading.latency_s * 1000
+        for poll in polls
+        for reading in poll.readings
+        if reading.latency_s is not None
+    ]
+    return round(statistics.median(times_ms), 1) if times_ms else None
 
 
 def _clock_offset_s(answers: Sequence[RawAnswer]) -> int | None:
@@ -188,7 +177,10 @@ def as_text(found: Finding) -> str:
         )
     if found.error:
         lines.append(f"  error     {found.error}")
-    lines += [f"  also      {_watts(value):>9}  {where}" for where, value in found.sources.items()]
+    also = [(one.watts, _ipmi_text(one)) for one in found.ipmi_sources] or [
+        (value, where) for where, value in found.sources.items()
+    ]
+    lines += [f"  also      {_watts(value):>9}  {text}" for value, text in also]
     lines.append(f"  refresh   {_seconds(found.refresh_s, 'no period seen; probe longer')} (measured)")
     lines.append(f"  window    {_seconds(found.window_s, 'not declared')}")
     if found.latency_ms is not None:
@@ -212,6 +204,18 @@ def entry_text(found: Finding) -> str:
 def as_json(found: Finding) -> str:
     """Return a finding as one JSON object."""
     return json.dumps({**asdict(found), "entry": server_table(found.entry())})
+
+
+def _ipmi_text(source: IpmiSource) -> str:
+    told = [f"{source.name}: refresh {_seconds(source.refresh_s, 'not seen')}"]
+    if source.statistics_s is not None:
+        told.append(f"statistics over {source.statistics_s:g} s")
+    if source.quantum_w is not None:
+        told.append(f"steps of {source.quantum_w:g} W")
+    if source.latency_ms is not None:
+        told.append(f"latency {source.latency_ms:g} ms")
+    told.append(f"privilege {source.privilege}")
+    return ", ".join(told) + (f" ({source.problem})" if source.problem else "")
 
 
 def _watts(value: float | None) -> str:

@@ -12,6 +12,7 @@ from energyrecorder.errors import ConfigError
 from energyrecorder_execd.conversation import Conversation
 from energyrecorder_execd.fleet import Server
 from energyrecorder_execd.fleet.render import toml_value
+from energyrecorder_execd.record_ipmi import ipmi_answers, ipmi_description
 from energyrecorder_execd.scrub import Scrubber
 
 NOTICE = (
@@ -20,8 +21,9 @@ NOTICE = (
     "was uploaded."
 )
 POLLS = 2
-"""The second poll asks for what only later polls need."""
+"""The second poll asks for what only later polls need; of IPMI, all sources are asked after each."""
 
+_WHAT = "What is special about this BMC; its vendor, model and firmware are the folder's name."
 _VOLATILE = re.compile(r",?(?:latency_ms|scrape_ms|late_ticks)=[^, ]*")
 
 
@@ -32,19 +34,19 @@ def case_files(talk: Conversation) -> dict[str, str]:
         talk: What was said.
 
     Raises:
-        ConfigError: The BMC did not answer over HTTP; IPMI has no documents to record.
+        ConfigError: The BMC gave no answer to record.
     """
-    documents = talk.documents()
-    if not documents:
+    documents = talk.documents() if talk.protocol != "ipmi" else {}
+    if not documents and not talk.ipmi:
         last = talk.outcomes[-1] if talk.outcomes else None
-        why = f"{last.error}: {last.message}" if last is not None and last.error else "it speaks IPMI only"
-        raise ConfigError(f"server {talk.server.id!r}: no answer over HTTP to record: {why}")
+        why = f"{last.error}: {last.message}" if last is not None else "it was not asked"
+        raise ConfigError(f"server {talk.server.id!r}: no answer to record: {why}")
     target = talk.server.target
     known = [target.address, target.user, target.password.reveal()]
     # An id that is a plain word, such as "power", stands in the answers for other reasons.
     own = [] if talk.server.id.isalpha() else [talk.server.id]
     scrubber = Scrubber([*known, *own])
-    clean = scrubber.documents(documents)
+    clean = scrubber.documents(documents) if documents else ipmi_answers(talk.ipmi)
     lines = sorted(scrubber.text(_line(line, talk.server)) for line in talk.lines)
     return {
         "bmc.toml": _description(talk, documents),
@@ -90,6 +92,8 @@ def _line(line: str, server: Server) -> str:
 
 
 def _description(talk: Conversation, documents: Mapping[str, Any]) -> str:
+    if not documents:
+        return f'about = """\n{_WHAT}\n"""\n\n{ipmi_description(talk)}'
     protocol = talk.protocol or "redfish"
     simulated = "redfish"
     if protocol == "ilo":
@@ -97,8 +101,7 @@ def _description(talk: Conversation, documents: Mapping[str, Any]) -> str:
         old = any(path.endswith("/PowerMetrics/FastPowerMeter") for path in documents)
         rest = any(path.startswith("/rest/") for path in documents)
         simulated = "ilo4-2.10" if old else "ilo4-2.40" if rest else "ilo5"
-    what = "What is special about this BMC; its vendor, model and firmware are the folder's name."
     return (
-        f'about = """\n{what}\n"""\n\n[bmc]\nprotocol = {toml_value(simulated)}\nscheme = "http"\n\n'
+        f'about = """\n{_WHAT}\n"""\n\n[bmc]\nprotocol = {toml_value(simulated)}\nscheme = "http"\n\n'
         f"[server]\nprotocol = {toml_value(protocol)}\n"
     )

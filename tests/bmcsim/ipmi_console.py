@@ -16,7 +16,7 @@ SUITES = {3: (1, 1, 1), 17: (3, 4, 1)}
 DIGESTS = {1: ("sha1", 12), 3: ("sha256", 16)}
 DCMI_POWER = (0x2C, 0x02, bytes((0xDC, 0x01, 0x00, 0x00)))
 ACCOUNT = {"user": b"energy", "password": b"secret"}
-ANSWER_S = 2.0
+ANSWER_S = 30.0
 SILENCE_S = 0.15
 
 
@@ -50,10 +50,12 @@ class Clock:
 class Bench:
     """A BMC under test, with its source and clock."""
 
-    def __init__(self, **settings):
+    def __init__(self, *, recording=None, **settings):
         self.source = Source()
         self.clock = Clock()
-        self.bmc = IpmiBmc(IpmiSettings(**{**ACCOUNT, **settings}), self.source, clock=self.clock)
+        self.bmc = IpmiBmc(
+            IpmiSettings(**{**ACCOUNT, **settings}), recording or self.source, clock=self.clock
+        )
         self.port = 0
         self.consoles = []
 

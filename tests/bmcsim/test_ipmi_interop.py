@@ -180,6 +180,17 @@ async def test_ipmitool_without_dcmi(bench):
     assert "Invalid command" in output
 
 
+@pytest.mark.parametrize(("watts", "shown"), [(100.0, "100.000"), (403.0, "403.000")])
+async def test_ipmitool_reads_a_non_linear_sensor(watts, shown):
+    """It asks for the factors of each reading as well, and comes to the same value."""
+    sensor = SdrSensor("Pwr Consumption", m=1, non_linear=True)
+    async with Bench(controller=ControllerSettings(sensors=(sensor,))) as bench:
+        bench.source.power = watts
+        code, output = await ipmitool(bench.port, "sensor", "list")
+        assert code == 0
+        assert re.search(rf"Pwr Consumption +\| {shown} +\| Watts", output)
+
+
 async def test_ipmitool_with_bmc_key():
     """Two-key log-in: with the key it reads, without it gets no session."""
     async with Bench(kg=b"0123456789abcdefghij") as bench:

@@ -93,7 +93,12 @@ MISTAKES = [
     ),
     (DELL + "suites = [3]\n", "[[bmc]] 'a': unknown key 'suites'"),
     (IPMI, "[[bmc]] 'a': missing key 'power': a table"),
-    (IPMI + POWER + "payload = 'x'\n", "[[bmc]] 'a': unknown key 'payload'"),
+    (
+        IPMI + POWER + "payload = 'x'\n",
+        "[[bmc]] 'a': key 'payload' and key 'power' exclude each other",
+    ),
+    (IPMI + "payload = 'x'\n", "[[bmc]] 'a': key 'payload' is 'x', which cannot be read: No such file"),
+    (IPMI + "payload = 'odd.json'\n", "key 'payload' is 'odd.json': request 'Chassis'; allowed: 'NETFN/"),
     (IPMI + POWER + "suites = [1]\n", "[[bmc]] 'a': key 'suites' is (1,); allowed: "),
     (IPMI + POWER + "sensors = [{ m = 4 }]\n", "[[bmc]] 'a': sensors: missing key 'name'"),
     (IPMI + POWER + "sensors = [{ name = 'x', m = 0 }]\n", "[[bmc]] 'a': key 'm' is 0; allowed: "),

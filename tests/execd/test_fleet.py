@@ -74,6 +74,13 @@ def test_the_example_of_the_documentation(tmp_path, load):
     assert "sikrit" not in repr(fleet)
 
 
+def test_a_bridge_may_name_its_channel(load):
+    """Channel and address as one number; channel 0 is the one that goes without saying."""
+    texts = {"0x82": 0x82, "0/0x82": 0x82, "6/0x2C": 0x62C, "11/0x7": 0xB07}
+    found = [load(_server(f'bridge = "{text}"')).servers[0].target.options["bridge"] for text in texts]
+    assert found == list(texts.values())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -112,6 +119,8 @@ def test_the_example_of_the_documentation(tmp_path, load):
         (_server("cipher_suite = 8"), "key 'cipher_suite' is 8; allowed: 17, 3"),
         (_server('bridge = "82"'), "key 'bridge' is '82'; allowed: an IPMB address from '0x01' to '0xff'"),
         (_server('bridge = "0x100"'), "key 'bridge' is '0x100'; allowed: an IPMB address"),
+        (_server('bridge = "0x00"'), "key 'bridge' is '0x00'; allowed: an IPMB address"),
+        (_server('bridge = "12/0x2c"'), "or with its channel (0 to 11) such as '6/0x2c'"),
         (
             _server('privilege = "root"'),
             "key 'privilege' is 'root'; allowed: 'user', 'operator', 'administrator'",

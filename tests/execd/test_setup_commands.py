@@ -35,7 +35,18 @@ power = {{ constant_w = 321 }}
 id = "ipmi"
 protocol = "ipmi"
 power = {{ constant_w = 250 }}
+manufacturer = 10297
+vendor_name = "Advantech"
+product_name = "SKY-8101"
+sensors = [{{ name = "BOARD_POWER", m = 10 }}, {{ name = "CPU_POWER", m = 10, share = 0.3 }}]
+[[bmc]]
+id = "bare"
+protocol = "ipmi"
+power = {{ constant_w = 250 }}
+dcmi = false
+sdr = false
 """
+FRU_SERIAL = b"SIM0000001"
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +141,29 @@ def test_probe_with_a_wrong_password_is_one_refusal(sim, execd):
     assert "refused once" in second.stdout
 
 
+def _served_again(case, tmp_path):
+    """Return the points of a recorded case as it is read again, and as they were recorded."""
+    described = tomllib.loads((case / "bmc.toml").read_text())
+    bmc = {"id": "bmc", **described["bmc"], "payload": str(case / "responses.json")}
+    (tmp_path / "again").mkdir()
+    spec = tmp_path / "again" / "sim.toml"
+    spec.write_text(FLEET + table("[[bmc]]", bmc), encoding="utf-8")
+    with serving(spec) as again:
+        read = once(write_fleet(tmp_path / "again", again, {"bmc": described["server"]}), tmp_path / "other")
+    expected = "".join(f"{line} 1\n" for line in (case / "expected.out").read_text().splitlines())
+    return [
+        sorted(
+            (
+                point["measurement"],
+                sorted(point["tags"].items()),
+                sorted(item for item in point["fields"].items() if item[0] not in VOLATILE),
+            )
+            for point in points_by_server(printed)["bmc"]
+        )
+        for printed in (read.stdout, expected)
+    ]
+
+
 def test_record_gives_a_test_case_that_reads_the_same_and_tells_nothing(sim, execd, tmp_path):
     """Served again, it prints the recorded lines; address, account and password stand nowhere."""
     fleet = write_fleet(tmp_path, sim, {"good": {"protocol": "redfish"}})
@@ -141,23 +175,60 @@ def test_record_gives_a_test_case_that_reads_the_same_and_tells_nothing(sim, exe
         assert "127.0.0.1" not in text
         assert USER not in text
         assert PASSWORD not in text
-    described = tomllib.loads(files["bmc.toml"])
-    bmc = {"id": "bmc", **described["bmc"], "payload": str(tmp_path / "case" / "responses.json")}
-    spec = tmp_path / "again.toml"
-    spec.write_text(FLEET + table("[[bmc]]", bmc), encoding="utf-8")
-    (tmp_path / "again").mkdir()
-    with serving(spec) as again:
-        read = once(write_fleet(tmp_path / "again", again, {"bmc": described["server"]}), tmp_path / "other")
-    wanted = points_by_server("".join(f"{line} 1\n" for line in files["expected.out"].splitlines()))["bmc"]
-    got = points_by_server(read.stdout)["bmc"]
-    key = lambda point: (point["measurement"], sorted(point["tags"].items()))  # noqa: E731  # two lists, one order
-    for mine, theirs in zip(sorted(got, key=key), sorted(wanted, key=key), strict=True):
-        kept = {name: value for name, value in mine["fields"].items() if name not in VOLATILE}
-        assert (mine["tags"], kept) == (theirs["tags"], theirs["fields"])
+    got, wanted = _served_again(tmp_path / "case", tmp_path)
+    assert got == wanted
     assert (
         "is not empty"
         in execd("record", "--fleet", fleet, "--server", "good", "--out", "case", code=2).stderr
     )
+
+
+def test_probe_shows_all_sources_of_an_ipmi_bmc_side_by_side(sim, execd):
+    """DCMI and each sensor in watts with value, statistics, step, latency and privilege; a ready entry."""
+    host = _host(sim, "ipmi")
+    done = execd("probe", host, "--user", USER, "--seconds", "1", "--format", "json")
+    found = json.loads(done.stdout)
+    sources = {one["name"]: one for one in found["ipmi_sources"]}
+    watts = {name: one["watts"] for name, one in sources.items()}
+    assert watts == found["sources"]
+    assert watts.pop("Intel Node Manager") is None
+    assert watts == {"DCMI": 250, "sensor 'BOARD_POWER' (01h)": 250, "sensor 'CPU_POWER' (02h)": 80}
+    assert sources["DCMI"]["statistics_s"] == 60
+    assert sources["sensor 'BOARD_POWER' (01h)"]["quantum_w"] == 10
+    assert all(sources[name]["latency_ms"] >= 0 for name in watts)
+    assert {one["privilege"] for one in sources.values()} == {"user"}
+    assert (found["source"], found["session"], found["log_ins"]) == ("dcmi", "RMCP+ suite 17", 1)
+    assert tomllib.loads(found["entry"])["server"][0]["host"] == host
+    text = execd("probe", host, "--user", USER, "--seconds", "1").stdout
+    assert re.search(r"also +250 W  DCMI: refresh not seen, statistics over 60 s, .*privilege user", text)
+    assert re.search(r"also +80 W  sensor 'CPU_POWER' \(02h\): .*steps of 10 W", text)
+
+
+def test_record_of_an_ipmi_bmc_reads_the_same_and_holds_no_serial(sim, execd, tmp_path):
+    """Requests and answers as hex, of all sources; the serial number of the inventory is not among them."""
+    fleet = write_fleet(tmp_path, sim, {"ipmi": {"protocol": "ipmi", "privilege": "operator"}})
+    execd("record", "--fleet", fleet, "--server", "ipmi", "--out", "case")
+    case = tmp_path / "case"
+    answers = json.loads((case / "responses.json").read_text())
+    assert set(answers) >= {"06/01", "2c/02 dc010000", "04/2d 01", "04/2d 02", "0a/20", "00/01"}
+    inventory = b"".join(
+        bytes.fromhex(answers[request][0])[2:] for request in answers if request.startswith("0a/11")
+    )
+    assert b"SKY-8101" in inventory
+    assert FRU_SERIAL not in inventory
+    described = tomllib.loads((case / "bmc.toml").read_text())
+    assert described["server"] == {"protocol": "ipmi", "privilege": "operator"}
+    got, wanted = _served_again(case, tmp_path)
+    assert got == wanted
+
+
+def test_record_of_a_bmc_without_power_tells_what_it_refuses(sim, execd, tmp_path):
+    """That is what a maintainer needs to see."""
+    fleet = write_fleet(tmp_path, sim, {"bare": {"protocol": "ipmi"}})
+    execd("record", "--fleet", fleet, "--server", "bare", "--out", "case")
+    assert json.loads((tmp_path / "case/responses.json").read_text())["2c/02 dc010000"] == ["c1"]
+    got, wanted = _served_again(tmp_path / "case", tmp_path)
+    assert got == wanted
 
 
 @pytest.mark.e2e

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from energyrecorder_bmcsim.ipmi.controller import Call, Command, CommandTable
 from energyrecorder_bmcsim.ipmi.faults import FaultPlan
 from energyrecorder_bmcsim.ipmi.message import Completion, NetFn, RefusedError
+from energyrecorder_bmcsim.ipmi.sensors import factor_octets
 from energyrecorder_bmcsim.ipmi.session import NS_PER_S
 from energyrecorder_bmcsim.ipmi.settings import READING_THRESHOLD, ControllerSettings, SdrSensor
 
@@ -21,6 +22,7 @@ _FORMAT_SIGNED = 0x80
 _FORMAT_NONE = 0xC0
 _RESERVE_SUPPORTED = 0x02
 _NON_MODAL = 0x20
+_NON_LINEAR = 0x70
 
 
 def full_sensor_record(sensor: SdrSensor, *, owner: int, lun: int, number: int) -> bytes:
@@ -47,19 +49,9 @@ def full_sensor_record(sensor: SdrSensor, *, owner: int, lun: int, number: int) 
         0,
         0 if analog else 0x7FFF,
     )
-    factors = struct.pack(
-        "<10B",
-        units,
-        sensor.unit if analog else 0,
-        0,
-        0,
-        sensor.m & 0xFF,
-        sensor.m >> 2 & 0xC0,
-        sensor.b & 0xFF,
-        sensor.b >> 2 & 0xC0,
-        0,
-        (sensor.r_exp & 0x0F) << 4 | sensor.b_exp & 0x0F,
-    )
+    linearisation = _NON_LINEAR if sensor.non_linear else 0
+    factors = bytes((units, sensor.unit if analog else 0, 0, linearisation))
+    factors += factor_octets(0 if sensor.non_linear else sensor.m, sensor.b, sensor)
     # No nominal or normal values; raw maximum and minimum; thresholds, hysteresis, reserved, OEM.
     limits = bytes((0, 0, 0, 0, *((0x7F, 0x80) if sensor.signed else (0xFF, 0x00)))) + bytes(11)
     return _record(TYPE_FULL, key + body + factors + limits + _id_string(sensor.name))

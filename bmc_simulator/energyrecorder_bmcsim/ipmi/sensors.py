@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import product
 
 from energyrecorder_bmcsim.ipmi.controller import Call, Command, CommandTable
@@ -22,6 +23,8 @@ _UNAVAILABLE = 0x20
 _RESERVED_ONES = 0xC0
 _LUNS = range(4)
 _NUMBERS = range(1, 0xFF)
+_KNEE = 0x80 - 1
+_WIDER = 4
 
 
 def raw_reading(sensor: SdrSensor, value: float) -> int:
@@ -31,11 +34,22 @@ def raw_reading(sensor: SdrSensor, value: float) -> int:
         sensor: Its factors.
         value: In the sensor's unit.
     """
+    if sensor.non_linear:
+        m, b = factors(sensor, 0xFF if value / 10.0**sensor.r_exp / sensor.m > _KNEE else 0)
+        sensor = replace(sensor, m=m, b=b, non_linear=False)
     scale, offset = 10.0**sensor.r_exp, sensor.b * 10.0**sensor.b_exp
     nearest = math.floor((value / scale - offset) / sensor.m + 0.5)
     if sensor.signed:
         return min(0x7F, max(-0x80, nearest)) & 0xFF
     return min(0xFF, max(0, nearest))
+
+
+def factors(sensor: SdrSensor, raw: int) -> tuple[int, int]:
+    """Return M and B of one reading; the lines below and above the knee of a non-linear sensor meet there."""
+    if not sensor.non_linear or raw < _KNEE:
+        return sensor.m, sensor.b
+    m = sensor.m * _WIDER
+    return m, (sensor.m - m) * _KNEE
 
 
 def place(sensors: Iterable[SdrSensor]) -> dict[tuple[int, int], SdrSensor]:
@@ -48,6 +62,12 @@ def place(sensors: Iterable[SdrSensor]) -> dict[tuple[int, int], SdrSensor]:
     taken = {(0, sensor.number) for sensor in sensors}
     free = (key for key in product(_LUNS, _NUMBERS) if key not in taken)
     return {(0, sensor.number) if sensor.number else next(free): sensor for sensor in sensors}
+
+
+def factor_octets(m: int, b: int, sensor: SdrSensor) -> bytes:
+    """Return M, B and the exponents as records and Get Sensor Reading Factors carry them."""
+    exponents = (sensor.r_exp & 0x0F) << 4 | sensor.b_exp & 0x0F
+    return bytes((m & 0xFF, m >> 2 & 0xC0, b & 0xFF, b >> 2 & 0xC0, 0, exponents))
 
 
 class SensorDevice:
@@ -68,9 +88,16 @@ class SensorDevice:
     def commands(self) -> CommandTable:
         """Return its commands."""
         return {
+            (NetFn.SENSOR, 0x23): Command(self._factors, lengths=(2,)),
             (NetFn.SENSOR, 0x27): Command(self._thresholds, lengths=(1,)),
             (NetFn.SENSOR, 0x2D): Command(self._reading, lengths=(1,)),
         }
+
+    def _factors(self, call: Call) -> bytes:
+        """Get Sensor Reading Factors (IPMI 2.0 §35.5)."""
+        sensor = self._find(call)
+        raw = call.data[1]
+        return bytes((min(raw + 1, 0xFF),)) + factor_octets(*factors(sensor, raw), sensor)
 
     def _thresholds(self, call: Call) -> bytes:
         """Get Sensor Thresholds (IPMI 2.0 §35.9): none is readable."""

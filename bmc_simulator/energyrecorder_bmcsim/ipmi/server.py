@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from energyrecorder_bmcsim.ipmi import rmcp
@@ -18,6 +18,7 @@ from energyrecorder_bmcsim.ipmi.identity import Identity
 from energyrecorder_bmcsim.ipmi.message import BMC_ADDRESS, build_response, parse_request
 from energyrecorder_bmcsim.ipmi.oem import EnergyCounters, NodeManager
 from energyrecorder_bmcsim.ipmi.rakp import LogIn
+from energyrecorder_bmcsim.ipmi.recording import RecordedController, Recording
 from energyrecorder_bmcsim.ipmi.rmcp import PayloadType, WireError
 from energyrecorder_bmcsim.ipmi.sdr import SdrRepository, controller_locator_record, full_sensor_record
 from energyrecorder_bmcsim.ipmi.sensors import SensorDevice
@@ -39,21 +40,28 @@ class IpmiBmc:
 
     Args:
         settings: What it is.
-        source: Where its figures come from.
+        source: Where its figures come from; or what a real BMC answered, which then answers everything
+            but the commands of a session.
         clock: Returns nanoseconds since the Unix epoch, UTC; sessions and faults go by it too.
     """
 
     def __init__(
-        self, settings: IpmiSettings, source: ReadingSource, *, clock: Callable[[], int] = time.time_ns
+        self,
+        settings: IpmiSettings,
+        source: ReadingSource | Recording,
+        *,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._settings = settings
-        self._source = source
         self._clock = clock
         self._faults = FaultPlan()
         self._sessions = SessionTable(slots=settings.max_sessions, idle_s=settings.idle_s)
         guid = settings.guid or os.urandom(16)
         self._log_in = LogIn(settings, guid, self._sessions, self._faults)
-        self._controller = self._build_controller(guid)
+        if isinstance(source, Recording):
+            self._controller = self._recorded_controller(source)
+        else:
+            self._controller = self._build_controller(guid, source)
         self._transport: asyncio.DatagramTransport | None = None
         self._free_at_s = 0.0
         self._requests = 0
@@ -107,38 +115,54 @@ class IpmiBmc:
             "dropped": self._dropped,
         }
 
-    def _build_controller(self, guid: bytes) -> Controller:
+    def _build_controller(self, guid: bytes, source: ReadingSource) -> Controller:
         settings = self._settings
         satellites = {
             (satellite.channel, satellite.address): Controller(
-                self._device_commands(satellite, os.urandom(16), ()), self._faults
+                self._device_commands(satellite, source, os.urandom(16), ()), self._faults
             )
             for satellite in settings.bridged
         }
         locators = tuple(controller_locator_record(satellite) for satellite in settings.bridged)
         return Controller(
             {
-                **self._device_commands(settings.controller, guid, locators),
-                **Channel(settings, self._sessions).commands(),
-                **Bridge(satellites, settings.bridge_style).commands(),
+                **self._device_commands(settings.controller, source, guid, locators),
+                **self._session_commands(satellites),
             },
             self._faults,
         )
 
+    def _recorded_controller(self, recording: Recording) -> Controller:
+        satellites = {
+            place: RecordedController({}, self._faults, recording, place) for place in recording.places
+        }
+        return RecordedController(self._session_commands(satellites), self._faults, recording, None)
+
+    def _session_commands(self, satellites: Mapping[tuple[int, int], Controller]) -> CommandTable:
+        settings = self._settings
+        return {
+            **Channel(settings, self._sessions).commands(),
+            **Bridge(satellites, settings.bridge_style).commands(),
+        }
+
     def _device_commands(
-        self, settings: ControllerSettings, guid: bytes, locators: tuple[bytes, ...]
+        self,
+        settings: ControllerSettings,
+        source: ReadingSource,
+        guid: bytes,
+        locators: tuple[bytes, ...],
     ) -> CommandTable:
         started_ns = self._clock()
-        device = SensorDevice(settings, self._source, self._faults)
+        device = SensorDevice(settings, source, self._faults)
         records = tuple(
             full_sensor_record(sensor, owner=settings.address, lun=lun, number=number)
             for (lun, number), sensor in device.sensors.items()
         )
         records += locators + settings.extra_records
-        meter = PowerMeter(settings, self._source, self._faults, started_ns)
-        energy = EnergyCounters(self._source, settings.share, started_ns)
+        meter = PowerMeter(settings, source, self._faults, started_ns)
+        energy = EnergyCounters(source, settings.share, started_ns)
         return {
-            **Identity(settings, guid, self._source).commands(),
+            **Identity(settings, guid, source).commands(),
             **SdrRepository(settings, records, self._faults, started_ns).commands(),
             **device.commands(),
             **(meter.commands() if settings.dcmi else {}),

@@ -69,6 +69,8 @@ class SdrSensor:
         scanning: False sets "scanning disabled" in each reading.
         available: False sets "reading unavailable" in each reading.
         needs_host: Unavailable while the host is off.
+        non_linear: Factors differ from reading to reading (§35.5): up to raw byte 127 the step is that of
+            ``m``, above it four times as wide; its record holds an M of 0.
     """
 
     name: str
@@ -88,6 +90,7 @@ class SdrSensor:
     scanning: bool = True
     available: bool = True
     needs_host: bool = False
+    non_linear: bool = False
 
     def __post_init__(self) -> None:
         _require(
@@ -99,6 +102,10 @@ class SdrSensor:
         _require(self.b in _MANTISSA, "b", self.b, "-512 to 511")
         _require(self.b_exp in _EXPONENT, "b_exp", self.b_exp, "-8 to 7")
         _require(self.r_exp in _EXPONENT, "r_exp", self.r_exp, "-8 to 7")
+        plain = self.m == 1 and not (self.signed or self.b)
+        _require(
+            not self.non_linear or plain, "non_linear", self.non_linear, "with m 1, b 0 and signed false"
+        )
         for key in ("unit", "sensor_type", "reading_type", "entity_id", "entity_instance"):
             _require(getattr(self, key) in _OCTET, key, getattr(self, key), "0 to 255")
 

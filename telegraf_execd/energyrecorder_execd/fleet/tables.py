@@ -14,8 +14,10 @@ PROTOCOLS = ("auto", "redfish", "ilo", "ipmi")
 
 _PIN = re.compile(r"pin:sha256:[0-9a-f]{2}(:?[0-9a-f]{2}){31}")
 _TLS_ALLOWED = "verify, ca:FILE, pin:sha256:HEX (64 hex digits), tofu or off"
-_BRIDGE_ALLOWED = "an IPMB address from '0x01' to '0xff'"
-_MAX_BYTE = 0xFF
+_BRIDGE_ALLOWED = "an IPMB address from '0x01' to '0xff', or with its channel (0 to 11) such as '6/0x2c'"
+_BRIDGE = re.compile(
+    r"(?:(?P<channel>1[01]|[0-9])/)?0x(?P<address>0?[1-9a-f]|[1-9a-f][0-9a-f])", re.IGNORECASE
+)
 
 
 def _interval(text: str) -> float | None:
@@ -40,13 +42,11 @@ def _tls(text: str) -> str:
 
 
 def _bridge(text: str) -> int:
-    try:
-        address = int(text, 16)
-    except ValueError:
-        raise ValueError(_BRIDGE_ALLOWED) from None
-    if not text.lower().startswith("0x") or not 0 < address <= _MAX_BYTE:
+    """Return channel and address as one number: 0x62c is address 2Ch on channel 6."""
+    found = _BRIDGE.fullmatch(text)
+    if found is None:
         raise ValueError(_BRIDGE_ALLOWED)
-    return address
+    return int(found["channel"] or 0) << 8 | int(found["address"], 16)
 
 
 def _tags(table: Any) -> dict[str, str]:
@@ -101,7 +101,8 @@ DEFAULTS = (
     Setting("legacy_tls", "bool", "true: TLS 1.0, TLS 1.1 and old ciphers are allowed for this BMC"),
     Setting("components", "bool", "true: CPUs, memory, GPUs and power supplies as series of their own"),
     Setting("cipher_suite", "int", "IPMI cipher suite; default: 17, then 3, remembered", choices=(17, 3)),
-    Setting("bridge", "str", "IPMB address of the controller behind this BMC, such as '0x82'", check=_bridge),
+    Setting("bridge", "str", "IPMB address of the controller behind this BMC, such as '0x82'; on channel 6: "
+            "'6/0x2c'", check=_bridge),
     Setting("kg", "str", "IPMI BMC key, as a password is given"),
     Setting("privilege", "str", "IPMI privilege, never raised by itself",
             choices=("user", "operator", "administrator")),

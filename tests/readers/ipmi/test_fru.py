@@ -68,6 +68,40 @@ def test_garbage_names_nothing_or_something_printable(garbage):
         assert all(name is None or name.isprintable() for name in (found.maker, found.model))
 
 
+@pytest.mark.parametrize("product", [True, False])
+def test_only_maker_and_model_are_passed_on(product):
+    """Serial number and asset tag are blanked whatever their coding; the area reads as before."""
+    head = b"" if product else b"\x01\x02\x03"
+    fields = ((3, b"Maker"), (3, b"Model 1"), (3, b"SERIAL-77"), (2, b"\x29\xdc\xa6"), (0, b"\x07\x09"))
+    whole = header(product=1) if product else header(board=1)
+    whole += area(*fields, head=head)
+    clean = fru.without_serials(dict(enumerate(whole)))
+    kept = bytes(clean[at] for at in range(len(whole)))
+    assert fru.names(kept[8:], product=product) == fru.Names("Maker", "Model 1")
+    for secret in (b"SERIAL-77", b"\x29\xdc\xa6", b"\x07\x09"):
+        assert secret in whole
+        assert secret not in kept
+
+
+def test_an_area_that_is_not_understood_is_not_passed_on():
+    """Not read whole, a wrong checksum, no header: nothing of its bytes is kept."""
+    whole = header(product=1) + area((3, b"Maker"), (3, b"Model"), (3, b"SERIAL-77"))
+    read = dict(enumerate(whole))
+    assert fru.without_serials(read | {20: read[20] ^ 1}).keys() == set(range(8))
+    assert fru.without_serials({at: octet for at, octet in read.items() if at != 20}).keys() == set(range(8))
+    assert fru.without_serials(read | {0: 9}) == {}
+
+
+@given(st.binary(max_size=60))
+def test_junk_behind_the_fields_is_blanked(junk):
+    """Some makers keep notes behind the end mark."""
+    body = bytes((25,)) + b"\xc2AB\xc2CD\xc1" + junk
+    units = -(-(len(body) + 3) // 8)
+    whole = header(product=1) + summed(bytes((1, units)) + body.ljust(units * 8 - 3, b"\0"))
+    clean = fru.without_serials(dict(enumerate(whole)))
+    assert not any(clean[at] for at in range(8 + 2 + len(body) - len(junk), len(whole) - 1))
+
+
 @pytest.mark.parametrize("answer", [0xC1, 0xCB, b"", b"\x00", b"\x08" + bytes(8), b"\x08" + b"\xff" * 8])
 async def test_a_bmc_without_inventory_has_no_names(answer):
     """Refusals, empty answers and unwritten memories are no error."""

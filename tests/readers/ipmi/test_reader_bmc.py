@@ -249,6 +249,53 @@ async def test_a_bmc_that_answers_for_another_is_not_heard(endpoint):
         assert watts_of(await first.poll()) == 216
 
 
+async def test_a_non_linear_sensor_asks_for_the_factors_of_each_new_value_once(endpoint):
+    """Below and above the knee of the simulated sensor; a value seen before costs one request."""
+    sensor = SdrSensor("Pwr Consumption", m=1, non_linear=True)
+    async with polling(endpoint, controller=ControllerSettings(dcmi=False, sensors=(sensor,))) as (
+        bmc,
+        reader,
+    ):
+        for power_w, requests in [(100.0, None), (100.0, 1), (403.0, 2), (100.0, 1), (403.0, 1)]:
+            bmc.meter.power_w = power_w
+            poll = await reader.poll()
+            assert watts_of(poll) == power_w
+            assert poll.readings[0].quantum_w is None
+            # A fall of the power has the host's state looked at.
+            assert requests is None or poll.requests - requests in {0, 1}
+
+
+async def test_a_satellite_beyond_channel_0_is_asked(endpoint):
+    """`bridge = "6/0x2c"`: DCMI and sensors of the controller at 2Ch on channel 6."""
+    satellite = ControllerSettings(address=0x2C, channel=6, manufacturer=343, share=0.5)
+    async with polling(endpoint, bridged=(satellite,), options={"bridge": 0x62C}) as (_, reader):
+        assert watts_of(await reader.poll()) == 108.0
+        assert [one.watts for one in await reader.survey()] == [108.0, 108.0]
+
+
+async def test_the_survey_shows_what_each_source_says_or_lacks(endpoint):
+    """A refusal, a value, an absent sensor: side by side, each with its reason."""
+    sensors = (SdrSensor("Pwr Consumption"), SdrSensor("PS2 Input Power", available=False))
+    async with polling(endpoint, controller=ControllerSettings(dcmi=False, sensors=sensors)) as (_, reader):
+        await reader.poll()
+        found = {one.name.partition(" (")[0]: one for one in await reader.survey()}
+    assert found["DCMI"].reason == "unsupported"
+    assert "C1h" in found["DCMI"].why
+    assert found["sensor 'Pwr Consumption'"].watts == 216.0
+    assert found["sensor 'PS2 Input Power'"].reason == "no_reading"
+    assert found["Intel Node Manager"].reason == "unsupported"
+
+
+async def test_the_survey_of_a_dead_bmc_says_so(endpoint):
+    """Each source with the reason; nothing hangs."""
+    async with polling(endpoint, options={"timeout_s": 1.0}) as (bmc, reader):
+        await reader.poll()
+        bmc.server.inject(IpmiFault("silent"))
+        with pytest.raises(BmcError) as caught:
+            await reader.survey()
+        assert caught.value.reason == "timeout"
+
+
 async def test_many_bmcs_share_one_socket(endpoint):
     """64 BMCs log in at once and are read over a single socket, each with its own value."""
     running = [await start_bmc() for _ in range(64)]

@@ -22,7 +22,7 @@ def test_the_record_of_a_dell():
     sensor = sdr.parse(wire)
     assert (sensor.name, sensor.number, sensor.owner, sensor.entity) == ("Pwr Consumption", 1, 0x20, 7)
     assert sensor.in_watts
-    assert (sensor.convert(53), sensor.quantum, sensor.accuracy_pct) == (212.0, 4.0, None)
+    assert (sensor.convert(53), sensor.quantum, sensor.factors.accuracy_pct) == (212.0, 4.0, None)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,9 @@ def test_conversion(fields, raw, value):
         ({"units": 0x18}, False),  # watts per minute
         ({"units": 0x04}, False),  # watts times something
         ({"data_format": 3}, False),  # not analog: HPE's "Power Supply 1"
-        ({"linearisation": 0x70}, False),  # needs factors per value
+        ({"linearisation": 0x70, "m": 0}, True),  # the factors of each value are asked for
+        ({"linearisation": 0x7F}, True),  # a maker's own formula: likewise
+        ({"linearisation": 12}, False),  # reserved
         ({"m": 0}, False),
         ({"owner": 0x41}, False),  # system software
         ({"owner": 0x2C}, True),  # a management engine behind the BMC
@@ -82,6 +84,24 @@ def test_conversion(fields, raw, value):
 def test_only_plain_watts_count(fields, usable):
     """Base unit 06h, neither rate nor product nor per cent, analog, a formula that we know."""
     assert sdr.parse(record("Power", **fields)).in_watts is usable
+
+
+def test_the_factors_of_one_reading():
+    """Get Sensor Reading Factors (§35.5): next reading, then M, B, accuracy and exponents as in a record."""
+    wire = bytes.fromhex("80 04 00 83 80 00 10")
+    factors = sdr.reading_factors(wire)
+    assert (factors.multiplier, factors.offset) == (4, -381)
+    assert (factors.offset_exponent, factors.result_exponent) == (0, 1)
+    sensor = sdr.parse(record("Power", linearisation=0x70, m=0))
+    assert sensor.convert(196, factors) == pytest.approx((4 * 196 - 381) * 10.0)
+    assert sensor.quantum is None
+
+
+@pytest.mark.parametrize("wire", ["", "80 04 00 83 80 00", "80 00 00 83 80 00 10"])
+def test_factors_that_say_nothing_are_data(wire):
+    """Cut short, or M is 0: no value comes of it."""
+    with pytest.raises(BmcDataError, match="Get Sensor Reading Factors"):
+        sdr.reading_factors(bytes.fromhex(wire))
 
 
 @pytest.mark.parametrize(
@@ -121,8 +141,8 @@ def test_packed_six_bit_names():
 
 def test_accuracy_is_told_where_declared():
     """Ten bits in hundredths of a per cent, times a power of ten."""
-    assert sdr.parse(record("Power", accuracy=200)).accuracy_pct == pytest.approx(2.0)
-    assert sdr.parse(record("Power", accuracy=15, accuracy_exp=2)).accuracy_pct == pytest.approx(15.0)
+    assert sdr.parse(record("Power", accuracy=200)).factors.accuracy_pct == pytest.approx(2.0)
+    assert sdr.parse(record("Power", accuracy=15, accuracy_exp=2)).factors.accuracy_pct == pytest.approx(15.0)
 
 
 @given(
@@ -135,8 +155,8 @@ def test_accuracy_is_told_where_declared():
 def test_all_factors_survive_the_packing(m, b, b_exp, r_exp, raw):
     """Ten-bit and four-bit two's complement, split over bytes as the standard has it."""
     sensor = sdr.parse(record("Power", m=m, b=b, b_exp=b_exp, r_exp=r_exp))
-    assert (sensor.multiplier, sensor.offset) == (m, b)
-    assert (sensor.offset_exponent, sensor.result_exponent) == (b_exp, r_exp)
+    assert (sensor.factors.multiplier, sensor.factors.offset) == (m, b)
+    assert (sensor.factors.offset_exponent, sensor.factors.result_exponent) == (b_exp, r_exp)
     assert sensor.convert(raw) == pytest.approx((m * raw + b * 10.0**b_exp) * 10.0**r_exp)
 
 

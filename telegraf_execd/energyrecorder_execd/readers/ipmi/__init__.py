@@ -14,9 +14,10 @@ from energyrecorder_execd.readers.ipmi.lanplus import Endpoint, LanplusTransport
 from energyrecorder_execd.readers.ipmi.node_manager import NodeManagerSource
 from energyrecorder_execd.readers.ipmi.sensor_source import SensorSource
 from energyrecorder_execd.readers.ipmi.sources import DcmiSource, Source
+from energyrecorder_execd.readers.ipmi.survey import Sighting, Survey
 from energyrecorder_execd.readers.ipmi.transport import PRIVILEGES, Bridge, Login, Transport
 
-__all__ = ["IpmiEndpoint", "IpmiExchange", "IpmiListener", "IpmiReader"]
+__all__ = ["IpmiEndpoint", "IpmiExchange", "IpmiListener", "IpmiReader", "Sighting"]
 
 _PORT = 623
 _SUITES = (17, 3)
@@ -73,7 +74,8 @@ class IpmiReader(reader.IpmiReader):
     def __init__(self, target: Target, context: Context, endpoint: IpmiEndpoint) -> None:
         facts = own_facts(context.memory, reader.PROTOCOL)
         options = target.options
-        bridge = Bridge(options["bridge"]) if options.get("bridge") else None
+        where = options.get("bridge")
+        bridge = Bridge(where & 0xFF, where >> 8) if where else None
         pattern = options.get("sensor")
         privilege = options.get("privilege") or "user"
         suite = options.get("cipher_suite")
@@ -110,3 +112,15 @@ class IpmiReader(reader.IpmiReader):
             settings=f"{privilege}|{bridge}|{pattern}",
             clock=context.clock,
         )
+        self._survey = Survey(transport, sources, bridge, context.clock)
+
+    async def survey(self) -> list[Sighting]:
+        """Return what each source shows, also those that a poll does not ask; for ``probe`` and ``record``.
+
+        Raises:
+            BmcError: No log-in, or no answer.
+        """
+        await self._transport.open()
+        this, _ = await self._identify()
+        await self._survey.read_names()
+        return await self._survey.look(this)

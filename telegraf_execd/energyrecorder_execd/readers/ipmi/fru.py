@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from energyrecorder_execd.readers.ipmi import packed_text
@@ -17,6 +17,8 @@ _UNIT_BYTES = 8
 _BOARD_AT, _PRODUCT_AT = 3, 4
 _BOARD_FIELDS_AT, _PRODUCT_FIELDS_AT = 6, 3
 _END = 0xC1
+_NAMES = 2
+_TEXT = 3
 _ENGLISH = frozenset({0, 25})
 _BCD_PLUS = "0123456789 -.???"
 
@@ -67,6 +69,45 @@ def names(area: bytes, *, product: bool) -> Names:
         return Names(None, None)
     fields = _fields(area, _PRODUCT_FIELDS_AT if product else _BOARD_FIELDS_AT)
     return Names(next(fields, None), next(fields, None))
+
+
+def without_serials(read: Mapping[int, int]) -> dict[int, int]:
+    """Return what may be passed on of an inventory: header and area, of its fields only maker and model.
+
+    The others (serial number, part number, asset tag…) keep their length, and the checksum is right again. An
+    area that is damaged or was not read whole is left out.
+
+    Args:
+        read: Offset → byte of what was read.
+    """
+    header = bytes(read.get(at, 0) for at in range(HEADER_BYTES))
+    place = best_area(header)
+    if place is None:
+        return {}
+    kept = dict(enumerate(header))
+    length = area_bytes(bytes(read.get(place.offset + at, 0) for at in range(2)))
+    area = bytearray(read.get(place.offset + at, 0) for at in range(length))
+    whole = length >= _UNIT_BYTES and all(place.offset + at in read for at in range(length))
+    if not whole or sum(area) & 0xFF:
+        return kept
+    _blank(area, _PRODUCT_FIELDS_AT if place.product else _BOARD_FIELDS_AT)
+    return kept | dict(enumerate(area, place.offset))
+
+
+def _blank(area: bytearray, at: int) -> None:
+    """Blank the fields behind maker and model, and what follows them; set the checksum."""
+    last = len(area) - 1
+    number = 0
+    while at < last and area[at] != _END:
+        end = min(at + 1 + (area[at] & 0x3F), last)
+        if number >= _NAMES:
+            filler = b"X" if area[at] >> 6 == _TEXT else b"\0"
+            area[at + 1 : end] = filler * (end - at - 1)
+        number += 1
+        at = end
+    if at < last:
+        area[at + 1 : last] = bytes(last - at - 1)
+    area[last] = -sum(area[:last]) & 0xFF
 
 
 def _fields(area: bytes, at: int) -> Iterator[str | None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from energyrecorder.errors import BmcError
-from energyrecorder_execd.readers.ipmi.transport import Bridge, Transport
+from energyrecorder_execd.readers.ipmi.transport import Bridge, CompletionCodeError, Transport
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ class IpmiExchange:
     Args:
         netfn: Network function of the request; command: its command.
         data: Request data.
+        lun: Logical unit that it was for.
         bridge: The satellite controller asked; None was the BMC itself.
         outcome: Response data without completion code, or why there is none.
     """
@@ -26,14 +27,26 @@ class IpmiExchange:
     netfn: int
     command: int
     data: bytes
+    lun: int
     bridge: Bridge | None
     outcome: bytes | BmcError
 
+    def request_text(self) -> str:
+        """Return the request as hex, such as ``2c/02 dc010000``, or ``@6/2c 2e/c8 …`` to a satellite."""
+        where = "" if self.bridge is None else f"@{self.bridge.channel:x}/{self.bridge.address:02x} "
+        lun = f".{self.lun}" if self.lun else ""
+        return f"{where}{self.netfn:02x}{lun}/{self.command:02x} {self.data.hex()}".rstrip()
+
+    def answer_text(self) -> str | None:
+        """Return completion code and response data as hex; None where there was no answer."""
+        if isinstance(self.outcome, bytes):
+            return f"00{self.outcome.hex()}"
+        return f"{self.outcome.code:02x}" if isinstance(self.outcome, CompletionCodeError) else None
+
     def as_text(self) -> str:
-        """Return request and response as hex, such as ``2c/02 dc010000 -> dcd800…``."""
-        where = "" if self.bridge is None else f"@{self.bridge.channel}/{self.bridge.address:02x} "
+        """Return request and response, such as ``2c/02 dc010000 -> dcd800…``."""
         told = self.outcome.hex() if isinstance(self.outcome, bytes) else str(self.outcome)
-        return f"{where}{self.netfn:02x}/{self.command:02x} {self.data.hex()} -> {told}"
+        return f"{self.request_text()} -> {told}"
 
 
 IpmiListener = Callable[[IpmiExchange], None]
@@ -81,9 +94,9 @@ class HeardTransport:
         try:
             answer = await self._within.request(netfn, command, data, lun=lun, bridge=bridge)
         except BmcError as error:
-            self._tell(IpmiExchange(netfn, command, data, bridge, error))
+            self._tell(IpmiExchange(netfn, command, data, lun, bridge, error))
             raise
-        self._tell(IpmiExchange(netfn, command, data, bridge, answer))
+        self._tell(IpmiExchange(netfn, command, data, lun, bridge, answer))
         return answer
 
     async def close(self) -> None:

@@ -69,7 +69,7 @@ class NodeManagerSource:
                 f"{answer.data[:3].hex()}, not {_LAYOUT.size} that begin with {INTEL.hex()}",
                 reason="data",
             )
-        _, current, low, high, average, _, _, state = _LAYOUT.unpack_from(answer.data)
+        _, current, low, high, average, _, period_s, state = _LAYOUT.unpack_from(answer.data)
         measuring = bool(state & _MEASURING)
         return Power(
             watts=float(current) if measuring else None,
@@ -81,6 +81,7 @@ class NodeManagerSource:
             avg_w=float(average) if measuring and average else None,
             min_w=float(low) if measuring and low else None,
             max_w=float(high) if measuring and high else None,
+            statistics_s=float(period_s) if period_s else None,
         )
 
     async def _find(self, device: Device) -> Answer:

@@ -84,6 +84,11 @@ class IpmiReader:
         self._known_at_log_in = 0
         self._host = HostMemory()
 
+    @property
+    def log_ins(self) -> int:
+        """Successful log-ins since the start."""
+        return self._transport.log_ins
+
     async def poll(self) -> Poll:
         """Ask the BMC once.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd.readers.ipmi import sdr
+from energyrecorder_execd.readers.ipmi.sdr import Sensor
 from energyrecorder_execd.readers.ipmi.transport import (
     INSUFFICIENT_PRIVILEGE,
     NETFN_SENSOR,
@@ -166,6 +167,14 @@ class Repository:
 
     async def _ask(self, commands: Commands, command: int, data: bytes = b"") -> bytes:
         return (await ask(self._transport, commands.netfn, command, data, bridge=self._bridge)).data
+
+
+def parsed(record: bytes) -> Sensor | None:
+    """Return the sensor of a record; None for one that is malformed, which does not spoil the others."""
+    try:
+        return sdr.parse(record)
+    except BmcDataError:
+        return None
 
 
 def _may_be_watts(record: bytes) -> bool:

@@ -10,6 +10,7 @@ from energyrecorder.errors import BmcDataError
 from energyrecorder_execd.readers.ipmi import packed_text
 
 GET_SENSOR_READING = 0x2D
+GET_SENSOR_READING_FACTORS = 0x23
 FULL_SENSOR = 0x01
 HEADER_BYTES = 5
 UNIT_WATTS = 0x06
@@ -20,6 +21,8 @@ _PERCENTAGE = 0x01
 _SCANNING_ENABLED = 0x40
 _UNAVAILABLE = 0x20
 _BCD_PLUS = "0123456789 -.:,_"
+_NON_LINEAR = range(0x70, 0x80)
+_FACTOR_BYTES = 6
 
 _LINEARISATIONS: Mapping[int, Callable[[float], float]] = {
     0: lambda y: y,
@@ -35,7 +38,26 @@ _LINEARISATIONS: Mapping[int, Callable[[float], float]] = {
     10: math.sqrt,
     11: math.cbrt,
 }
-"""IPMI 2.0 table 43-1, byte 24; 70h and above need a request per value and are not supported."""
+"""IPMI 2.0 table 43-1, byte 24; a sensor of 70h and above is non-linear: each reading has its factors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What turns raw readings into values (IPMI 2.0 §36.3).
+
+    Args:
+        multiplier: M.
+        offset: B.
+        offset_exponent: K1, applied to B.
+        result_exponent: K2, applied to the sum.
+        accuracy_pct: As declared; None if it says 0, which means that nobody filled it in.
+    """
+
+    multiplier: int
+    offset: int
+    offset_exponent: int
+    result_exponent: int
+    accuracy_pct: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +75,7 @@ class Sensor:
         plain_unit: The value is in that unit, neither a rate nor combined with another nor a percentage.
         data_format: 0 unsigned, 1 one's complement, 2 two's complement, 3 not analog.
         linearisation: Formula number; 0 is linear.
-        multiplier: M.
-        offset: B.
-        offset_exponent: K1, applied to B.
-        result_exponent: K2, applied to the sum.
-        accuracy_pct: As declared; None if it says 0, which means that nobody filled it in.
+        factors: For all readings; of a non-linear sensor they say nothing.
     """
 
     name: str
@@ -70,11 +88,7 @@ class Sensor:
     plain_unit: bool
     data_format: int
     linearisation: int
-    multiplier: int
-    offset: int
-    offset_exponent: int
-    result_exponent: int
-    accuracy_pct: float | None
+    factors: Factors
 
     @property
     def in_watts(self) -> bool:
@@ -83,24 +97,35 @@ class Sensor:
             self.base_unit == UNIT_WATTS
             and self.plain_unit
             and self.data_format in {_FORMAT_UNSIGNED, _FORMAT_ONES, _FORMAT_TWOS}
-            and self.linearisation in _LINEARISATIONS
-            and self.multiplier != 0
+            and (self.non_linear or (self.linearisation in _LINEARISATIONS and self.factors.multiplier != 0))
             and not self.owner & 1
         )
 
     @property
+    def non_linear(self) -> bool:
+        """Whether the factors of each reading have to be asked for (§35.5)."""
+        return self.linearisation in _NON_LINEAR
+
+    @property
     def quantum(self) -> float | None:
         """The step of its values; None where the formula is not linear and steps differ."""
-        return abs(self.multiplier) * 10.0**self.result_exponent if self.linearisation == 0 else None
+        factors = self.factors
+        return abs(factors.multiplier) * 10.0**factors.result_exponent if self.linearisation == 0 else None
 
-    def convert(self, raw: int) -> float | None:
+    def convert(self, raw: int, factors: Factors | None = None) -> float | None:
         """Return the value that a raw byte stands for; None where the formula has none.
 
-        y = L[(M · x + B · 10^K1) · 10^K2] (IPMI 2.0 §36.3).
+        y = L[(M · x + B · 10^K1) · 10^K2]; L is the identity for a non-linear sensor (IPMI 2.0 §36.3).
+
+        Args:
+            raw: The reading.
+            factors: Those of this reading, if the sensor is non-linear.
         """
-        scaled = self.multiplier * self._signed(raw) + self.offset * 10.0**self.offset_exponent
+        used = factors or self.factors
+        scaled = used.multiplier * self._signed(raw) + used.offset * 10.0**used.offset_exponent
+        formula = _LINEARISATIONS[0 if self.non_linear else self.linearisation]
         try:
-            value = _LINEARISATIONS[self.linearisation](scaled * 10.0**self.result_exponent)
+            value = formula(scaled * 10.0**used.result_exponent)
         except (ValueError, ZeroDivisionError, OverflowError):
             return None
         return value if math.isfinite(value) else None
@@ -129,7 +154,6 @@ def parse(record: bytes) -> Sensor | None:
             f"full sensor record of {len(record)} bytes instead of {_FULL_SENSOR_BYTES}", reason="data"
         )
     units = record[20]
-    accuracy = (record[27] & 0x3F) | (record[28] & 0xF0) << 2
     return Sensor(
         name=_id_string(record[47], record[48:]),
         number=record[7],
@@ -142,12 +166,22 @@ def parse(record: bytes) -> Sensor | None:
         plain_unit=not units & (0x3E | _PERCENTAGE),
         data_format=units >> 6,
         linearisation=record[23] & 0x7F,
-        multiplier=_twos(record[24] | (record[25] & 0xC0) << 2, 10),
-        offset=_twos(record[26] | (record[27] & 0xC0) << 2, 10),
-        offset_exponent=_twos(record[29] & 0x0F, 4),
-        result_exponent=_twos(record[29] >> 4, 4),
-        accuracy_pct=accuracy * 10.0 ** (record[28] >> 2 & 0x03) / 100 if accuracy else None,
+        factors=_factors(record[24:30]),
     )
+
+
+def reading_factors(data: bytes) -> Factors:
+    """Return the factors in a Get Sensor Reading Factors answer (§35.5): next reading, then as in a record.
+
+    Raises:
+        BmcDataError: Shorter than that, or M is 0, with which all readings would be the same.
+    """
+    if len(data) < 1 + _FACTOR_BYTES:
+        raise BmcDataError(f"IPMI Get Sensor Reading Factors: {len(data)} bytes instead of 7", reason="data")
+    found = _factors(data[1:])
+    if not found.multiplier:
+        raise BmcDataError("IPMI Get Sensor Reading Factors: M is 0", reason="data")
+    return found
 
 
 def reading(data: bytes) -> int | None:
@@ -161,6 +195,17 @@ def reading(data: bytes) -> int | None:
     if data[1] & _UNAVAILABLE or not data[1] & _SCANNING_ENABLED:
         return None
     return data[0]
+
+
+def _factors(raw: bytes) -> Factors:
+    accuracy = (raw[3] & 0x3F) | (raw[4] & 0xF0) << 2
+    return Factors(
+        multiplier=_twos(raw[0] | (raw[1] & 0xC0) << 2, 10),
+        offset=_twos(raw[2] | (raw[3] & 0xC0) << 2, 10),
+        offset_exponent=_twos(raw[5] & 0x0F, 4),
+        result_exponent=_twos(raw[5] >> 4, 4),
+        accuracy_pct=accuracy * 10.0 ** (raw[4] >> 2 & 0x03) / 100 if accuracy else None,
+    )
 
 
 def _twos(value: int, bits: int) -> int:

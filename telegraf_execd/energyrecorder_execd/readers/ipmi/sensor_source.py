@@ -10,21 +10,13 @@ from energyrecorder.clock import Clock
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd.readers.ipmi import sdr, vendors
 from energyrecorder_execd.readers.ipmi.device import Device
-from energyrecorder_execd.readers.ipmi.repository import Repository
+from energyrecorder_execd.readers.ipmi.repository import Repository, parsed
 from energyrecorder_execd.readers.ipmi.sdr import Sensor
+from energyrecorder_execd.readers.ipmi.sensor_values import SensorValues
 from energyrecorder_execd.readers.ipmi.sources import Power
-from energyrecorder_execd.readers.ipmi.transport import (
-    NETFN_SENSOR,
-    SENSOR_NOT_PRESENT,
-    Answer,
-    Bridge,
-    CompletionCodeError,
-    Transport,
-    ask,
-)
+from energyrecorder_execd.readers.ipmi.transport import Bridge, Transport
 from energyrecorder_execd.readers.ipmi.vendors import Choice
 
-_BMC_ADDRESS = 0x20
 _PATIENCE = 3
 
 
@@ -95,9 +87,9 @@ class SensorSource:
         self._transport = transport
         self._bridge = bridge
         self._facts = facts
-        self._clock = clock
         self._pattern = pattern
         self._repository = Repository(transport, bridge)
+        self._values = SensorValues(transport, bridge, clock)
         self._chosen: _Chosen | None = None
         self._checked_at_log_in = 0
 
@@ -107,9 +99,9 @@ class SensorSource:
             self._chosen = await self._choose(device)
             self._checked_at_log_in = self._transport.log_ins
         choice, presence = self._chosen.choice, self._chosen.presence
-        answers = [(sensor, await self._ask(sensor)) for sensor in choice.sensors]
-        values = [(sensor, _value(sensor, answer)) for sensor, answer in answers]
-        times = [answer for _, answer in answers if answer is not None]
+        readings = [(sensor, await self._values.read(sensor)) for sensor in choice.sensors]
+        values = [(sensor, None if found is None else found.value) for sensor, found in readings]
+        times = [found.answer for _, found in readings if found is not None]
         if not times:
             self.forget()
             raise BmcDataError(
@@ -127,21 +119,22 @@ class SensorSource:
             why=why,
             side=choice.side,
             quantum_w=max((step for step in steps if step is not None), default=None),
-            accuracy_pct=choice.sensors[0].accuracy_pct,
+            accuracy_pct=choice.sensors[0].factors.accuracy_pct,
         )
 
     def forget(self) -> None:
         """Look for the sensors again at the next read."""
         self._chosen = None
+        self._values.forget()
         self._facts.pop("sdr", None)
 
     async def _choose(self, device: Device) -> _Chosen:
-        bridge = self._bridge.address if self._bridge else 0
-        key = f"{device.key()}|{await self._repository.stamp()}|{bridge:02x}|{self._pattern or ''}"
+        key = f"{device.key()}|{await self._repository.stamp()}|{self._bridge or '00'}|{self._pattern or ''}"
         sensors = _remembered(self._facts.get("sdr"), key)
         if sensors is None:
+            self._values.forget()
             records = await self._repository.watts_records()
-            found = [(sensor, record) for record in records if (sensor := _parsed(record)) is not None]
+            found = [(sensor, record) for record in records if (sensor := parsed(record)) is not None]
             choice = vendors.choose([sensor for sensor, _ in found], device.manufacturer, self._pattern)
             kept = [(sensor, record) for sensor, record in found if choice and sensor in choice.sensors]
             sensors = [sensor for sensor, _ in kept]
@@ -154,33 +147,6 @@ class SensorSource:
             )
         return _Chosen(choice, Presence(self._facts["sdr"]["seen"]))
 
-    async def _ask(self, sensor: Sensor) -> Answer | None:
-        """Return the answer to Get Sensor Reading; None if the sensor is not there."""
-        try:
-            return await ask(
-                self._transport,
-                NETFN_SENSOR,
-                sdr.GET_SENSOR_READING,
-                bytes((sensor.number,)),
-                lun=sensor.lun,
-                bridge=self._bridge_to(sensor),
-                clock=self._clock,
-            )
-        except CompletionCodeError as error:
-            if error.code != SENSOR_NOT_PRESENT:
-                raise
-            return None
-
-    def _bridge_to(self, sensor: Sensor) -> Bridge | None:
-        if self._bridge is not None or sensor.owner == _BMC_ADDRESS:
-            return self._bridge
-        return Bridge(address=sensor.owner, channel=sensor.channel)
-
-
-def _value(sensor: Sensor, answer: Answer | None) -> float | None:
-    raw = None if answer is None else sdr.reading(answer.data)
-    return None if raw is None else sensor.convert(raw)
-
 
 def _remembered(known: object, key: str) -> list[Sensor] | None:
     """Return the sensors that were chosen before; None if they are another BMC's or the memory is damaged."""
@@ -192,10 +158,3 @@ def _remembered(known: object, key: str) -> list[Sensor] | None:
                 return None
             return [sensor for sensor in sensors if sensor is not None]
     return None
-
-
-def _parsed(record: bytes) -> Sensor | None:
-    try:
-        return sdr.parse(record)
-    except BmcDataError:
-        return None  # one malformed record does not spoil the others

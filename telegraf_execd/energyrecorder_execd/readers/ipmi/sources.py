@@ -28,6 +28,7 @@ class Power:
         quantum_w: Step of the values; None unknown.
         accuracy_pct: As declared; None unknown.
         avg_w: The BMC's own statistics, likewise ``min_w`` and ``max_w``; None if it has none.
+        statistics_s: Period of these statistics; None unknown.
     """
 
     watts: float | None
@@ -41,6 +42,7 @@ class Power:
     avg_w: float | None = None
     min_w: float | None = None
     max_w: float | None = None
+    statistics_s: float | None = None
 
 
 class Source(Protocol):
@@ -116,6 +118,7 @@ class DcmiSource:
             avg_w=reading.avg_w if measuring else None,
             min_w=reading.min_w if measuring else None,
             max_w=reading.max_w if measuring else None,
+            statistics_s=reading.period_s or None,
         )
 
     def _moves(self, current_w: int | None) -> bool:

@@ -107,6 +107,10 @@ class Bridge:
     address: int
     channel: int = 0
 
+    def __str__(self) -> str:
+        """Return address and channel as the fleet file has them, without its ``0x``."""
+        return f"{self.channel}/{self.address:02x}" if self.channel else f"{self.address:02x}"
+
 
 @dataclass(frozen=True, slots=True)
 class Login:
