@@ -12,6 +12,7 @@ from energyrecorder_execd.readers.ipmi import reader
 from energyrecorder_execd.readers.ipmi.heard import HeardTransport, IpmiExchange, IpmiListener, log_traffic
 from energyrecorder_execd.readers.ipmi.lanplus import Endpoint, LanplusTransport
 from energyrecorder_execd.readers.ipmi.node_manager import NodeManagerSource
+from energyrecorder_execd.readers.ipmi.pyghmi_process import PyghmiProcess, PyghmiRemote
 from energyrecorder_execd.readers.ipmi.sensor_source import SensorSource
 from energyrecorder_execd.readers.ipmi.sources import DcmiSource, Source
 from energyrecorder_execd.readers.ipmi.survey import Sighting, Survey
@@ -24,7 +25,7 @@ _SUITES = (17, 3)
 
 
 class IpmiEndpoint:
-    """What all IPMI readers of a process share: one UDP socket, and pyghmi's thread if anyone wants it.
+    """What all IPMI readers of a process share: one UDP socket, and pyghmi's process if anyone wants it.
 
     Args:
         listener: Hears every request to every BMC; None for the usual case that nobody does.
@@ -33,7 +34,7 @@ class IpmiEndpoint:
     def __init__(self, listener: IpmiListener | None = None) -> None:
         self.listener = listener
         self._lanplus = Endpoint()
-        self._pyghmi: Any = None
+        self._pyghmi = PyghmiProcess()
 
     def transport(self, kind: str, login: Login, facts: MutableMapping[str, Any]) -> Transport:
         """Return a transport to one BMC.
@@ -45,21 +46,12 @@ class IpmiEndpoint:
         """
         if kind == "lanplus":
             return LanplusTransport(login, self._lanplus, facts)
-        from energyrecorder_execd.readers.ipmi.pyghmi_transport import (  # noqa: PLC0415  # its import costs 0.1 s
-            PyghmiThread,
-            PyghmiTransport,
-        )
-
-        if self._pyghmi is None:
-            self._pyghmi = PyghmiThread()
-        return PyghmiTransport(login, self._pyghmi)
+        return PyghmiRemote(login, self._pyghmi)
 
     def close(self) -> None:
         """Close what is shared, after the readers were closed."""
         self._lanplus.close()
-        if self._pyghmi is not None:
-            self._pyghmi.close()
-            self._pyghmi = None
+        self._pyghmi.close()
 
 
 class IpmiReader(reader.IpmiReader):

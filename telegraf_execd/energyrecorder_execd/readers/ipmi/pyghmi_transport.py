@@ -1,4 +1,4 @@
-"""The second transport: pyghmi's sessions, all owned by one thread and driven by callbacks.
+"""pyghmi's sessions, all owned by one thread and driven by callbacks.
 
 pyghmi 1.6.19 keeps process-wide state, waits by blocking, and lets foreign exceptions escape. So one thread
 owns it; requests go in by a queue, answers come out by callbacks; deadlines are ours. What else was seen,
@@ -8,11 +8,9 @@ and is worked around here:
   of pending log-ins is filled under ``str`` and emptied under ``bytes``; so credentials are ``bytes``;
 - a BMC that accepts SHA-256 and answers with SHA-1 lengths makes ``struct.error`` escape from whichever call
   happens to drive the sockets: the session at fault is found in the traceback;
-- some error paths ``print`` to stdout, which carries line protocol: they print to stderr here;
 - its read after a BMC restart blocks 20 s; our deadline ends the wait, and the session is dropped.
 
-- its thread waits by ``select()``, which dies with file numbers beyond 1,023, as a process with many Redfish
-  connections has them: it waits by ``poll()`` here.
+All this runs in the process of `energyrecorder_execd.readers.ipmi.pyghmi_worker`.
 """
 
 from __future__ import annotations
@@ -21,11 +19,9 @@ import asyncio
 import contextlib
 import functools
 import queue
-import select
 import struct
-import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -47,25 +43,6 @@ _LOG_IN_SHARE = 0.9
 _REQUEST_SHARE = 0.4
 _LOG_IN_REQUESTS = 5  # capabilities, open session, RAKP 1, RAKP 3, privilege
 _SUITE_3 = 3
-
-# Only this module's `print`: sys.stdout belongs to the whole process.
-vars(pyghmi_session)["print"] = functools.partial(print, file=sys.stderr)
-
-
-class _Polling:
-    """Stands in for the module ``select`` in pyghmi, which waits only for sockets to become readable."""
-
-    @staticmethod
-    def select(readable: Iterable[Any], _writable: object, _failing: object, timeout_s: float) -> None:
-        """Wait until one of ``readable`` has something; pyghmi then looks into all of them."""
-        waiting = select.poll()
-        for sock in readable:
-            waiting.register(sock, select.POLLIN)
-        waiting.poll(timeout_s * 1000)
-
-
-vars(pyghmi_session)["select"] = _Polling
-
 
 _Answered: TypeAlias = Callable[[Mapping[str, Any]], None]
 _Job: TypeAlias = Callable[[_Answered], None]

@@ -92,6 +92,8 @@ class CompletionCodeError(BmcError):
             f"IPMI request {netfn:02X}h/{command:02X}h refused: completion code {code:02X}h ({text})",
             reason=_REASONS.get(code, "data"),
         )
+        self.netfn = netfn
+        self.command = command
         self.code = code
 
 
