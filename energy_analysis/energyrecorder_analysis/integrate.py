@@ -133,6 +133,8 @@ def server_answer(part: ServerEnergy) -> dict[str, Any]:
         "samples": part.samples,
         "gaps": [list(gap) for gap in part.gaps_ns],
         "method": part.method,
+        "sources": list(part.sources),
+        "side": part.side,
     }
 
 

@@ -71,6 +71,10 @@ class Interval:
         """Return the words for ``method``: every source used, with its timing."""
         return " + ".join(timing.describe() for timing in self.timings)
 
+    def sources(self) -> tuple[str, ...]:
+        """Return the names of the sources used, sorted."""
+        return tuple(sorted({timing.source for timing in self.timings if timing.source}))
+
     @property
     def duration_s(self) -> float:
         """Length of the interval."""

@@ -77,7 +77,11 @@ def step_result(
         "share_j": sum(shares_j.values()) if shares_j else None,
         "computed_ns": computed_ns,
         "per_server": {
-            server: {**server_answer(energy.servers[server]), "share_j": shares_j.get(server)}
+            server: {
+                **server_answer(energy.servers[server]),
+                "by": preferences.get(server),
+                "share_j": shares_j.get(server),
+            }
             for server in expected.servers
         },
     }
