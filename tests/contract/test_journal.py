@@ -4,13 +4,10 @@ import threading
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from energyrecorder_annotator.journal.base import Look, Mark, StepQuery, StoredResult, edges_of
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.lifecycle import Step, apply
-from support.annotator import new_id
 from support.steps import SECOND, start, stop
 
 OPENERS = {"sqlite": SqliteJournal}
@@ -399,24 +396,3 @@ def test_looking_again_takes_ended_steps_that_fit_and_keeps_their_results(journa
     assert journal.step("r")[1].detail == RESULT.detail
     assert journal.step("r")[1].samples != RESULT.samples
     assert [(one.step_id, one.due_ns) for one in journal.looks(9, 10)] == [("r", 9)]
-
-
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    spans=st.lists(
-        st.tuples(st.integers(0, 2**40), st.sampled_from([0, 1, 15, 16, 2**20, 2**39, 2**62])), max_size=8
-    ),
-    mine=st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
-)
-def test_what_overlaps_is_found_whatever_its_length(journal, spans, mine):
-    env = new_id()
-    began_ns, length_ns = mine
-    others = {new_id(): (start_ns, start_ns + length) for start_ns, length in spans}
-    for step_id, (start_ns, end_ns) in others.items():
-        put(journal, step(step_id, env=env, scenario=step_id, start_ns=start_ns, end_ns=end_ns))
-    probe = step(new_id(), env=env, start_ns=began_ns, end_ns=began_ns + length_ns)
-    found = {one.step_id for one in journal.overlapping(probe)}
-    ended_ns = began_ns + length_ns
-    assert found == {
-        one for one, (start_ns, end_ns) in others.items() if end_ns > began_ns and start_ns < ended_ns
-    }

@@ -13,23 +13,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measure import Figure
+from bench.measure import BUILD, Figure
 
 CLIENTS = 32
 SETTLED_S = 5.0
 STEPS_PER_S = 1000.0
 P99_MS = 60.0
 _TOOLS = Path(__file__).resolve().parent.parent
-_BUILD = _TOOLS.parent / "build"
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Yield rate, delay and memory of starting and stopping steps."""
     # Below build/, on the disk: /tmp may be memory, where a sync costs nothing.
-    _BUILD.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_BUILD) as folder:
-        fsync_ms = _fsync_ms(Path(folder))
-        with _annotator(Path(folder)) as (process, port):
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        sync_ms = fsync_ms(Path(folder))
+        with annotator(Path(folder)) as (process, port):
             # What the first steps and the first results load is not growth.
             _load(port, 1.0)
             time.sleep(SETTLED_S)
@@ -38,7 +37,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             found = _load(port, 4.0 if quick else 60.0)
             cpu_s = _cpu_s(process.pid) - before_s
             grown_mb = _rss_mb(process.pid) - before_mb
-    peer = f"one fsync of this disk: {fsync_ms:.2f} ms; client's CPU {found['client_cpu_s']:.1f} s"
+    peer = f"one fsync of this disk: {sync_ms:.2f} ms; client's CPU {found['client_cpu_s']:.1f} s"
     yield Figure(
         "annotator: durable start + stop",
         found["steps_per_s"],
@@ -58,7 +57,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     yield Figure("annotator: memory grown meanwhile", grown_mb, "MB", f"{found['steps']:.0f} steps", 30)
 
 
-def _fsync_ms(folder: Path) -> float:
+def fsync_ms(folder: Path) -> float:
+    """Return the median time of one sync of 4 KiB, milliseconds."""
     took = []
     with (folder / "fsync").open("wb") as file:
         for _ in range(50):
@@ -71,7 +71,8 @@ def _fsync_ms(folder: Path) -> float:
 
 
 @contextlib.contextmanager
-def _annotator(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def annotator(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run the service with its state below ``folder``; yield its process and port."""
     settings = folder / "annotator.toml"
     settings.write_text("[listen]\nrequests_per_s = 0\n", encoding="utf-8")
     command = ["serve", "--config", str(settings), "--state", str(folder / "state"), "--port", "0"]

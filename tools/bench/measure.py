@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+BUILD = Path(__file__).resolve().parent.parent.parent / "build"
+"""On the disk: /tmp may be memory, where a sync costs nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:

@@ -6,8 +6,11 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
+from energyrecorder_annotator.envs import matches
 from energyrecorder_annotator.journal.base import (
     JournalError,
     Look,
@@ -19,6 +22,7 @@ from energyrecorder_annotator.journal.base import (
 from energyrecorder_annotator.journal.outbox import Cursor, DeadLetter
 from energyrecorder_annotator.journal.rows import MARK_COLUMNS, STEP_COLUMNS, row_mark, row_result, row_step
 from energyrecorder_annotator.lifecycle import Step
+from energyrecorder_annotator.lifecycle.model import RUNNING
 
 _STEP_COLUMNS = ", ".join(f"s.{name}" for name in STEP_COLUMNS.split(", "))
 _SELECT = (
@@ -29,6 +33,7 @@ _STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608  # column names only
 _LOOKS = "SELECT * FROM (SELECT step_id, look, due_ns, edges FROM looks"
 _OVERLAP_LIMIT = 1000
 _MOST_NS = 2**63 - 1
+_ODD_STATES = ("failed", "aborted", "lost")
 _OVERLAPPING = (
     f"{_STEPS} WHERE env = ?1 AND end_ns IS NULL AND start_ns < ?3 AND step_id != ?4 UNION ALL "  # noqa: S608  # column names only
     f"SELECT {_STEP_COLUMNS} FROM json_each(?5) span "
@@ -69,17 +74,61 @@ class SqliteReads:
 
     def list_steps(self, query: StepQuery) -> list[StepWithResult]:
         """See `Journal`."""
+        if query.envs is None:
+            return self._page(query)
+        known = self._envs() if query.env is None else [query.env]
+        names = [name for name in known if matches(name, query.envs)]
+        pages = (self._page(replace(query, env=name, envs=None)) for name in names)
+        return _newest(chain.from_iterable(pages), query.limit)
+
+    def _page(self, query: StepQuery) -> list[StepWithResult]:
+        """Return a page without regard to ``envs``."""
         terms, values = query_terms(query)
-        if query.envs is not None:
-            terms.append(f"({' OR '.join(['s.env GLOB ?'] * len(query.envs)) or '0'})")
-            values.extend(query.envs)
         if query.after is not None:
             terms.append("(s.start_ns, s.step_id) < (?, ?)")
             values.extend(query.after)
+        source = "steps s INDEXED BY steps_open" if query.state == RUNNING else "steps s"
+        if query.from_ns is None:
+            return self._select(source, terms, values, query.limit)
+        from_ns = query.from_ns
+        begun = self._select(source, [*terms, "s.start_ns >= ?"], [*values, from_ns], query.limit)
+        left = query.limit - len(begun)
+        if not left:
+            return begun
+        # What began before and reaches into the span comes after all that began within it.
+        terms.append("s.start_ns < ?")
+        values.append(from_ns)
+        running = self._select("steps s INDEXED BY steps_open", [*terms, "s.end_ns IS NULL"], values, left)
+        envs = self._envs() if query.env is None else [query.env]
+        spans = json.dumps([[name, *span] for name in envs for span in _spans(from_ns)])
+        source = (
+            "json_each(?) span CROSS JOIN steps s INDEXED BY steps_span "
+            "ON s.env = json_extract(span.value, '$[0]') AND s.end_ns IS NOT NULL "
+            "AND length(printf('%x', s.end_ns - s.start_ns)) = json_extract(span.value, '$[1]') "
+            "AND s.end_ns > ? AND s.end_ns <= json_extract(span.value, '$[2]')"
+        )
+        ended = self._select(source, terms, [spans, from_ns, *values], left)
+        return [*begun, *_newest([*running, *ended], left)]
+
+    def _select(
+        self, source: str, terms: Sequence[str], values: Sequence[Any], limit: int
+    ) -> list[StepWithResult]:
         where = f"WHERE {' AND '.join(terms)}" if terms else ""
-        order = "ORDER BY s.start_ns DESC, s.step_id DESC LIMIT ?"
-        rows = self._rows(f"{_SELECT} {where} {order}", (*values, query.limit))
-        return [_with_result(row) for row in rows]
+        query = (
+            f"SELECT {_STEP_COLUMNS}, r.samples, r.newest_ns, r.detail FROM {source} "  # noqa: S608  # our own texts; values are bound
+            f"LEFT JOIN results r ON r.step_id = s.step_id {where} "
+            "ORDER BY s.start_ns DESC, s.step_id DESC LIMIT ?"
+        )
+        return [_with_result(row) for row in self._rows(query, (*values, limit))]
+
+    def _envs(self) -> list[str]:
+        """Return all environments; one step into the index for each, however many steps there are."""
+        rows = self._rows(
+            "WITH RECURSIVE e(env) AS (SELECT min(env) FROM steps UNION ALL "
+            "SELECT (SELECT min(env) FROM steps WHERE env > e.env) FROM e WHERE e.env IS NOT NULL) "
+            "SELECT env FROM e WHERE env IS NOT NULL"
+        )
+        return [row[0] for row in rows]
 
     def run_steps(self, run_id: str) -> list[StepWithResult]:
         """See `Journal`."""
@@ -90,10 +139,8 @@ class SqliteReads:
     def overlapping(self, step: Step) -> list[Step]:
         """See `Journal`."""
         end_ns = step.start_ns if step.end_ns is None else step.end_ns
-        # One of n digits that began before our end has ended less than 16^n later.
-        spans = [(digits, min(end_ns + 16**digits, _MOST_NS)) for digits in range(1, 17)]
         values = (step.env, step.start_ns, end_ns, step.step_id)
-        rows = self._rows(_OVERLAPPING, (*values, json.dumps(spans), _OVERLAP_LIMIT))
+        rows = self._rows(_OVERLAPPING, (*values, json.dumps(_spans(end_ns)), _OVERLAP_LIMIT))
         return [row_step(row) for row in rows]
 
     def marks(self, env: str, from_ns: int, to_ns: int) -> list[Mark]:
@@ -189,9 +236,24 @@ def query_terms(query: StepQuery) -> tuple[list[str], list[Any]]:
         "(s.end_ns IS NULL OR s.end_ns > ?)": query.from_ns,
     }
     terms = [term for term, value in wanted.items() if value is not None]
+    # In the words of the partial indices, so that SQLite knows that it may use them.
+    if query.state == RUNNING:
+        terms.append("s.end_ns IS NULL")
+    elif query.state in _ODD_STATES:
+        terms.append("s.state IN ('failed', 'aborted', 'lost')")
     if query.roots:
         terms.append("s.run_id = s.step_id")
     return terms, [value for value in wanted.values() if value is not None]
+
+
+def _spans(before_ns: int) -> list[tuple[int, int]]:
+    """Return, for each length in hexadecimal digits, when such a step that began before has ended."""
+    return [(digits, min(before_ns + 16**digits, _MOST_NS)) for digits in range(1, 17)]
+
+
+def _newest(found: Iterable[StepWithResult], limit: int) -> list[StepWithResult]:
+    newest_first = sorted(found, key=lambda pair: (pair[0].start_ns, pair[0].step_id), reverse=True)
+    return newest_first[:limit]
 
 
 def _with_result(row: tuple[Any, ...]) -> StepWithResult:
