@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import annotator, imports, ipmi, line_writer, memory, redfish, sdk
+from bench import annotator, energy, imports, ipmi, journal, line_writer, memory, redfish, samples, sdk
 from bench.measure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -31,6 +31,9 @@ def main() -> int:
         sdk.measure,
         memory.measure,
         annotator.measure,
+        journal.measure,
+        samples.measure,
+        energy.measure,
         redfish.measure,
         ipmi.measure,
     ):

@@ -13,48 +13,63 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measure import BUILD, Figure
+from bench.measure import BUILD, Figure, median_of_interleaved, rss_mb, with_tools
+from bench.original import original_pattern
 
 CLIENTS = 32
 SETTLED_S = 5.0
 STEPS_PER_S = 1000.0
 P99_MS = 60.0
-_TOOLS = Path(__file__).resolve().parent.parent
+IDLE_MB = 100.0
+GROWTH_MB = 30.0
+ROUND_S = 2.0
+ROUNDS = 3
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Yield rate, delay and memory of starting and stopping steps."""
-    # Below build/, on the disk: /tmp may be memory, where a sync costs nothing.
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         sync_ms = fsync_ms(Path(folder))
         with annotator(Path(folder)) as (process, port):
+            time.sleep(SETTLED_S)
+            idle_mb = rss_mb(process.pid)
             # What the first steps and the first results load is not growth.
             _load(port, 1.0)
             time.sleep(SETTLED_S)
-            before_mb = _rss_mb(process.pid)
-            before_s = _cpu_s(process.pid)
+            before_mb = rss_mb(process.pid)
+            before_s = cpu_of_process_s(process.pid)
             found = _load(port, 4.0 if quick else 60.0)
-            cpu_s = _cpu_s(process.pid) - before_s
-            grown_mb = _rss_mb(process.pid) - before_mb
+            cpu_s = cpu_of_process_s(process.pid) - before_s
+            grown_mb = rss_mb(process.pid) - before_mb
+            with original_pattern(Path(folder)) as peer_port:
+                ratio = None if peer_port is None else _beside(port, peer_port)
+    yield from _figures(found, cpu_s, sync_ms)
+    yield Figure("annotator: idle", idle_mb, "MB", "after the start, no plugin", IDLE_MB)
+    yield Figure(
+        "annotator: memory grown meanwhile", grown_mb, "MB", f"{found['steps']:.0f} steps", GROWTH_MB
+    )
+    if ratio is not None:
+        yield ratio
+
+
+def _figures(found: dict[str, float], cpu_s: float, sync_ms: float) -> Iterator[Figure]:
     peer = f"one fsync of this disk: {sync_ms:.2f} ms; client's CPU {found['client_cpu_s']:.1f} s"
-    yield Figure(
-        "annotator: durable start + stop",
-        found["steps_per_s"],
-        "steps/s",
-        peer,
-        STEPS_PER_S,
-        at_least=True,
-    )
-    yield Figure(
-        "annotator: p99 of a call",
-        found["p99_ms"],
-        "ms",
-        f"median {found['p50_ms']:.1f} ms",
-        P99_MS,
-    )
+    rate = found["steps_per_s"]
+    yield Figure("annotator: durable start + stop", rate, "steps/s", peer, STEPS_PER_S, at_least=True)
+    median = f"median {found['p50_ms']:.1f} ms"
+    yield Figure("annotator: p99 of a call", found["p99_ms"], "ms", median, P99_MS)
     yield Figure("annotator: CPU of a start + stop", cpu_s / found["steps"] * 1e3, "ms", "all its threads")
-    yield Figure("annotator: memory grown meanwhile", grown_mb, "MB", f"{found['steps']:.0f} steps", 30)
+
+
+def _beside(port: int, peer_port: int) -> Figure:
+    """Return how many times the steps of the original's pattern it takes, the same clients in turn."""
+    ours, theirs = median_of_interleaved(
+        [lambda: _load(port, ROUND_S)["steps_per_s"], lambda: _load(peer_port, ROUND_S)["steps_per_s"]],
+        ROUNDS,
+    )
+    peer = f"{theirs:.0f} steps/s of one InfluxDB read and write per call; ours in turn with it: {ours:.0f}"
+    return Figure("annotator: times the original's pattern", ours / theirs, "x", peer)
 
 
 def fsync_ms(folder: Path) -> float:
@@ -71,13 +86,16 @@ def fsync_ms(folder: Path) -> float:
 
 
 @contextlib.contextmanager
-def annotator(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run the service with its state below ``folder``; yield its process and port."""
-    settings = folder / "annotator.toml"
-    settings.write_text("[listen]\nrequests_per_s = 0\n", encoding="utf-8")
-    command = ["serve", "--config", str(settings), "--state", str(folder / "state"), "--port", "0"]
+def annotator(folder: Path, settings: str = "") -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run the service with its state below ``folder`` and further settings; yield its process and port."""
+    file = folder / "annotator.toml"
+    file.write_text(f"[listen]\nrequests_per_s = 0\n{settings}", encoding="utf-8")
+    command = ["serve", "--config", str(file), "--state", str(folder / "state"), "--port", "0"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "energyrecorder_annotator", *command], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "energyrecorder_annotator", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=with_tools(),
     )
     try:
         if process.stderr is None:
@@ -93,19 +111,14 @@ def annotator(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 def _load(port: int, seconds: float) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.load", str(port), str(CLIENTS), str(seconds)]
-    environ = {**os.environ, "PYTHONPATH": str(_TOOLS)}
     answer = subprocess.run(
-        command, env=environ, stdout=subprocess.PIPE, text=True, check=True, timeout=seconds + 60
+        command, env=with_tools(), stdout=subprocess.PIPE, text=True, check=True, timeout=seconds + 60
     )
     found: dict[str, float] = json.loads(answer.stdout)
     return found
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_of_process_s(pid: int) -> float:
+    """Return the CPU time that a process has taken so far, seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _rss_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024

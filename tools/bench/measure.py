@@ -75,6 +75,11 @@ def median_of_interleaved(calls: Sequence[Callable[[], float]], rounds: int) -> 
     return [statistics.median(values) for values in results]
 
 
+def with_tools() -> dict[str, str]:
+    """Return our environment for a child that runs a module of these tools."""
+    return {**os.environ, "PYTHONPATH": str(BUILD.parent / "tools")}
+
+
 def wall_s(command: Sequence[str]) -> float:
     """Return the wall time of one process, seconds."""
     # As installed: compiled once, whatever the shell that runs the benchmark says.
