@@ -1,4 +1,6 @@
-"""What is known of single vendors, models and firmwares: the only place where that knowledge stands.
+"""What is known of single vendors, models and firmwares.
+
+Here and in `quirk_places` (vendors' own places for power) alone that knowledge stands.
 
 Each row says what it matches, what follows from it, and where it was seen: a fixture of ``tests/testcases``,
 or a public report. Readers ask this table; no other code names a vendor.
@@ -134,93 +136,6 @@ TOTAL_SENSORS: tuple[TotalSensor, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class OemPlace:
-    """A vendor's own place for power.
-
-    Args:
-        pointer: JSON pointer to the watts.
-        seen: Where.
-        fixture: Folder below ``tests/testcases`` that shows it; empty: a public report alone.
-    """
-
-    pointer: str
-    seen: str
-    fixture: str
-
-
-OEM_TOTALS: tuple[OemPlace, ...] = (
-    OemPlace(
-        "/Oem/ts_fujitsu/ChassisPowerConsumption/CurrentPowerConsumptionW",
-        "Fujitsu iRMC: PowerControl without watts (idrac_exporter#121)",
-        "redfish/fujitsu-rx2540-irmc",
-    ),
-    OemPlace(
-        "/Oem/Public/TotalPower",
-        "Inspur, IEIT, xFusion: empty PowerControl (idrac_exporter PR 174)",
-        "redfish/inspur-nf5280m6",
-    ),
-)
-"""The whole computer: pointers from the Power resource, and likewise from its first PowerControl entry."""
-
-OEM_SUPPLY_INPUTS: tuple[OemPlace, ...] = (
-    OemPlace("/Oem/Huawei/PowerInputWatts", "Huawei iBMC (idrac_exporter#173)", "redfish/huawei-2288h-ibmc"),
-    OemPlace("/Oem/xFusion/PowerInputWatts", "xFusion iBMC, successor of Huawei's", ""),
-)
-"""A supply's input, if not in its ``PowerInputWatts``: pointers from the entry of the supply."""
-
-
-OEM_NODES: tuple[OemPlace, ...] = (
-    OemPlace(
-        "/Oem/Hpe/NodePowerWatts",
-        "HPE Apollo 2000 XL225n: 75 W beside 116 W in PowerControl (hwbench fixture)",
-        "redfish/hpe-xl225n-apollo2000",
-    ),
-)
-"""One node without its share of the enclosure: pointers from the enclosure's own resource."""
-
-OEM_ENCLOSURES: tuple[tuple[str, str], ...] = (
-    ("/Oem/Hpe/ChassisInputPowerWatts", "ac"),
-    ("/Oem/Hpe/ChassisPowerWatts", "dc"),
-)
-"""The enclosure around a node, with its side, best first: 350 and 315 W of the same Apollo 2000."""
-
-
-@dataclass(frozen=True, slots=True)
-class OemCounter:
-    """A vendor's own place for cumulative energy, in a resource that the manager links to.
-
-    Args:
-        links: JSON pointer, in the manager, to the links.
-        resource: Last part of the path of the resource.
-        pointer: JSON pointer, in the resource, to the counter.
-        joules: Joules per unit of the counter.
-        seen: Where.
-        fixture: Folder below ``tests/testcases`` that shows it; empty: a public report alone.
-    """
-
-    links: str
-    resource: str
-    pointer: str
-    joules: float
-    seen: str
-    fixture: str
-
-
-OEM_COUNTERS: tuple[OemCounter, ...] = (
-    OemCounter(
-        "/Links/Oem/Dell/DellAttributes",
-        "System.Embedded.1",
-        "/Attributes/ServerPwrMon.1.AccumulativePower",
-        3600.0,
-        # 3,982,394 after 11,540 h of a server with a peak of 612 W: 345 W on average if it is Wh; racadm
-        # shows the same counter in kWh with three decimals (iDRAC-Redfish-Scripting#57).
-        "Dell iDRAC9: AccumulativePower in Wh (public attribute dump; hwbench)",
-        "redfish/dell-r760-idrac9-attributes",
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Timing:
     """How often a source is renewed and over what time it averages, where that is known.
 
@@ -338,6 +253,14 @@ QUIRKS: tuple[Quirk, ...] = (
         effects=Effects(supplies_are_shared=True),
         seen="C6420: this sled 53 W, the enclosure's two supplies 378 W (hwbench fixture)",
         fixture="redfish/dell-c6420-sled",
+    ),
+    Quirk(
+        vendor=r"^Dell",
+        model=r"C66\d\d",
+        firmware="",
+        effects=Effects(supplies_are_shared=True),
+        seen="C6615 in a C6600: this sled 80 W, the supplies are the enclosure's (hwbench fixture)",
+        fixture="redfish/dell-c6615-sled",
     ),
     Quirk(
         vendor=r"^HPE?$",

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from energyrecorder_execd import quirks
+from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.ipmi import vendors
 
 _HEAD = """\
 # What is known of single BMCs
 
 Written by `python -m energyrecorder_execd.quirks_page > docs/quirks.md`; do not edit. The table itself is
-`energyrecorder_execd/quirks.py`, the only place where the collector knows vendors. *Shown by* names a folder
-of `tests/testcases`, which holds the payload and the lines that come out; where there is none, a public
-report is named. What a BMC declares or what is learned from its readings comes before this table.
+`energyrecorder_execd/quirks.py` with `quirk_places.py`, where alone the collector knows vendors. *Shown by*
+names a folder of `tests/testcases`, which holds the payload and the lines that come out; where there is none,
+a public report is named. What a BMC declares or what is learned from its readings comes before this table.
 """
 
 
@@ -29,6 +29,7 @@ def page() -> str:
                 *_sensors(),
                 *_places(),
                 *_counters(),
+                *_parts(),
                 *_sets(),
                 *_ipmi_sensors(),
             ]
@@ -138,9 +139,9 @@ def _sensors() -> list[str]:
 
 def _places() -> list[str]:
     kinds = (
-        ("the whole computer", quirks.OEM_TOTALS),
-        ("one node alone", quirks.OEM_NODES),
-        ("input of a supply", quirks.OEM_SUPPLY_INPUTS),
+        ("the whole computer", quirk_places.OEM_TOTALS),
+        ("one node alone", quirk_places.OEM_NODES),
+        ("input of a supply", quirk_places.OEM_SUPPLY_INPUTS),
     )
     return _table(
         "Vendors' own places for power",
@@ -155,7 +156,18 @@ def _counters() -> list[str]:
         ("Resource", "Where", "Unit", "Evidence", "Shown by"),
         (
             (_code(c.resource), _code(c.pointer), f"{c.joules:g} J", c.seen, _shown(c.fixture))
-            for c in quirks.OEM_COUNTERS
+            for c in quirk_places.OEM_COUNTERS
+        ),
+    )
+
+
+def _parts() -> list[str]:
+    return _table(
+        "Vendors' own places for parts",
+        ("Resource", "Where", "Scope", "Part", "Evidence", "Shown by"),
+        (
+            (_code(p.resource) or "Power", _code(p.pointer), p.scope, p.part, p.seen, _shown(p.fixture))
+            for p in quirk_places.OEM_PARTS
         ),
     )
 

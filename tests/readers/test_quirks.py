@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from energyrecorder.schema import SIDES, SOURCES
-from energyrecorder_execd import quirks
+from energyrecorder.schema import SCOPES, SIDES, SOURCES
+from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.quirks_page import page
 from energyrecorder_execd.readers.ilo.history import HISTORY_RECORD_S
 from energyrecorder_execd.readers.ilo.records import RECORD_S
@@ -16,9 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS = (
     *quirks.QUIRKS,
     *quirks.TOTAL_SENSORS,
-    *quirks.OEM_TOTALS,
-    *quirks.OEM_SUPPLY_INPUTS,
-    *quirks.OEM_COUNTERS,
+    *quirk_places.OEM_TOTALS,
+    *quirk_places.OEM_SUPPLY_INPUTS,
+    *quirk_places.OEM_COUNTERS,
+    *quirk_places.OEM_PARTS,
+    *quirk_places.OEM_NODES,
     *quirks.TIMINGS,
 )
 
@@ -49,6 +51,7 @@ def test_each_effect_is_shown_by_its_fixture(row):
 
 def test_the_rows_use_the_schemas_words():
     assert {row.source for row in quirks.TIMINGS} <= set(SOURCES)
+    assert {row.scope for row in quirk_places.OEM_PARTS} <= set(SCOPES)
     assert {row.side for row in quirks.TOTAL_SENSORS} <= set(SIDES)
 
 

@@ -155,3 +155,29 @@ async def test_a_part_that_fails_costs_neither_the_total_nor_the_others(how, mon
         seen |= {r.part for r in poll.readings if r.scope == "component"}
     assert {"gpu0", "gpu2", "gpu3"} <= seen
     assert "gpu1" not in seen
+
+
+async def test_a_sled_and_the_infrastructure_are_parts_of_the_enclosure():
+    """Dell C6600: from the manager's attributes, also after a restart; never the server's own power."""
+    facts = {}
+    documents = _documents("dell-c6615-sled")
+    for _ in range(2):
+        poll = await _reader(FakeHttp(documents), facts=facts).poll()
+        assert [r.watts for r in poll.readings if r.scope == "server"] == [80.0]
+        parts = {r.part: r.watts for r in poll.readings if r.scope == "enclosure"}
+        assert parts == {"sled": 95.0, "infrastructure": 62.0}
+        assert not any((r.part or "").startswith("psu") for r in poll.readings)
+        facts = json.loads(json.dumps(facts))
+
+
+async def test_a_vendors_part_without_a_value_is_none():
+    """Zero, text, gone: no series, and the total stays."""
+    documents = _documents("hpe-dl360-gen11-ilo6")
+    metric = documents["/redfish/v1/Chassis/1/Power"]["Oem"]["Hpe"]["PowerMetric"]
+    for value in (0, None, "many", {}, -1):
+        metric["CpuWatts"] = value
+        poll = await _reader(FakeHttp(documents)).poll()
+        found = {r.part: r.watts for r in poll.readings}
+        assert found[None] == 276.0
+        assert "cpu" not in found
+        assert found["memory"] == 31.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from energyrecorder_execd.readers.redfish.components import MAX_PARTS, environment_part
+from energyrecorder_execd import quirk_places
+from energyrecorder_execd.readers.redfish.components import MAX_PARTS, environment_part, pointed_component
 from energyrecorder_execd.readers.redfish.counters import (
     CounterPlace,
     energy_sibling,
     environment_counter,
+    linked_resources,
     oem_counter,
     oem_counter_links,
     sensor_counter,
@@ -64,15 +66,19 @@ async def find_counter(
     return None
 
 
-def find_parts(chassis: Sequence[Chassis], chosen: Sequence[Chosen]) -> tuple[PartPlan, ...]:
+async def find_parts(
+    walk: Documents, chassis: Sequence[Chassis], chosen: Sequence[Chosen], *, manager: Any
+) -> tuple[PartPlan, ...]:
     """Return the parts whose power stands in a resource of their own, each name once.
 
     Of a BMC with several nodes nobody says whose part it is: none then. A chassis that shows a total is not
     a part of it.
 
     Args:
+        walk: The BMC.
         chassis: All chassis of the BMC.
         chosen: Its totals.
+        manager: The resource of the BMC itself; None if there is none.
     """
     if len(chosen) != 1 or chosen[0].node is not None:
         return ()
@@ -82,4 +88,8 @@ def find_parts(chassis: Sequence[Chassis], chosen: Sequence[Chosen]) -> tuple[Pa
         part = environment_part(item)
         if part is not None and item.environment is not None and same_key(item.path) != taken:
             found.setdefault(part, PartPlan(None, part, item.environment))
+    for row in quirk_places.OEM_PARTS:
+        for path in linked_resources(manager, row.links, row.resource) if row.links else ():
+            if pointed_component(await walk.get(path), path, row.pointer, row.part) is not None:
+                found.setdefault(row.part, PartPlan(None, row.part, path, row.pointer, row.scope))
     return tuple(found.values())[:MAX_PARTS]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from energyrecorder.errors import BmcDataError
-from energyrecorder_execd import quirks
+from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.json_values import as_object, lenient_number, members, text
 from energyrecorder_execd.readers.redfish.parse import (
     is_absent,
     is_part,
     parse_environment,
+    parse_pointer,
     parse_supplies,
 )
 from energyrecorder_execd.readers.redfish.resources import Chassis
@@ -73,10 +74,16 @@ def power_components(document: Any, path: str, effects: quirks.Effects) -> list[
     Raises:
         BmcDataError: The document is no object, or a supply's reading is malformed.
     """
-    found = {part.part: part for part in _subsystems(document, path)}
+    found = {part.part: part for part in _vendors_own(document, path)}
+    found |= {part.part: part for part in _subsystems(document, path)}
     if not effects.supplies_are_shared:
         found |= {part.part: part for part in _supplies(document, path, effects)}
     return list(found.values())
+
+
+def _vendors_own(document: Any, path: str) -> list[Component]:
+    rows = [row for row in quirk_places.OEM_PARTS if not row.links]
+    return [part for row in rows if (part := pointed_component(document, path, row.pointer, row.part))]
 
 
 def _subsystems(document: Any, path: str) -> list[Component]:
@@ -106,6 +113,15 @@ def _supplies(document: Any, path: str, effects: quirks.Effects) -> list[Compone
         elif supply.output_w is not None and not repeated:
             found.append(Component(f"psu{number}", supply.output_w, "psu_output_sum", "dc"))
     return found
+
+
+def pointed_component(document: Any, path: str, pointer: str, part: str) -> Component | None:
+    """Return the part whose power a vendor shows at ``pointer``; None if it shows none."""
+    try:
+        watts = parse_pointer(document, path, pointer).watts
+    except BmcDataError:
+        return None
+    return Component(part, watts, "oem") if watts else None
 
 
 def environment_part(chassis: Chassis) -> str | None:

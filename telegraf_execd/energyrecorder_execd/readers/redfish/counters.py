@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from energyrecorder_execd import quirks
+from energyrecorder_execd import quirk_places
 from energyrecorder_execd.readers.json_values import Json, at, lenient_number, sub_object, targets, text
 from energyrecorder_execd.readers.redfish.resources import last_part
 
@@ -97,19 +97,23 @@ def energy_sibling(sensor: str, listed: tuple[str, ...]) -> str | None:
     return next((path for path in listed if last_part(path).lower() == wanted), None)
 
 
-def oem_counter_links(manager: Any) -> list[tuple[str, quirks.OemCounter]]:
+def oem_counter_links(manager: Any) -> list[tuple[str, quirk_places.OemCounter]]:
     """Return the resources with a vendor's counter that a manager links to, and their row of the table."""
-    if not isinstance(manager, Mapping):
-        return []
     return [
         (path, row)
-        for row in quirks.OEM_COUNTERS
-        for path in targets(at(manager, row.links))
-        if last_part(path).lower() == row.resource.lower()
+        for row in quirk_places.OEM_COUNTERS
+        for path in linked_resources(manager, row.links, row.resource)
     ]
 
 
-def oem_counter(document: Any, path: str, row: quirks.OemCounter) -> CounterPlace | None:
+def linked_resources(manager: Any, links: str, resource: str) -> list[str]:
+    """Return the paths that a manager links to at the pointer ``links`` and that end in ``resource``."""
+    if not isinstance(manager, Mapping):
+        return []
+    return [path for path in targets(at(manager, links)) if last_part(path).lower() == resource.lower()]
+
+
+def oem_counter(document: Any, path: str, row: quirk_places.OemCounter) -> CounterPlace | None:
     """Return a vendor's counter; None if it shows nothing."""
     place = CounterPlace(path, row.pointer, row.joules)
     return place if counter_j(document, place) is not None else None

@@ -1,18 +1,13 @@
-"""Finds, once, where a BMC keeps the power of its computers: walks its resources down the rungs of `select`.
-
-Documents are kept while the walk lasts, so that a walk which the deadline of a poll cuts off (a GB200 lists
-47 chassis) goes on in the next poll where it stopped.
-"""
+"""Finds, once, where a BMC keeps the power of its computers: goes down the rungs of `select`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
-from energyrecorder.errors import BmcDataError, BmcError
-from energyrecorder_execd import quirks
-from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
+from energyrecorder.errors import BmcDataError
+from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.json_values import Json, as_object, link, sub_object, text
 from energyrecorder_execd.readers.redfish.accompany import find_counter, find_parts
@@ -26,106 +21,21 @@ from energyrecorder_execd.readers.redfish.parse import (
     parse_sensor,
     parse_supply_metrics,
 )
-from energyrecorder_execd.readers.redfish.plan import Place, Plan, TotalPlan
+from energyrecorder_execd.readers.redfish.plan import PartPlan, Place, Plan, TotalPlan
 from energyrecorder_execd.readers.redfish.resources import (
     Chassis,
-    Collection,
     System,
     last_part,
     parse_chassis,
-    parse_collection,
     parse_firmware,
     parse_system,
 )
 from energyrecorder_execd.readers.redfish.select import Chosen, Found, choose, computers, tiers
+from energyrecorder_execd.readers.redfish.walk import Walk
 
 ROOT = "/redfish/v1/"
-_T = TypeVar("_T")
-MAX_PAGES = 20
 MAX_SENSORS_READ = 8
 """Sensors that look like a total by their id are read until one is; so many at most."""
-
-
-class WalkPausedError(Exception):
-    """The walk has used up its requests for this poll; the next poll goes on with it."""
-
-
-class Walk:
-    """The documents of one walk through a BMC, each asked for once.
-
-    Args:
-        http: The BMC.
-        begun_ns: When it began, nanoseconds since the Unix epoch, UTC.
-
-    Attributes:
-        allowance: Requests that it may still send; None: as many as it needs.
-    """
-
-    def __init__(self, http: BmcHttp, begun_ns: int) -> None:
-        self._http = http
-        self.begun_ns = begun_ns
-        self.allowance: int | None = None
-        self.answers: dict[str, Answer | None] = {}
-        self.problems: list[BmcError] = []
-
-    async def get(self, path: str | None, *, anonymous: bool = False) -> Any:
-        """Return the document at ``path``; None if there is none or the BMC fails to give it.
-
-        Raises:
-            BmcError: The BMC cannot be reached, or refuses the log-in.
-            WalkPausedError: Its requests are used up.
-        """
-        if path is None:
-            return None
-        if path not in self.answers:
-            if self.allowance is not None:
-                if self.allowance <= 0:
-                    raise WalkPausedError
-                self.allowance -= 1
-            try:
-                self.answers[path] = await self._http.get(path, anonymous=anonymous)
-            except HttpStatusError as error:
-                # One resource that fails (500 of one OpenBMC sensor, 503 of a Dell enclosure) spoils no walk.
-                self.answers[path] = None
-                if error.reason != "unsupported":
-                    self.problems.append(error)
-            except BmcDataError as error:
-                self.answers[path] = None
-                self.problems.append(error)
-        answer = self.answers[path]
-        return None if answer is None else answer.document
-
-    async def members(self, path: str | None) -> Collection:
-        """Return a collection with all its pages; empty if there is none."""
-        paths: dict[str, None] = {}
-        bodies: list[Json] = []
-        seen: set[str] = set()
-        while path is not None and path not in seen and len(seen) < MAX_PAGES:
-            seen.add(path)
-            document = await self.get(path)
-            if not isinstance(document, dict):
-                break
-            page = parse_collection(document, path)
-            paths.update(dict.fromkeys(page.paths))
-            bodies += page.bodies
-            path = page.next_page
-        return Collection(tuple(paths), tuple(bodies), None)
-
-    async def each(self, path: str | None, parse: Callable[[Any, str], _T]) -> tuple[_T, ...]:
-        """Return the parsed members of a collection; malformed ones are left out."""
-        found = []
-        for member in (await self.members(path)).paths:
-            document = await self.get(member)
-            if document is not None:
-                try:
-                    found.append(parse(document, member))
-                except BmcDataError as error:
-                    self.problems.append(error)
-        return tuple(found)
-
-    def offer_sessions(self, path: str | None) -> None:
-        """Tell the log-in where this service makes sessions."""
-        self._http.offer_sessions(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +95,11 @@ async def discover(
     for one in chosen:
         counter = await find_counter(walk, one.found, manager=inventory.manager, housing=housing)
         totals.append(TotalPlan(one.node, one.scope, one.found.place, one.host, counter))
-    # A counter that cannot be read makes no better source of power likely.
+    parts: tuple[PartPlan, ...] = ()
+    if components:
+        parts = await find_parts(walk, inventory.chassis, chosen, manager=inventory.manager)
+    # A counter or a part that cannot be read makes no better source of power likely.
     del walk.problems[problems:]
-    parts = find_parts(inventory.chassis, chosen) if components else ()
     plan = Plan(tuple(totals), now_ns, inventory.effects, parts)
     return Discovery(plan, valid, _server_info(walk, inventory, chosen))
 
@@ -253,7 +165,7 @@ async def _node(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> list[F
     if not effects.control_includes_share or chassis.is_enclosure:
         return []
     for path, answer in walk.answers.items():
-        for row in quirks.OEM_NODES if answer is not None and isinstance(answer.document, dict) else ():
+        for row in quirk_places.OEM_NODES if answer is not None and isinstance(answer.document, dict) else ():
             candidate = parse_pointer(answer.document, path, row.pointer) if answer is not None else None
             if candidate is not None and candidate.watts:
                 return [Found(chassis, Place("pointer", "oem", (path,), row.pointer), candidate)]

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
-from energyrecorder_execd import quirks
+from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.http import Answer, BmcHttp
 from energyrecorder_execd.readers.base import Reading
 from energyrecorder_execd.readers.redfish.components import (
     Component,
     environment_component,
+    pointed_component,
     power_components,
 )
 from energyrecorder_execd.readers.redfish.counters import COUNTER_PERIOD_S, counter_j, may_wrap_unseen
@@ -107,9 +108,12 @@ class Extras:
                 for part in turn:
                     answer = answers.get(part.path) or await http.get(part.path)
                     self._next_part += 1
-                    shown = environment_component(answer.document, part.path, part.part)
+                    if part.pointer:
+                        shown = pointed_component(answer.document, part.path, part.pointer, part.part)
+                    else:
+                        shown = environment_component(answer.document, part.path, part.part)
                     if shown is not None:
-                        found.append(_reading(shown, part.node, answer))
+                        found.append(replace(_reading(shown, part.node, answer), scope=part.scope))
         except BmcAuthError:
             raise
         except (BmcError, TimeoutError) as error:
@@ -150,7 +154,7 @@ def _beside(total: TotalPlan, answers: Mapping[str, Answer], effects: quirks.Eff
 
 def _enclosure(total: TotalPlan, answer: Answer) -> list[Reading]:
     """Return the power of the enclosure around a node: a series of its own, never the node's."""
-    for pointer, side in quirks.OEM_ENCLOSURES:
+    for pointer, side in quirk_places.OEM_ENCLOSURES:
         try:
             watts = parse_pointer(answer.document, answer.path, pointer).watts
         except BmcDataError:

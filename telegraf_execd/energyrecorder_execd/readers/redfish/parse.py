@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from energyrecorder_execd import quirks
+from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.json_values import (
     Json,
     as_object,
@@ -158,7 +158,7 @@ def _short_average(entry: Json) -> Candidate | None:
 
 def _oem_watts(body: Json, entries: list[Json], path: str) -> list[float]:
     found = []
-    for row in quirks.OEM_TOTALS:
+    for row in quirk_places.OEM_TOTALS:
         parent, _, key = row.pointer.rpartition("/")
         for place in (body, *entries[:1]):
             holder = at(place, parent)
@@ -212,7 +212,7 @@ def parse_supplies(document: Any, path: str, effects: quirks.Effects) -> list[Su
 def _supply_input(item: Json, where: str) -> float | None:
     watts = plausible_watts(item, "PowerInputWatts", where)
     if watts is None:
-        for row in quirks.OEM_SUPPLY_INPUTS:
+        for row in quirk_places.OEM_SUPPLY_INPUTS:
             parent, _, key = row.pointer.rpartition("/")
             holder = at(item, parent)
             if isinstance(holder, dict):

@@ -10,7 +10,7 @@ from energyrecorder.schema import SCOPES, SOURCES
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.redfish.counters import CounterPlace
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 """Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
 
 FORMS = ("power", "pointer", "supplies", "environment", "sensor", "member", "metrics")
@@ -62,17 +62,21 @@ class TotalPlan:
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """One part of a computer whose power stands in an EnvironmentMetrics resource of its own.
+    """One part of a computer or its enclosure whose power stands in a resource of its own.
 
     Args:
         node: Node of a multi-node BMC; None where the BMC has one computer.
         part: Name of the part, such as ``gpu3``.
         path: Of the resource.
+        pointer: JSON pointer to the watts; empty: it is an EnvironmentMetrics resource.
+        scope: One of `energyrecorder.schema.SCOPES`.
     """
 
     node: str | None
     part: str
     path: str
+    pointer: str = ""
+    scope: str = "component"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def as_facts(plan: Plan) -> dict[str, Any]:
         "shared": plan.effects.supplies_are_shared,
         "refresh_s": plan.effects.refresh_s,
         "window_s": plan.effects.window_s,
-        "parts": [[part.node, part.part, part.path] for part in plan.parts],
+        "parts": [list(astuple(part)) for part in plan.parts],
         "totals": [
             {
                 "node": total.node,
@@ -137,7 +141,7 @@ def from_facts(facts: Any) -> Plan | None:
             refresh_s=facts["refresh_s"],
             window_s=facts["window_s"],
         )
-        parts = tuple(PartPlan(node, str(part), str(path)) for node, part, path in facts["parts"])
+        parts = tuple(_part_from(item) for item in facts["parts"])
         return Plan(totals, int(facts["made_ns"]), effects, parts)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -151,6 +155,14 @@ def _total_from(item: Mapping[str, Any]) -> TotalPlan:
         item["form"], item["source"], paths, item["member"], item["side"], distinct=bool(item["distinct"])
     )
     return TotalPlan(item["node"], item["scope"], place, item["host"], _counter_from(item["counter"]))
+
+
+def _part_from(item: Any) -> PartPlan:
+    node, *texts = item
+    part, path, pointer, scope = (str(text) for text in texts)
+    if scope not in SCOPES:
+        raise ValueError(scope)
+    return PartPlan(node, part, path, pointer, scope)
 
 
 def _counter_from(item: Any) -> CounterPlace | None:

@@ -14,7 +14,7 @@ from energyrecorder_execd.readers.facts import own_facts, remember_info, remembe
 from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
 from energyrecorder_execd.readers.learning import Learned, Learner
 from energyrecorder_execd.readers.redfish import plan as plans
-from energyrecorder_execd.readers.redfish.discover import Walk, WalkPausedError, discover
+from energyrecorder_execd.readers.redfish.discover import discover
 from energyrecorder_execd.readers.redfish.extras import Extras
 from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.parse import Candidate
@@ -22,6 +22,7 @@ from energyrecorder_execd.readers.redfish.plan import Place, Plan, TotalPlan
 from energyrecorder_execd.readers.redfish.rediscovery import Rediscovery
 from energyrecorder_execd.readers.redfish.resources import parse_system
 from energyrecorder_execd.readers.redfish.select import is_valid
+from energyrecorder_execd.readers.redfish.walk import Walk, WalkPausedError
 
 WALK_NS = 600 * 10**9
 """A walk that was cut off goes on within this time; later its documents are too old."""

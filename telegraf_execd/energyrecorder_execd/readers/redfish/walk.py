@@ -1,0 +1,100 @@
+"""The documents of one walk through a BMC, each asked for once.
+
+They are kept while the walk lasts, so that a walk which the deadline of a poll cuts off (a GB200 lists 47
+chassis) goes on in the next poll where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from energyrecorder.errors import BmcDataError, BmcError
+from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
+from energyrecorder_execd.readers.json_values import Json
+from energyrecorder_execd.readers.redfish.resources import Collection, parse_collection
+
+MAX_PAGES = 20
+_T = TypeVar("_T")
+
+
+class WalkPausedError(Exception):
+    """The walk has used up its requests for this poll; the next poll goes on with it."""
+
+
+class Walk:
+    """The documents of one walk through a BMC, each asked for once.
+
+    Args:
+        http: The BMC.
+        begun_ns: When it began, nanoseconds since the Unix epoch, UTC.
+
+    Attributes:
+        allowance: Requests that it may still send; None: as many as it needs.
+    """
+
+    def __init__(self, http: BmcHttp, begun_ns: int) -> None:
+        self._http = http
+        self.begun_ns = begun_ns
+        self.allowance: int | None = None
+        self.answers: dict[str, Answer | None] = {}
+        self.problems: list[BmcError] = []
+
+    async def get(self, path: str | None, *, anonymous: bool = False) -> Any:
+        """Return the document at ``path``; None if there is none or the BMC fails to give it.
+
+        Raises:
+            BmcError: The BMC cannot be reached, or refuses the log-in.
+            WalkPausedError: Its requests are used up.
+        """
+        if path is None:
+            return None
+        if path not in self.answers:
+            if self.allowance is not None:
+                if self.allowance <= 0:
+                    raise WalkPausedError
+                self.allowance -= 1
+            try:
+                self.answers[path] = await self._http.get(path, anonymous=anonymous)
+            except HttpStatusError as error:
+                # One resource that fails (500 of one OpenBMC sensor, 503 of a Dell enclosure) spoils no walk.
+                self.answers[path] = None
+                if error.reason != "unsupported":
+                    self.problems.append(error)
+            except BmcDataError as error:
+                self.answers[path] = None
+                self.problems.append(error)
+        answer = self.answers[path]
+        return None if answer is None else answer.document
+
+    async def members(self, path: str | None) -> Collection:
+        """Return a collection with all its pages; empty if there is none."""
+        paths: dict[str, None] = {}
+        bodies: list[Json] = []
+        seen: set[str] = set()
+        while path is not None and path not in seen and len(seen) < MAX_PAGES:
+            seen.add(path)
+            document = await self.get(path)
+            if not isinstance(document, dict):
+                break
+            page = parse_collection(document, path)
+            paths.update(dict.fromkeys(page.paths))
+            bodies += page.bodies
+            path = page.next_page
+        return Collection(tuple(paths), tuple(bodies), None)
+
+    async def each(self, path: str | None, parse: Callable[[Any, str], _T]) -> tuple[_T, ...]:
+        """Return the parsed members of a collection; malformed ones are left out."""
+        found = []
+        for member in (await self.members(path)).paths:
+            document = await self.get(member)
+            if document is not None:
+                try:
+                    found.append(parse(document, member))
+                except BmcDataError as error:
+                    self.problems.append(error)
+        return tuple(found)
+
+    def offer_sessions(self, path: str | None) -> None:
+        """Tell the log-in where this service makes sessions."""
+        self._http.offer_sessions(path)
