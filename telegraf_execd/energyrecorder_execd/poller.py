@@ -15,14 +15,11 @@ from energyrecorder_execd.findings import Findings
 from energyrecorder_execd.fleet import Server
 from energyrecorder_execd.guard import LockoutGuard
 from energyrecorder_execd.lockout import Pair, Verdict
+from energyrecorder_execd.patience import MOST, Patience
 from energyrecorder_execd.readers.auto import AutoReader, remembered_protocol
 from energyrecorder_execd.readers.base import Context, Memory, Poll, Reader, Target
 
 logger = logging.getLogger(__name__)
-
-MAX_PATIENCE = 4
-"""A BMC that never answered within its deadline gets up to so many times more for its first poll, which has
-more to ask than later ones."""
 
 _HELD = {
     Verdict.REFUSED: "the log-in was refused once; it is tried again 60 s after that",
@@ -68,8 +65,7 @@ class Poller:
         self._pair = Pair(server.bmc, tools.credential(server.target))
         self._reader: Reader | None = None
         self._deadline: asyncio.Timeout | None = None
-        self._patience = 1
-        self._answered = False
+        self._patience = Patience(server.target.timeout_s)
         self.retry_after_s: float | None = None
 
     async def poll(self) -> Outcome:
@@ -82,7 +78,7 @@ class Poller:
 
     async def _admitted(self) -> Outcome:
         # The wait for other BMCs' log-ins has its own deadline: it is not this BMC that is slow.
-        longest_s = self.server.target.timeout_s * MAX_PATIENCE
+        longest_s = self.server.target.timeout_s * MOST
         try:
             async with asyncio.timeout(longest_s) as self._deadline:
                 verdict = await self._tools.guard.admit(self._pair, longest_s)
@@ -124,7 +120,7 @@ class Poller:
     async def _ask(self) -> Outcome:
         tools = self._tools
         started_ns, started_s = tools.clock(), tools.monotonic()
-        timeout_s = self.server.target.timeout_s * self._patience
+        timeout_s = self._patience.deadline_s
         poll: Poll | None = None
         written: list[str] = []
         try:
@@ -149,8 +145,13 @@ class Poller:
                 tools.guard.undecided(self._pair)
         if poll is not None:
             tools.guard.accepted(self._pair)
-        self._note_patience(error)
         scrape_s = tools.monotonic() - started_s
+        if poll is not None:
+            self._patience.answered(scrape_s)
+        elif error == "timeout":
+            self._patience.timed_out()
+        else:
+            self._patience.failed()
         middle_ns = started_ns + int(scrape_s * 5e8)
         return Outcome(middle_ns, scrape_s, poll, error, message, self._protocol, tuple(written))
 
@@ -170,13 +171,6 @@ class Poller:
         elif problem.reason == "privilege" and isinstance(problem, BmcAuthError):
             # The log-in itself was accepted; only a right is missing.
             self._tools.guard.accepted(self._pair)
-
-    def _note_patience(self, error: str) -> None:
-        if error != "timeout":
-            self._answered = self._answered or not error
-            self._patience = 1
-        elif not self._answered:
-            self._patience = min(MAX_PATIENCE, self._patience * 2)
 
     def _open(self) -> Reader:
         if self._reader is None:
