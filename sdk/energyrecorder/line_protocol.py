@@ -6,6 +6,7 @@ the measured failures behind each rule here, stands in ``docs/adr/0002-own-line-
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from typing import Mapping, Optional, Union
@@ -17,6 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE_BACKSLASH = re.compile(r"\\(?=[\\,= ]|$)")
 _TAG_SPECIAL = re.compile(r"[,= ]")
 _MEASUREMENT_SPECIAL = re.compile(r"[, ]")
+_STRING_SPECIAL = re.compile(r'[\x00"\\]')
 _NEEDS_CARE = re.compile(r"[\x00-\x20\x7f,=\\]")
 
 
@@ -81,7 +83,9 @@ def _identifier(text: str) -> str:
     return _TAG_SPECIAL.sub(lambda match: "\\" + match[0], _clean(text))
 
 
+@functools.lru_cache(maxsize=1024)
 def _key(text: str) -> str:
+    """Return a key as it is written; the same few keys stand in every line."""
     key = _identifier(text)
     if not key:
         raise ValueError("a tag or field key is empty")
@@ -96,6 +100,8 @@ def _measurement(text: str) -> str:
 
 
 def _field(key: str, value: Optional[FieldValue]) -> Optional[str]:
+    if type(value) is str:  # exact types first: nearly all values, and the cheapest test
+        return _string(value)
     if value is None:
         return None
     if isinstance(value, bool):
@@ -112,6 +118,8 @@ def _field(key: str, value: Optional[FieldValue]) -> Optional[str]:
 
 
 def _string(text: str) -> str:
+    if text.isascii() and _STRING_SPECIAL.search(text) is None:
+        return f'"{text}"'
     # A NUL ends the text for readers written in C (seen with line-protocol-parser 2.0.1).
     encodable = text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
     return '"' + encodable.replace("\\", "\\\\").replace('"', '\\"') + '"'

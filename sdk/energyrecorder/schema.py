@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, FrozenSet, Mapping, Optional, Tuple
 
 from energyrecorder.line_protocol import FieldValue, format_line
 
@@ -129,24 +129,23 @@ class Measurement:
             ValueError: A tag or field that this measurement does not have.
             TypeError: A value of another type than the schema fixes.
         """
-        allowed = set(self.tags)
-        if self.static_tags:
-            allowed.update(STATIC_TAGS)
-        unknown = [key for key in tags if key not in allowed]
-        if unknown:
-            raise ValueError(f"{self.name} has no tag {unknown[0]!r}")
+        allowed = _TAGS[self.name]
+        for key in tags:
+            if key not in allowed:
+                raise ValueError(f"{self.name} has no tag {key!r}")
         kinds = _KINDS[self.name]
         typed: Dict[str, Optional[FieldValue]] = {}
         for name, value in fields.items():
             if name not in kinds:
                 raise ValueError(f"{self.name} has no field {name!r}")
-            typed[name] = _as_kind(self.name, name, kinds[name], value)
+            if value is not None:
+                typed[name] = _as_kind(self.name, name, kinds[name], value)
         return format_line(self.name, tags, typed, time_ns)
 
 
-def _as_kind(measurement: str, name: str, kind: str, value: Optional[FieldValue]) -> Optional[FieldValue]:
-    if value is None:
-        return None
+def _as_kind(measurement: str, name: str, kind: str, value: FieldValue) -> FieldValue:
+    if type(value).__name__ == kind:
+        return value
     if kind == "float" and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
@@ -329,6 +328,9 @@ MEASUREMENTS: Tuple[Measurement, ...] = (
 )
 
 _KINDS: Dict[str, Dict[str, str]] = {m.name: {f.name: f.kind for f in m.fields} for m in MEASUREMENTS}
+_TAGS: Dict[str, FrozenSet[str]] = {
+    m.name: frozenset((*m.tags, *(STATIC_TAGS if m.static_tags else ()))) for m in MEASUREMENTS
+}
 _BY_NAME: Dict[str, Measurement] = {m.name: m for m in MEASUREMENTS}
 
 

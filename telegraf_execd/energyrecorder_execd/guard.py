@@ -35,11 +35,12 @@ class LockoutGuard:
             pair: Credential and BMC.
             longest_s: Time after which the log-in has ended in any case, seconds.
         """
-        while (verdict := self._decide(pair, longest_s)) is Verdict.WAIT:
+        while (verdict := self.decide(pair, longest_s)) is Verdict.WAIT:
             await self._change()
         return verdict
 
-    def _decide(self, pair: Pair, longest_s: float) -> Verdict:
+    def decide(self, pair: Pair, longest_s: float) -> Verdict:
+        """Return what `admit` returns, but `Verdict.WAIT` rather than to wait."""
         now_s = self._now_s()
         state = self._file.current()
         verdict = state.decide(pair, now_s)

@@ -34,6 +34,7 @@ class LockoutFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "lockouts.json"
+        self._path_text = str(self._path)
         self._lock_path = folder / "lockouts.lock"
         self._seen: tuple[int, int] | None = None
         self._state = LockoutState()
@@ -96,7 +97,7 @@ class LockoutFile:
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            found = self._path.stat()
+            found = os.stat(self._path_text)  # noqa: PTH116  # before each poll: Path costs as much again
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_mtime_ns

@@ -79,11 +79,13 @@ class Poller:
     async def _admitted(self) -> Outcome:
         # The wait for other BMCs' log-ins has its own deadline: it is not this BMC that is slow.
         longest_s = self.server.target.timeout_s * MOST
-        try:
-            async with asyncio.timeout(longest_s) as self._deadline:
-                verdict = await self._tools.guard.admit(self._pair, longest_s)
-        except TimeoutError:
-            return self._held("locked", "waits until another BMC has accepted the credential")
+        verdict = self._tools.guard.decide(self._pair, longest_s)
+        if verdict is Verdict.WAIT:
+            try:
+                async with asyncio.timeout(longest_s) as self._deadline:
+                    verdict = await self._tools.guard.admit(self._pair, longest_s)
+            except TimeoutError:
+                return self._held("locked", "waits until another BMC has accepted the credential")
         if verdict is not Verdict.GO:
             return self._held(verdict.value, _HELD[verdict])
         return await self._ask()

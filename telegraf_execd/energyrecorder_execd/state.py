@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -92,7 +93,7 @@ class FactsStore:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._monotonic = monotonic
-        self._written: dict[str, str] = {}
+        self._written: dict[str, tuple[str, dict[str, Any]]] = {}
         self._due_s: dict[str, float] = {}
         self._failed = False
 
@@ -102,7 +103,7 @@ class FactsStore:
         facts = stored.get("facts")
         if stored.get("bmc") != bmc or not isinstance(facts, dict):
             return {}
-        self._written[server] = _as_text(bmc, _lasting(facts))
+        self._written[server] = bmc, copy.deepcopy(_lasting(facts))
         return facts
 
     def save(self, server: str, bmc: str, facts: Mapping[str, Any], *, at_end: bool = False) -> None:
@@ -113,7 +114,8 @@ class FactsStore:
         """
         now_s = self._monotonic()
         try:
-            lasting = _as_text(bmc, _lasting(facts))
+            # Compared as values: to write them as text at each poll would cost more than the rest of it.
+            lasting = bmc, _lasting(facts)
             same = self._written.get(server) == lasting
             if same and not at_end and now_s < self._due_s.setdefault(server, now_s + LEARNED_EVERY_S):
                 return
@@ -125,7 +127,7 @@ class FactsStore:
                 logger.error("state cannot be written: %s", error)  # noqa: TRY400  # no traceback for a full disk
             self._failed = True
             return
-        self._written[server] = lasting
+        self._written[server] = copy.deepcopy(lasting)
         self._due_s[server] = now_s + LEARNED_EVERY_S
         self._failed = False
 

@@ -47,11 +47,12 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_ten_bmcs_among_1200_open_files(endpoint, many_files):
+@pytest.mark.parametrize("kind", ["lanplus", "pyghmi"])
+async def test_ten_bmcs_among_1200_open_files(endpoint, many_files, kind):
     """As beside 1,200 Redfish connections: every new file number is beyond what `select()` takes."""
     assert max(many_files) > 1023
     bmcs = [await start_bmc() for _ in range(10)]
-    transports = [endpoint.transport("pyghmi", bmc.login(timeout_s=60.0), {}) for bmc in bmcs]
+    transports = [endpoint.transport(kind, bmc.login(timeout_s=60.0), {}) for bmc in bmcs]
     answers = await asyncio.gather(*(one.request(*GET_DEVICE_ID) for one in transports))
     assert all(answers)
     for one in transports:

@@ -165,10 +165,13 @@ class IpmiReader:
         The names in its inventory cost some requests, once in the life of a firmware: they are asked for in
         a later poll than the first, which has enough to ask, and only where answers are fast.
         """
+        if described and not self._before_names:
+            return None
         names = _remembered_names(self._facts.get("fru"), this)
         if not described:
-            self._described, self._before_names = this, _POLLS_BEFORE_NAMES
-        elif names is not None or not self._before_names or power is None or power.latency_s > _FAST_S:
+            self._described = this
+            self._before_names = _POLLS_BEFORE_NAMES if names is None else 0
+        elif power is None or power.latency_s > _FAST_S:
             return None
         else:
             self._before_names -= 1

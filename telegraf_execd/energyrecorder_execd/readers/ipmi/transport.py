@@ -65,7 +65,8 @@ _TEXTS = {
     SENSOR_NOT_PRESENT: "sensor or record not present",
     0xCC: "invalid data field",
     DUPLICATED_REQUEST: "duplicated request",
-    INSUFFICIENT_PRIVILEGE: "insufficient privilege; docs/privileges.md says what each level gives",
+    INSUFFICIENT_PRIVILEGE: "insufficient privilege; user is enough by the standard, some firmware wants "
+    "operator or administrator: docs/privileges.md",
     0xD5: "not supported in present state",
     0xD6: "sub-function disabled",
     0xFF: "unspecified error",
