@@ -26,7 +26,7 @@ def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None
     Makes the service account energyrecorder (role Editor) if need be and a token in --token-file.
     """
     from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.grafana_setup import GrafanaAdmin  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.grafana_setup import Grafana  # noqa: PLC0415  # loads `requests`
     from energyrecorder_annotator.influx.settings import http_url  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     try:
@@ -40,11 +40,11 @@ def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None
         raise ConfigError("missing option --token-file FILE (or --check)")
     if token_file is not None and token_file.exists():
         raise ConfigError(f"--token-file: {str(token_file)!r} is there already; remove it to get a new token")
-    admin = GrafanaAdmin(checked, user, Secret(password))
+    admin = Grafana(checked, user=(user, Secret(password)))
     try:
         click.echo(f"I! Grafana {admin.version()} at {checked}")
-        for line in admin.findings():
-            click.echo(line)
+        for what, ok, told in admin.findings():
+            click.echo(f"{'I!' if ok else 'W!'} {what}: {told}")
         if token_file is not None and not only_check:
             _write(token_file, admin.new_token(f"annotator-{time.time_ns()}"))
             click.echo(f'token written; annotator.toml: [grafana] token = "{{file={token_file.resolve()}}}"')

@@ -7,8 +7,9 @@ import re
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -20,6 +21,8 @@ TIMEOUT_S = 5.0
 MOST_OFFSET_S = 2.0
 """Clocks further apart than this are told of."""
 STALE_S = 60.0
+LONG_DAYS = 7
+"""Look-back of the dashboards."""
 _GAUGE = r'^energy_annotator_%s\{env="(?P<env>.*)"\} (?P<value>\S+)$'
 _AGE = re.compile(_GAUGE % "last_sample_age_seconds", re.MULTILINE)
 _DELAY = re.compile(_GAUGE % "sample_delay_seconds", re.MULTILINE)
@@ -74,9 +77,15 @@ class Service:
             raise EnergyError(f"no answer from {self._url!r}: {error}") from None
 
 
-def examine(config: Config | None, service: Service) -> Iterator[Finding]:
-    """Yield what there is to say of the service, its samples and clocks, and of what ``config`` names."""
-    for look in (_service, _samples, _clock):
+def examine(config: Config | None, service: Service, *, grafana: str | None = None) -> Iterator[Finding]:
+    """Yield what there is to say of the service, its samples, steps and clocks, and of what ``config`` names.
+
+    Args:
+        config: The annotator's settings; None looks at the service alone.
+        service: The running annotator.
+        grafana: URL of a Grafana; None means that of ``config``.
+    """
+    for look in (_service, _samples, _clock, _steps):
         try:
             yield from look(service)
         except EnergyError as error:
@@ -85,6 +94,7 @@ def examine(config: Config | None, service: Service) -> Iterator[Finding]:
     if config is not None:
         yield from _influxdb(config)
         yield from _certificate(config)
+    yield from _grafana(config, grafana)
 
 
 def _service(service: Service) -> Iterator[Finding]:
@@ -133,26 +143,35 @@ def _clock(service: Service) -> Iterator[Finding]:
     yield Finding("service clock", ok=abs(offset_s) <= MOST_OFFSET_S, text=text)
 
 
+def _steps(service: Service) -> Iterator[Finding]:
+    """Yield a step that has been running for longer than any dashboard looks back."""
+    before_ns = time.time_ns() - LONG_DAYS * 86_400 * 10**9
+    query = urllib.parse.urlencode({"state": "running", "to": before_ns, "limit": 1})
+    status, text = service.ask("GET", f"/v1/steps?{query}")
+    found = json.loads(text)["steps"] if status == 200 else []  # noqa: PLR2004  # HTTP: OK
+    for step in found:
+        name = step["scenario"] + (f" / {step['step']}" if step.get("step") else "")
+        told = f"{name!r} of {step['env']!r} has been running for more than {LONG_DAYS} days"
+        yield Finding(
+            "steps",
+            ok=False,
+            text=f"{told}, beyond what dashboards look back: POST /v1/steps/{step['step_id']}/stop ends it",
+        )
+
+
 def _influxdb(config: Config) -> Iterator[Finding]:
-    if config.influxdb is None:
-        return
-    from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
+    if config.influxdb is not None:
+        from energyrecorder_annotator.doctor_influx import look  # noqa: PLC0415  # loads `requests`
 
-    offset = _guarded(InfluxClient(config.influxdb).clock_offset_s)
-    if isinstance(offset, str):
-        yield Finding("InfluxDB", ok=False, text=offset)
-    elif offset is None:
-        yield Finding("InfluxDB", ok=True, text="answers; it does not tell its time")
-    else:
-        text = f"answers; its clock is {offset:+.0f} s against ours"
-        yield Finding("InfluxDB", ok=abs(offset) <= MOST_OFFSET_S, text=text)
+        yield from look(config.influxdb)
 
 
-def _guarded(call: Callable[[], float | None]) -> float | str | None:
-    try:
-        return call()
-    except EnergyError as error:
-        return str(error)
+def _grafana(config: Config | None, url: str | None) -> Iterator[Finding]:
+    settings = None if config is None else config.grafana
+    if settings is not None or url is not None:
+        from energyrecorder_annotator.doctor_grafana import look  # noqa: PLC0415  # loads `requests`
+
+        yield from look(settings, url)
 
 
 def _certificate(config: Config) -> Iterator[Finding]:

@@ -6,7 +6,9 @@ once; it is used for these calls alone and stored nowhere.
 
 from __future__ import annotations
 
+import email.utils
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,27 +25,35 @@ ACCOUNT = "energyrecorder"
 DATA_SOURCE = "energy-influxdb"
 TIMEOUT_S = 10.0
 _SHOWN = 200
+_NOT_ALLOWED = (requests.codes.unauthorized, requests.codes.forbidden)
 
 
 class GrafanaRefusedError(EnergyError):
     """Grafana is away, too old, or does not let us."""
 
 
-class GrafanaAdmin:
-    """Calls of an administrator.
+class Grafana:
+    """Calls of an administrator, of a service account, or of nobody.
 
     Args:
         url: Base URL without a trailing slash.
-        user: Name of an administrator.
-        password: Their password.
+        user: Name of an administrator and their password; None without.
+        token: Of a service account; None without.
     """
 
-    def __init__(self, url: str, user: str, password: Secret) -> None:
+    def __init__(
+        self, url: str, *, user: tuple[str, Secret] | None = None, token: Secret | None = None
+    ) -> None:
         self._url = url
         self._session = requests.Session()
         # A proxy meant for the internet must not see this password.
         self._session.trust_env = False
-        self._session.auth = HTTPBasicAuth(user.encode(), password.reveal().encode())
+        if user is not None:
+            self._session.auth = HTTPBasicAuth(user[0].encode(), user[1].reveal().encode())
+        elif token is not None:
+            self._session.headers["Authorization"] = f"Bearer {token.reveal()}"
+        self.clock_offset_s: float | None = None
+        """Grafana's wall clock minus ours when `version` was asked for; None if it did not tell."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -55,25 +65,30 @@ class GrafanaAdmin:
         Raises:
             GrafanaRefusedError: It is away, or older than 11.0.
         """
-        told = str(self._json("GET", "/api/health").get("version", ""))
+        sent_s = time.time()
+        health = self._ask("GET", "/api/health")
+        told_at = email.utils.parsedate_tz(health.headers.get("Date", ""))
+        if told_at is not None:
+            # The header is cut to whole seconds.
+            self.clock_offset_s = email.utils.mktime_tz(told_at) + 0.5 - (sent_s + time.time()) / 2
+        told = str(self._parsed("GET", "/api/health", health).get("version", ""))
         major = re.match(r"(\d+)\.", told)
         if major is None or int(major[1]) < LEAST_MAJOR:
             raise GrafanaRefusedError(f"Grafana at {self._url} is version {told!r}; 11.0 or newer is needed")
         return told
 
-    def findings(self) -> Iterator[str]:
-        """Yield a line for each thing that the dashboards need: plugin, data source."""
-        if self._ask("GET", "/api/plugins/influxdb/settings").status_code == requests.codes.ok:
-            yield "I! data source plugin influxdb: present"
-        else:
-            yield "W! data source plugin influxdb: missing; Grafana 13 bundles it apart, see docs/grafana.md"
+    def findings(self) -> Iterator[tuple[str, bool, str]]:
+        """Yield what the dashboards need (plugin, data source), whether it is well, and what was found."""
+        plugin = self._ask("GET", "/api/plugins/influxdb/settings")
+        text = "missing; Grafana 13 bundles it apart, see docs/grafana.md"
+        if plugin.status_code in _NOT_ALLOWED:
+            text = f"not to be seen with this token: {_told(plugin)}"
+        yield "data source plugin influxdb", plugin.ok, "present" if plugin.ok else text
         health = self._ask("GET", f"/api/datasources/uid/{DATA_SOURCE}/health")
-        if health.status_code == requests.codes.ok:
-            yield f"I! data source {DATA_SOURCE}: answers"
-        elif health.status_code == requests.codes.not_found:
-            yield f"W! data source {DATA_SOURCE}: not there; copy one of dashboards/provisioning/datasources"
-        else:
-            yield f"W! data source {DATA_SOURCE}: {_told(health)}"
+        text = "not there; copy one of dashboards/provisioning/datasources"
+        if health.status_code != requests.codes.not_found:
+            text = _told(health)
+        yield f"data source {DATA_SOURCE}", health.ok, "answers" if health.ok else text
 
     def new_token(self, name: str) -> Secret:
         """Return a new token of our service account, which is made if need be.
@@ -93,8 +108,10 @@ class GrafanaAdmin:
         return Secret(str(made["key"]))
 
     def _json(self, method: str, path: str, body: Any = None, *, params: Any = None) -> dict[str, Any]:
-        answer = self._ask(method, path, body, params=params)
-        if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+        return self._parsed(method, path, self._ask(method, path, body, params=params))
+
+    def _parsed(self, method: str, path: str, answer: requests.Response) -> dict[str, Any]:
+        if answer.status_code in _NOT_ALLOWED:
             raise GrafanaRefusedError(f"Grafana at {self._url} wants an administrator: {_told(answer)}")
         if not answer.ok:
             raise GrafanaRefusedError(f"Grafana at {self._url}: {method} {path}: {_told(answer)}")

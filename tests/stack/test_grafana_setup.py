@@ -2,91 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-PASSWORD = "admin-of-grafana-1"
-
-
-class FakeGrafana(ThreadingHTTPServer):
-    """Service accounts, health, plugin and data source; ``broken`` maps a path to a status."""
-
-    def __init__(self, **state):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.version = state.get("version", "11.6.0")
-        self.accounts = state.get("accounts", [])
-        self.broken = state.get("broken", {})
-        self.tokens = []
-        self.roles = []
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def _answer(self, status, body):
-        raw = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def _allowed(self, path):
-        sent = self.headers.get("Authorization", "")
-        right = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
-        if path != "/api/health" and sent != f"Basic {right}":
-            self._answer(401, {"message": "Invalid username or password"})
-            return False
-        if path in self.server.broken:
-            self._answer(self.server.broken[path], {"message": "no"})
-            return False
-        return True
-
-    def do_GET(self):
-        path = self.path.partition("?")[0]
-        if not self._allowed(path):
-            return
-        known = {
-            "/api/health": {"database": "ok", "version": self.server.version},
-            "/api/plugins/influxdb/settings": {"id": "influxdb", "enabled": True},
-            "/api/datasources/uid/energy-influxdb/health": {"status": "OK"},
-            "/api/serviceaccounts/search": {"serviceAccounts": self.server.accounts},
-        }
-        self._answer(200, known[path])
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._allowed(self.path):
-            return
-        if self.path == "/api/serviceaccounts":
-            self.server.accounts.append({"id": 7, "name": body["name"]})
-            self.server.roles.append(body["role"])
-            self._answer(201, {"id": 7})
-        else:
-            assert self.path == "/api/serviceaccounts/7/tokens"
-            self.server.tokens.append(body["name"])
-            self._answer(200, {"id": 1, "key": f"glsa_{len(self.server.tokens)}"})
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def grafana(**state):
-    server = FakeGrafana(**state)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+from support.fake_grafana import PASSWORD, grafana, url_of
 
 
 def setup(url, *arguments, password=PASSWORD):
@@ -96,10 +18,6 @@ def setup(url, *arguments, password=PASSWORD):
     assert PASSWORD not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
-
-
-def url_of(server):
-    return f"http://127.0.0.1:{server.server_address[1]}"
 
 
 def test_the_first_time_makes_an_account_and_the_second_a_token_alone(tmp_path):

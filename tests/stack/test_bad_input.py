@@ -1,0 +1,223 @@
+"""What goes wrong between the parts is named, with what to do: by `doctor`, or in Telegraf's log."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from energyrecorder.schema import SERVER_BMC
+from energyrecorder_annotator.doctor_influx import LEAST_GAPS, polled_twice
+from support.annotator import begin, running
+from support.bmcsim import PASSWORD
+from support.fake_grafana import TOKEN, grafana, url_of
+from support.fake_server import FakeServer
+from support.influxd import CONFIG, Influxd
+from support.stack import three_bmcs
+from support.telegraf import Telegraf
+
+NOBODY = "http://127.0.0.1:1"
+BOSS, WRITER, READER = "boss-of-influx", "writer-of-influx", "reader-of-influx"
+SECOND_NS = 10**9
+
+
+def doctor(tmp_path, *arguments, settings="", url=NOBODY, **environ):
+    """Return the lines of `doctor`; ``settings`` are those of the annotator."""
+    config = tmp_path / "doctor.toml"
+    config.write_text(settings, encoding="utf-8")
+    words = [sys.executable, "-m", "energyrecorder_annotator", "doctor", "--url", url, "--config", config]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ENERGY_")}
+    done = subprocess.run(
+        [*words, *arguments],
+        env={**clean, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert not any(secret in done.stdout + done.stderr for secret in (TOKEN, WRITER, READER, BOSS))
+    return done.stdout.splitlines()
+
+
+def line_of(lines, beginning):
+    return next(line for line in lines if line[5:].startswith(beginning))
+
+
+def influx(url, **keys):
+    values = {"url": url, "database": "energyrecorder", **keys}
+    return "[influxdb]\n" + "".join(f'{key} = "{value}"\n' for key, value in values.items())
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """An InfluxDB that asks for passwords, with our users but without our database."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("support.influxd.CONFIG", CONFIG.replace("[http]", "[http]\n  auth-enabled = true"))
+        server = Influxd(tmp_path_factory.mktemp("guarded"))
+    server.start()
+    environ = {
+        **os.environ,
+        "ENERGY_INFLUX_ADMIN_PASSWORD": BOSS,
+        "ENERGY_INFLUX_WRITER_PASSWORD": WRITER,
+        "ENERGY_INFLUX_READER_PASSWORD": READER,
+    }
+    command = [sys.executable, "-m", "energyrecorder_annotator", "init-influxdb", "--url", server.url]
+    subprocess.run(
+        [*command, "--database", "known"], env=environ, capture_output=True, timeout=60, check=True
+    )
+    yield server
+    server.stop()
+
+
+def test_a_user_who_may_not_create_the_database(tmp_path, guarded):
+    """`doctor` names who may; `init-influxdb` ends with one line."""
+    settings = influx(guarded.url, user="energy_writer", password="{env=WRITER}")
+    lines = doctor(tmp_path, settings=settings, WRITER=WRITER)
+    assert "init-influxdb" in line_of(lines, "InfluxDB, writing")
+    assert line_of(lines, "InfluxDB, writing").startswith("FAIL")
+    command = [sys.executable, "-m", "energyrecorder_annotator", "init-influxdb", "--url", guarded.url]
+    environ = {**os.environ, "ENERGY_INFLUX_PASSWORD": WRITER}
+    done = subprocess.run(
+        [*command, "--as", "energy_writer"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "energy_writer" in done.stderr or "403" in done.stderr
+
+
+def test_a_user_who_may_only_read(tmp_path, guarded):
+    settings = influx(guarded.url, database="known", user="energy_reader", password="{env=READER}")
+    lines = doctor(tmp_path, settings=settings, READER=READER)
+    assert line_of(lines, "InfluxDB, reading").startswith("ok")
+    assert "needs reading and writing" in line_of(lines, "InfluxDB, writing")
+
+
+def test_a_user_who_may_all_that_is_needed(tmp_path, guarded):
+    settings = influx(guarded.url, database="known", user="energy_writer", password="{env=WRITER}")
+    lines = doctor(tmp_path, settings=settings, WRITER=WRITER)
+    for what in ("InfluxDB: ", "InfluxDB, reading", "InfluxDB, writing"):
+        assert line_of(lines, what).startswith("ok"), lines
+
+
+@pytest.mark.timeout(180)
+def test_telegrafs_log_says_that_it_may_not(tmp_path, guarded):
+    """Of the database that is not there, and of writing."""
+    environ = {"ENERGY_INFLUX_URL": guarded.url, "ENERGY_INFLUX_PASSWORD": WRITER, "BMC_PASSWORD": PASSWORD}
+    with three_bmcs(tmp_path):
+        telegraf = Telegraf(tmp_path, ENERGY_INFLUX_USER="energy_writer", **environ)
+        telegraf.add("energy-fleet.conf").add("energy-influxdb.conf")
+        with telegraf:
+            telegraf.until(lambda: "creation failed" in telegraf.log and "failed to recreate" in telegraf.log)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, {"code": "unauthorized", "message": "unauthorized access"}, "correct 'user' and 'password'"),
+        (404, {"code": "not found", "message": "no dbrp mapping found"}, "influx v1 dbrp create --db"),
+    ],
+)
+def test_a_wrong_token_and_a_missing_mapping_of_influxdb_2(tmp_path, status, body, said):
+    def answer(method, path, *_):
+        return (204, b"", {}) if path == "/ping" else (status, body, {})
+
+    server = FakeServer(answer)
+    try:
+        settings = influx(server.url, bucket="energy", org="lab", token="{env=INFLUX_TOKEN}")
+        lines = doctor(tmp_path, settings=settings, INFLUX_TOKEN=TOKEN)
+    finally:
+        server.close()
+    assert said in line_of(lines, "InfluxDB, reading")
+    assert line_of(lines, "InfluxDB, reading").startswith("FAIL")
+
+
+PLUGIN, SOURCE = "/api/plugins/influxdb/settings", "/api/datasources/uid/energy-influxdb/health"
+
+
+@pytest.mark.parametrize(
+    ("state", "what", "said"),
+    [
+        ({"version": "10.4.2"}, "Grafana:", "11.0 or newer is needed"),
+        ({"offset_s": -90}, "Grafana:", "let it keep time by NTP"),
+        ({"broken": {PLUGIN: 404}}, "Grafana, data source plugin influxdb", "missing"),
+        ({"broken": {SOURCE: 404}}, "Grafana, data source energy-influxdb", "not there"),
+        ({"broken": {SOURCE: 400}}, "Grafana, data source energy-influxdb", "HTTP 400"),
+    ],
+)
+def test_a_grafana_that_is_old_late_or_lacks_something(tmp_path, state, what, said):
+    with grafana(**state) as server:
+        settings = f'[grafana]\nurl = "{url_of(server)}"\ntoken = "{{env=GRAFANA_TOKEN}}"\n'
+        lines = doctor(tmp_path, settings=settings, GRAFANA_TOKEN=TOKEN)
+    assert said in line_of(lines, what)
+    assert line_of(lines, what).startswith("FAIL")
+
+
+def test_a_grafana_that_is_well(tmp_path):
+    """With the annotator's token all of it, without one version and clock; one that is away is named."""
+    with grafana() as server:
+        settings = f'[grafana]\nurl = "{url_of(server)}"\ntoken = "{{env=GRAFANA_TOKEN}}"\n'
+        lines = doctor(tmp_path, settings=settings, GRAFANA_TOKEN=TOKEN)
+        assert [line[:4] for line in lines if "Grafana" in line] == ["ok  "] * 3, lines
+        lines = doctor(tmp_path, "--grafana", url_of(server))
+        assert [line[:4] for line in lines if "Grafana" in line] == ["ok  "]
+    assert "cannot be reached" in line_of(doctor(tmp_path, "--grafana", NOBODY), "Grafana")
+
+
+def test_a_step_that_runs_for_a_week(tmp_path):
+    """It is in no dashboard any more; the answer holds the call that ends it."""
+    with running(tmp_path) as service:
+        client = service.client()
+        url = f"http://127.0.0.1:{service.port}"
+        young, _ = begin(client, "pod1", started_at=time.time_ns() - 6 * 86_400 * SECOND_NS)
+        assert not any(line[5:].startswith("steps") for line in doctor(tmp_path, url=url))
+        old, _ = begin(client, "pod1", started_at=time.time_ns() - 8 * 86_400 * SECOND_NS)
+        line = line_of(doctor(tmp_path, url=url), "steps")
+    assert line.startswith("FAIL")
+    assert f"/v1/steps/{old}/stop" in line
+    assert young not in line
+
+
+def polls(interval_s, *, second_after_s=None, count=20):
+    """Return the times of polls, by one collector or by two."""
+    end = time.time_ns() // SECOND_NS * SECOND_NS
+    times = [end - number * interval_s * SECOND_NS for number in range(count)]
+    if second_after_s is not None:
+        times += [ns + int(second_after_s * SECOND_NS) for ns in times]
+    return times
+
+
+def test_two_collectors_for_one_fleet(tmp_path, influxd):
+    """On two machines: the servers whose polls come in pairs are named; on one the second does not start."""
+    influxd.query("CREATE DATABASE twice")
+    times = {"single": polls(10), "double": polls(10, second_after_s=0.3)}
+    for server, found in times.items():
+        lines = [f'{SERVER_BMC},env=pod1,server={server} up=1i,error="" {ns}' for ns in found]
+        influxd.write("twice", "\n".join(lines))
+    line = line_of(doctor(tmp_path, settings=influx(influxd.url, database="twice")), "collectors")
+    assert line.startswith("FAIL")
+    assert "double of 2" in line
+
+
+@pytest.mark.parametrize(
+    ("times", "twice"),
+    [
+        (polls(10), False),
+        (polls(10, second_after_s=0.4), True),
+        (polls(5, second_after_s=0.05), True),
+        (polls(10, count=LEAST_GAPS), False),
+        # Missed ticks, and a burst that a buffer delivered late with its own times.
+        ([ns for index, ns in enumerate(polls(10)) if index % 3], False),
+        ([], False),
+    ],
+)
+def test_how_two_collectors_are_told(times, twice):
+    assert polled_twice(times) is twice
