@@ -12,12 +12,6 @@ from support.telegraf import DROP_INS
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 TELEGRAF = (DOCS / "telegraf.md").read_text(encoding="utf-8")
 GRAFANA = (DOCS / "grafana.md").read_text(encoding="utf-8")
-SETUP_LINE = re.compile(r"^sudo ", re.MULTILINE)
-
-
-def block_after(text, heading):
-    """Return the lines of the first code block below a heading."""
-    return text.partition(heading)[2].split("```")[1].strip().splitlines()
 
 
 def test_the_line_for_other_outputs_is_the_one_that_was_tested():
@@ -42,14 +36,3 @@ def test_every_dashboard_data_source_and_variable_is_explained():
         assert path.name in GRAFANA
         for variable in re.findall(r"\$\{(\w+)\}", path.read_text(encoding="utf-8")):
             assert variable in GRAFANA, variable
-
-
-def test_an_existing_installation_needs_few_commands():
-    """Nine in all, password file and reload not counted: five for Telegraf, four for Grafana."""
-    telegraf = block_after(TELEGRAF, "## Five commands")
-    grafana = block_after(GRAFANA, "## Four commands")
-    assert (len(telegraf), len(grafana)) == (5, 4)
-    assert all(SETUP_LINE.match(line) for line in (*telegraf, *grafana))
-    for line in (*telegraf, *grafana):
-        for source in re.findall(r"(?:telegraf\.conf\.d|dashboards)/[\w./-]+", line):
-            assert (DOCS.parent / source).exists(), source

@@ -1,0 +1,189 @@
+"""What docs/telegraf.md and docs/grafana.md tell somebody with an existing installation to do, done.
+
+Their commands are taken out of the documents and run by a shell. Only three things differ from a machine of
+yours: `sudo` puts another root before absolute paths, `systemctl` tells the test what to restart, and the
+package comes from this checkout.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stack.test_beside_others import NAMEDROP, names
+from support.bmcsim import PASSWORD
+from support.grafana import dashboards, interpolated, queries
+from support.stack import PROTOCOLS, three_bmcs
+from support.telegraf import Telegraf
+from support.tools import need
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TELEGRAF = (ROOT / "docs" / "telegraf.md").read_text(encoding="utf-8")
+GRAFANA = (ROOT / "docs" / "grafana.md").read_text(encoding="utf-8")
+MOST_COMMANDS = 8
+THEIRS = """
+[[inputs.cpu]]
+  percpu = false
+[[outputs.influxdb]]
+  urls = ["{url}"]
+  database = "theirs"
+"""
+SUDO = """#!{python}
+import os, sys
+words = sys.argv[1:]
+if words[0] == "-u":
+    del words[:2]
+if words[0] == "install":
+    # The user telegraf is not on this machine.
+    for option in ("-o", "-g"):
+        if option in words:
+            at = words.index(option)
+            del words[at : at + 2]
+apart = ("/opt/", "/etc/", "/var/lib/")
+words = ["{root}" + word if word.startswith(apart) else word for word in words]
+os.execvp(words[0], words)
+"""
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >>{root}/restarts
+"""
+
+
+def blocks(text, heading):
+    """Return the code blocks of a section, each as its lines."""
+    section = text.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    return [block.strip().splitlines() for block in section.split("```")[1::2]]
+
+
+class Machine:
+    """Another root, with a Telegraf and the folders of a Grafana in it."""
+
+    def __init__(self, folder, influxd):
+        self.root = folder / "root"
+        (self.root / "etc" / "default").mkdir(parents=True)
+        for name in ("datasources", "dashboards"):
+            (self.root / "etc" / "grafana" / "provisioning" / name).mkdir(parents=True)
+        theirs = self.root / "etc" / "grafana" / "provisioning" / "dashboards" / "theirs.yaml"
+        theirs.write_text("apiVersion: 1\nproviders: []\n", encoding="utf-8")
+        self.telegraf = Telegraf(self.root / "etc", main=THEIRS.format(url=influxd.url))
+        self.home = folder / "home"
+        self.home.mkdir()
+        for name in ("telegraf.conf.d", "dashboards"):
+            (self.home / name).symlink_to(ROOT / name)
+        tools = folder / "tools"
+        tools.mkdir()
+        for name, text in (("sudo", SUDO), ("systemctl", SYSTEMCTL)):
+            (tools / name).write_text(text.format(python=sys.executable, root=self.root), encoding="utf-8")
+            (tools / name).chmod(0o755)
+        path = f"{tools}:{Path(need('telegraf')).parent}:{os.environ['PATH']}"
+        constraints = str(ROOT / "constraints.txt")
+        self.environ = {**os.environ, "PATH": path, "PIP_CONSTRAINT": constraints, "PIP_QUIET": "1"}
+
+    def run(self, command):
+        """Run one line of a document."""
+        line = command.replace("'energyrecorder[", f"'{ROOT}[")
+        done = subprocess.run(
+            ["bash", "-euc", line],
+            cwd=self.home,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    def restarted(self):
+        """Return what was to be restarted so far."""
+        file = self.root / "restarts"
+        return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+    def edit(self, influxd):
+        """Do what the document tells between commands: a line for the other output, and the environment."""
+        main = self.telegraf.main
+        text = main.read_text(encoding="utf-8")
+        assert NAMEDROP in "".join(itertools.chain(*blocks(TELEGRAF, "## Six commands")))
+        main.write_text(text.replace('database = "theirs"', f'database = "theirs"\n  {NAMEDROP}'))
+        moved = {
+            "ENERGY_EXECD": self.root / "opt/energyrecorder/bin/energy-execd",
+            "ENERGY_FLEET": self.root / "etc/energyrecorder/fleet.toml",
+            "ENERGY_STATE_DIR": self.root / "var/lib/energyrecorder-telegraf",
+        }
+        variables = {"BMC_PASSWORD": PASSWORD, "ENERGY_INFLUX_URL": influxd.url, **moved}
+        lines = [f"{name}={value}" for name, value in variables.items()]
+        (self.root / "etc/default/telegraf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self.telegraf.environ = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+
+
+def test_there_are_eight_commands():
+    commands, _, restart, _ = blocks(TELEGRAF, "## Six commands")
+    grafana, _ = blocks(GRAFANA, "## Two commands")
+    assert len(commands + restart + grafana) == MOST_COMMANDS
+    assert not any(mark in line for line in commands + restart + grafana for mark in ("&&", ";", "|"))
+
+
+def test_an_existing_installation_shows_power_within_ten_minutes(tmp_path, influxd_of_its_own):
+    """Readings of three BMCs are in InfluxDB and in the dashboards' queries; what was there is as it was."""
+    influxd = influxd_of_its_own
+    commands, _, restart, look = blocks(TELEGRAF, "## Six commands")
+    copy, variables = blocks(GRAFANA, "## Two commands")
+    machine = Machine(tmp_path, influxd)
+    with three_bmcs(machine.home):
+        for command in commands:
+            machine.run(command)
+        machine.edit(influxd)
+        shown = [machine.run(command) for command in look]
+        assert all(server in shown[-1] for server in PROTOCOLS), shown
+        machine.run(*restart)
+        assert machine.restarted() == ["restart telegraf"]
+        with machine.telegraf as telegraf:
+            telegraf.until(lambda: ["energyrecorder"] in names_of_databases(influxd), 120)
+            telegraf.until(lambda: set(PROTOCOLS) <= servers(influxd), 120)
+            telegraf.until(lambda: "cpu" in names(influxd, "SHOW MEASUREMENTS", "theirs"), 120)
+            for command in copy:
+                machine.run(command)
+            assert_dashboards_find_it(machine, influxd, variables)
+    assert machine.restarted() == ["restart telegraf", "restart grafana-server"]
+    assert names(influxd, "SHOW MEASUREMENTS", "theirs") == {"cpu"}
+
+
+def names_of_databases(influxd):
+    return influxd.query("SHOW DATABASES")[0].get("values", [])
+
+
+def servers(influxd):
+    found = influxd.query('SHOW TAG VALUES FROM "server_power" WITH KEY = "server"', "energyrecorder")
+    return {row[1] for series in found for row in series["values"]}
+
+
+def assert_dashboards_find_it(machine, influxd, variables):
+    """The files are where the variables of the document say, and panels have figures."""
+    known = dict(line.split("=", 1) for line in variables)
+    provisioning = machine.root / "etc" / "grafana" / "provisioning"
+    assert (provisioning / "dashboards" / "theirs.yaml").is_file()
+    for path in (
+        provisioning / "datasources" / "energy-influxdb.yaml",
+        provisioning / "dashboards" / "energy.yaml",
+    ):
+        text = path.read_text(encoding="utf-8")
+        for name, value in known.items():
+            text = text.replace(f"${{{name}}}", value)
+        assert "${" not in text, path
+        parsed = yaml.safe_load(text)
+    folder = Path(f"{machine.root}{parsed['providers'][0]['options']['path']}")
+    assert {path.stem for path in folder.glob("*.json")} == set(dashboards())
+    board = dashboards()["energy-live"]
+    now = time.time_ns() // 10**6
+    for where, _, query in queries(board):
+        if where in ("Power now/A", "Servers up/A", "Power and steps/A"):
+            assert influxd.query(
+                interpolated(query, board, now - 3_600_000, now), known["ENERGY_INFLUX_DB"]
+            ), where
