@@ -12,7 +12,19 @@ import json
 import sys
 from pathlib import Path
 
-from bench import annotator, energy, imports, ipmi, journal, line_writer, memory, redfish, samples, sdk
+from bench import (
+    annotator,
+    energy,
+    imports,
+    ipmi,
+    journal,
+    line_writer,
+    memory,
+    redfish,
+    samples,
+    sdk,
+    under_telegraf,
+)
 from bench.measure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,6 +47,7 @@ def main() -> int:
         samples.measure,
         energy.measure,
         redfish.measure,
+        under_telegraf.measure,
         ipmi.measure,
     ):
         for figure in measure(quick=quick):
