@@ -36,14 +36,17 @@ energy-step report --wait 60
 
 **Exit codes.** `start`, `step`, `stop`, `mark` and `flush` end with 0 even when the service could not be
 told: a warning on stderr, what was kept is sent later; `--strict` makes it 3. `run` ends with the
-command's own code (126 cannot be executed, 127 not found, 128 + n ended by signal n). `report`, `import`
-and `doctor` end with 3 when the service fails them. 2 is wrong usage, everywhere.
+command's own code (126 cannot be executed, 127 not found, 128 + n ended by signal n). `report`, `compare`,
+`plan`, `gate`, `import` and `doctor` end with 3 when the service fails them. `gate` ends with 4 after a
+regression or above the budget, and, where `--fail-on` names it, with 5 when nothing could be told and 6
+when nothing could be compared. 2 is wrong usage, everywhere.
 
 **Variables.** `ENERGY_URL`, `ENERGY_ENV` and the rest are those of the [SDK](sdk.md). `start` writes
 `ENERGY_RUN_ID`, `ENERGY_STEP_ID` and `ENERGY_SCENARIO` to `$GITHUB_ENV`, `run_id` and `step_id` to
-`$GITHUB_OUTPUT`; `run` gives them to its command, and passes `TRACEPARENT` on. `report` adds to
-`$GITHUB_STEP_SUMMARY`. Steps that are open are remembered per job in `$ENERGY_STATE_FILE`, else in the
-CI system's folder of the job, else in `~/.local/state/energyrecorder/jobs`.
+`$GITHUB_OUTPUT`; `run` gives them to its command, and passes `TRACEPARENT` on. `report`, `compare`
+and `gate` add to `$GITHUB_STEP_SUMMARY`. Steps that are open are remembered per job in
+`$ENERGY_STATE_FILE`, else in the CI system's folder of the job, else in
+`~/.local/state/energyrecorder/jobs`.
 
 **What is stored of a CI job** (GitHub, GitLab, Jenkins), under OpenTelemetry's names: pipeline, run,
 task, worker, branch and revision (`cicd.*`, `vcs.*`), its address, and the trace id of `TRACEPARENT`;

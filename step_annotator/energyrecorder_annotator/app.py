@@ -10,6 +10,7 @@ from energyrecorder_annotator.api import (
     health,
     metrics,
     v1_batch,
+    v1_compare,
     v1_import,
     v1_power,
     v1_runs,
@@ -24,7 +25,18 @@ from energyrecorder_annotator.api.original_paths import is_original, without_pre
 from energyrecorder_annotator.original.app import build_original_app
 from energyrecorder_annotator.service import Service
 
-ROUTES = (v1_steps, v1_batch, v1_import, v1_samples, v1_runs, v1_power, v1_upkeep, health, metrics)
+ROUTES = (
+    v1_steps,
+    v1_batch,
+    v1_import,
+    v1_samples,
+    v1_runs,
+    v1_compare,
+    v1_power,
+    v1_upkeep,
+    health,
+    metrics,
+)
 
 
 def build_app(service: Service) -> ASGIApp:

@@ -1,24 +1,37 @@
-"""Reports of one run for people: Markdown and HTML, from the run's steps, marks and power."""
+"""Reports of one run: Markdown, HTML, JUnit and SVG, from the run's steps, marks and power."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from energyrecorder_analysis.report.html import content_security_policy, render_html
+from energyrecorder_analysis.report.junit import render_junit
 from energyrecorder_analysis.report.markdown import render_markdown
-from energyrecorder_analysis.report.model import ReportMark
+from energyrecorder_analysis.report.model import Report, ReportMark
+from energyrecorder_analysis.report.svg import CONTENT_SECURITY_POLICY, render_svg
 from energyrecorder_analysis.report.wire import report_from_answers
 from energyrecorder_annotator.expected import LOOK_BACK_NS, expected_servers
 from energyrecorder_annotator.journal.base import Journal, Mark
 from energyrecorder_annotator.samples.base import SampleStore
 
-REPORT_TYPES: Mapping[str, str] = {"md": "text/markdown", "html": "text/html"}
+_RENDER: Mapping[str, Callable[[Report], str]] = {
+    "md": render_markdown,
+    "html": render_html,
+    "xml": render_junit,
+    "svg": render_svg,
+}
+_TYPES = {"md": "text/markdown", "html": "text/html", "xml": "application/xml", "svg": "image/svg+xml"}
 MAX_POINTS = 2000
 _LEAST_MARGIN_NS = 30 * 1_000_000_000
 
-__all__ = ["REPORT_TYPES", "content_security_policy", "run_report"]
+
+def report_headers(kind: str) -> dict[str, str]:
+    """Return the headers of a report: its type, and for what a browser runs the policy that it keeps."""
+    policies = {"html": content_security_policy(), "svg": CONTENT_SECURITY_POLICY}
+    policy = {"Content-Security-Policy": policies[kind]} if kind in policies else {}
+    return {"Content-Type": f"{_TYPES[kind]}; charset=utf-8", **policy}
 
 
 def run_report(
@@ -28,7 +41,7 @@ def run_report(
 
     Args:
         body: The run as ``GET /v1/runs/{id}`` shows it.
-        kind: One of `REPORT_TYPES`.
+        kind: ``md``, ``html``, ``xml`` (JUnit) or ``svg``.
         journal: For the marks.
         samples: For the power over time.
         now_ns: Our wall clock.
@@ -50,7 +63,7 @@ def run_report(
         marks=[ReportMark(at_ns=mark.t_ns, title=mark.title, kind=mark.kind) for mark in marks],
         zone=datetime.now().astimezone().tzinfo or UTC,
     )
-    return render_html(report) if kind == "html" else render_markdown(report)
+    return _RENDER[kind](report)
 
 
 def _belongs(mark: Mark, run_id: str, servers: set[str]) -> bool:

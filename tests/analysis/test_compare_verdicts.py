@@ -114,8 +114,8 @@ METER = {"n1": {"sources": ["meter"], "side": "ac", "by": "meter"}}
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"servers": ("n2",)}, "other servers: n1, n2 on one side only"),
-        ({"servers": ("n1", "n2")}, "other servers: n2 on one side only"),
+        ({"servers": ("n2",)}, "other servers: n1 in the baseline, n2 in the candidate"),
+        ({"servers": ("n1", "n2")}, "other servers: n1 in the baseline, n1, n2 in the candidate"),
         ({"env": "pod2"}, "ran in 'pod1', the candidate in 'pod2'"),
         ({"per_server": SIDE}, "n1 by power_control (ac) before, n1 by power_control (dc) now"),
         ({"per_server": METER}, "n1 by meter: meter (ac) now"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from energyrecorder_annotator.journal.base import Look, Mark, StepQuery, StoredResult, edges_of
+from energyrecorder_annotator.journal.base import Look, Mark, StepQuery, StoredResult, TagMatch, edges_of
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.lifecycle import Step, apply
 from support.steps import SECOND, start, stop
@@ -396,3 +396,28 @@ def test_looking_again_takes_ended_steps_that_fit_and_keeps_their_results(journa
     assert journal.step("r")[1].detail == RESULT.detail
     assert journal.step("r")[1].samples != RESULT.samples
     assert [(one.step_id, one.due_ns) for one in journal.looks(9, 10)] == [("r", 9)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "values", "prefix", "found"),
+    [
+        (("branch",), ("main",), None, ["b", "a"]),
+        (("branch", HOSTILE), ("main", HOSTILE), None, ["c", "b", "a"]),
+        (("branch",), ("mai",), None, []),
+        (("branch",), ("x",), "mai", ["b", "a"]),
+        (("branch",), ("x",), "%", []),
+        ((HOSTILE,), (HOSTILE,), None, ["c"]),
+        (("sha",), ("main",), None, []),
+    ],
+)
+def test_steps_are_found_by_their_tags(journal, keys, values, prefix, found):
+    put(
+        journal,
+        step("a", start_ns=SECOND, tags={"branch": "main"}),
+        step("b", start_ns=2 * SECOND, tags={"branch": "main", "sha": "1"}),
+        step("c", start_ns=3 * SECOND, tags={HOSTILE: HOSTILE, "branch": "other"}),
+        step("d", start_ns=4 * SECOND),
+    )
+    query = StepQuery(roots=True, tag=TagMatch(keys, values, prefix))
+    assert [pair[0].step_id for pair in journal.list_steps(query)] == found
+    assert [pair[0].step_id for pair in journal.list_steps(StepQuery(tag=query.tag, limit=1))] == found[:1]

@@ -50,6 +50,7 @@ def scripts():
         gitlab[".energy"]["before_script"],
         gitlab[".energy"]["after_script"],
         gitlab["functest"]["script"],
+        gitlab[".energy-gate"]["script"],
     ]
     return {
         **{f"github-{number}": text for number, text in enumerate(action)},
@@ -81,7 +82,7 @@ def test_the_pipeline_parses_as_groovy():
     raw = JENKINS.read_bytes()
     assert not _groovy(raw).root_node.has_error
     assert _groovy(raw[: len(raw) - 4]).root_node.has_error
-    assert len(shell_of_jenkins()) == 8
+    assert len(shell_of_jenkins()) == 9
 
 
 @pytest.mark.parametrize("name", sorted(scripts()))
@@ -146,10 +147,33 @@ def test_the_shell_of_the_pipeline_runs(run, runs, told, write, tmp_path):
     known = {name: value for name, value in told.items() if name != "ENERGY_STATE_FILE"}
     job = {**known, "BUILD_TAG": "jenkins-lab-7", "WORKSPACE": str(tmp_path), "JOB_NAME": "jenkins-1"}
     stages = shell_of_jenkins()
-    wanted = [text for text in stages if "--outcome" not in text and "report" not in text]
+    later = ("--outcome", "report", "gate")
+    wanted = [text for text in stages if not any(word in text for word in later)]
     assert len(wanted) == 3
     for text in (*wanted, "energy-step stop --outcome passed"):
         assert run("sh", "-c", text, environ=job).returncode == 0
     tree = runs.tree("jenkins-1")
     assert tree == ("jenkins-1", "passed", [("boot", "passed", []), ("traffic", "passed", [])])
     assert shutil.which("energy-step", path=told["PATH"].split(os.pathsep)[0])
+
+
+def gates():
+    """Return the gate of each system, by its name."""
+    (step,) = [step for step in load(WORKFLOW)["jobs"]["functest"]["steps"] if "gate" in step.get("run", "")]
+    (jenkins,) = [text for text in shell_of_jenkins() if " gate " in text]
+    return {
+        "github": step["run"],
+        "gitlab": "\n".join(load(GITLAB)[".energy-gate"]["script"]),
+        "jenkins": jenkins,
+    }
+
+
+@pytest.mark.parametrize("system", ["github", "gitlab", "jenkins"])
+def test_a_gate_without_a_history_passes_and_says_why(run, told, tmp_path, system):
+    """The first build of a branch has nothing to be compared with; the JUnit file says so."""
+    names = dict.fromkeys(("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT"), "0123456789abcdef")
+    job = {**told, **names, "ENERGY_BASELINE": "branch:main,last=20"}
+    script = gates()[system].replace("--wait 150", "--wait 1")
+    result = run("bash", "-e", "-o", "pipefail", "-c", script, environ=job)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "energy.xml").read_text().startswith("<?xml")

@@ -48,6 +48,10 @@ class _Handler(BaseHTTPRequestHandler):
         fake.headers.append(dict(self.headers))
         if self._misbehave(fake):
             return
+        page = fake.pages.get(self.path)
+        if page is not None:
+            self._answer(200, {**page, **fake.clock()})
+            return
         items = [fake.take(item) for item in body["items"]]
         self._answer(200, {"items": items, **fake.clock()})
 

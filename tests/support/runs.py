@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree as ET
+
 SECOND = 1_000_000_000
 
 
@@ -66,3 +68,13 @@ def run(number, energy_j, steps=None, *, at_s=None, scenario="functest", env="po
         for index, (name, one_j) in enumerate((steps or {}).items())
     ]
     return {"run": {**whole, **told}, "steps": inner}
+
+
+def parsed(text):
+    """Return the root of an XML file that we have just written."""
+    return ET.fromstring(text.encode())  # noqa: S314  # ours, whatever names it holds
+
+
+def properties(element):
+    """Return the properties of a JUnit suite or case."""
+    return {one.get("name"): one.get("value") for one in element.findall("properties/property")}

@@ -36,7 +36,7 @@ class BudgetVerdict:
 
 
 def judge_budget(runs: Iterable[Seen], budget_j: float) -> list[BudgetVerdict]:
-    """Return the verdict for each scenario of ``runs``.
+    """Return the verdict for each scenario of ``runs``; without any, one that is undecided.
 
     Args:
         runs: The candidate's.
@@ -45,6 +45,8 @@ def judge_budget(runs: Iterable[Seen], budget_j: float) -> list[BudgetVerdict]:
     by_scenario: dict[str, list[Seen]] = {}
     for run in runs:
         by_scenario.setdefault(run.scenario, []).append(run)
+    if not by_scenario:
+        return [BudgetVerdict("", UNDECIDED, "the candidate has no run", 0, None, None)]
     return [_scenario(scenario, found, budget_j) for scenario, found in by_scenario.items()]
 
 

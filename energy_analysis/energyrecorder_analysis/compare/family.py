@@ -21,6 +21,7 @@ from energyrecorder_analysis.compare.measure import Measured, Pair, measure
 from energyrecorder_analysis.compare.observe import WHOLE, Key, Observation, Place, Seen
 
 NOT_INTERLEAVED = "not-interleaved"
+_NAMED = 3
 LEAST_FOR_ORDER = 2
 """Runs on each side from which their order says anything."""
 
@@ -76,7 +77,7 @@ def compare(
         rules: What counts as a change.
         with_steps: Compare each step, too; without, the run as a whole has all of alpha to itself.
     """
-    sides = tuple(_by_scenario(side) for side in (baseline, candidate))
+    sides = (_by_scenario(baseline), _by_scenario(candidate))
     drafts = [
         _draft(scenario, key, [sides[0].get(scenario, []), sides[1][scenario]], rules)
         for scenario in sides[1]
@@ -85,7 +86,8 @@ def compare(
     judged = _judged(drafts, rules)
     scenarios = tuple(_scenario(scenario, judged) for scenario in sides[1])
     verdict, reason = _overall(scenarios)
-    return Compared(verdict, reason, scenarios, tuple(_warnings(sides[0], sides[1])))
+    told = [one.scenario for one in scenarios if one.whole.verdict != NOT_COMPARABLE]
+    return Compared(verdict, reason, scenarios, tuple(_warnings(told, *sides)))
 
 
 def shares(count_by_scenario: Mapping[str, int]) -> dict[str, tuple[float, float]]:
@@ -152,14 +154,21 @@ def _differ(baseline: Place, candidate: Place) -> str:
     if baseline.env != candidate.env:
         return f"the baseline ran in {baseline.env!r}, the candidate in {candidate.env!r}"
     if baseline.servers != candidate.servers:
-        only = sorted(set(baseline.servers) ^ set(candidate.servers))
-        return f"other servers: {', '.join(only[:3])} on one side only"
+        was, now = (_some(one.servers) for one in (baseline, candidate))
+        return f"other servers: {was} in the baseline, {now} in the candidate"
     if baseline.sensors != candidate.sensors:
         was, now = next(
             pair for pair in zip(baseline.sensors, candidate.sensors, strict=True) if pair[0] != pair[1]
         )
         return f"other sensors: {was} before, {now} now"
     return f"it ran {baseline.times} times in the baseline, {candidate.times} times in the candidate"
+
+
+def _some(servers: Iterable[str]) -> str:
+    """Return the first servers by name, and how many more there are."""
+    named = sorted(servers)
+    more = len(named) - _NAMED
+    return ", ".join(named[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _judged(drafts: Sequence[_Draft], rules: Rules) -> dict[tuple[str, Key], Comparison]:
@@ -212,12 +221,10 @@ def _overall(scenarios: Sequence[ScenarioComparison]) -> tuple[str, str]:
 
 
 def _warnings(
-    baseline: Mapping[str, Sequence[Seen]], candidate: Mapping[str, Sequence[Seen]]
+    told: Iterable[str], baseline: Mapping[str, Sequence[Seen]], candidate: Mapping[str, Sequence[Seen]]
 ) -> Iterable[Mapping[str, str]]:
     apart = [
-        scenario
-        for scenario in candidate
-        if _are_apart(_times(baseline.get(scenario, ())), _times(candidate[scenario]))
+        scenario for scenario in told if _are_apart(_times(baseline[scenario]), _times(candidate[scenario]))
     ]
     if apart:
         message = (

@@ -69,6 +69,7 @@ class LeftOut:
 class Seen:
     """What one run offers: energies by step, and what had to be left out."""
 
+    run_id: str
     scenario: str
     energies: Mapping[Key, Observation]
     left_out: Mapping[Key, LeftOut]
@@ -92,7 +93,7 @@ def observe(body: Mapping[str, Any]) -> Seen:
             left_out[key] = LeftOut(run_id, reason)
         else:
             energies[key] = _observation(run, steps)
-    return Seen(str(run["scenario"]), energies, left_out)
+    return Seen(run_id, str(run["scenario"]), energies, left_out)
 
 
 def _instances(

@@ -74,31 +74,41 @@ def draw(figure: Figure, report: Report, *, number_of: int) -> Markup:
         report: For the zone of its times.
         number_of: Which figure of the page, for ids.
     """
+    drawn, height = drawing(figure, report)
+    title_id, about_id = f"figure-{number_of}-title", f"figure-{number_of}-about"
+    return element(
+        "svg",
+        element("title", text(title_of(figure, report)), id=title_id),
+        element("desc", text(about(figure)), id=about_id),
+        drawn,
+        class_="figure",
+        viewBox=f"0 0 {number(WIDTH)} {number(height)}",
+        role="img",
+        aria_labelledby=f"{title_id} {about_id}",
+    )
+
+
+def drawing(figure: Figure, report: Report) -> tuple[Markup, float]:
+    """Return what stands in the figure, `WIDTH` wide, and its height."""
     bars = pack(figure.runs, figure.to_ns)
     x = Scale(figure.from_ns, figure.to_ns, LEFT, WIDTH - RIGHT)
     total_top = HEAD_PX + lanes_height(bars) + BETWEEN_PX - 8
     total_bottom = total_top + TOTAL_PX
     servers_top = total_bottom + BETWEEN_PX
     servers_bottom = servers_top + SERVERS_PX
-    height = servers_bottom + AXIS_PX
-    title_id, about_id = f"figure-{number_of}-title", f"figure-{number_of}-about"
-    return element(
-        "svg",
-        element("title", text(_title(figure, report)), id=title_id),
-        element("desc", text(_about(figure)), id=about_id),
-        _time_axis(figure, report, x, HEAD_PX, servers_bottom),
-        draw_shades(bars, x, total_top, total_bottom),
-        draw_shades(bars, x, servers_top, servers_bottom),
-        _panel("Total power", [figure.total], x, total_top, total_bottom, is_total=True),
-        _panel("Power per server", figure.traces, x, servers_top, servers_bottom, is_total=False),
-        draw_bars(bars, x, HEAD_PX),
-        _marks(figure.marks, x, total_top, servers_bottom),
-        element("line", class_="cursor", x1=0, x2=0, y1=HEAD_PX, y2=servers_bottom, visibility="hidden"),
-        class_="figure",
-        viewBox=f"0 0 {number(WIDTH)} {number(height)}",
-        role="img",
-        aria_labelledby=f"{title_id} {about_id}",
+    drawn = join(
+        [
+            _time_axis(figure, report, x, HEAD_PX, servers_bottom),
+            draw_shades(bars, x, total_top, total_bottom),
+            draw_shades(bars, x, servers_top, servers_bottom),
+            _panel("Total power", [figure.total], x, total_top, total_bottom, is_total=True),
+            _panel("Power per server", figure.traces, x, servers_top, servers_bottom, is_total=False),
+            draw_bars(bars, x, HEAD_PX),
+            _marks(figure.marks, x, total_top, servers_bottom),
+            element("line", class_="cursor", x1=0, x2=0, y1=HEAD_PX, y2=servers_bottom, visibility="hidden"),
+        ]
     )
+    return drawn, servers_bottom + AXIS_PX
 
 
 def pointer_data(figure: Figure, report: Report) -> dict[str, object]:
@@ -152,13 +162,15 @@ def _cut(trace: PowerTrace, from_ns: int, to_ns: int) -> PowerTrace:
     return PowerTrace(trace.server, tuple(point for point in trace.points if from_ns <= point[0] <= to_ns))
 
 
-def _title(figure: Figure, report: Report) -> str:
+def title_of(figure: Figure, report: Report) -> str:
+    """Return what the figure shows, for those who cannot see it."""
     names = ", ".join(words.shorten(run.whole.name, 40) for run in figure.runs)
     day = words.moment(figure.from_ns, report.zone, pattern="%Y-%m-%d")
     return f"Power over time during {names} on {day}"
 
 
-def _about(figure: Figure) -> str:
+def about(figure: Figure) -> str:
+    """Return the figure in a sentence."""
     peak_w = max((point[1] for point in figure.total.points), default=None)
     servers = len(figure.traces)
     return (

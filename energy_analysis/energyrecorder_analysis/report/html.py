@@ -6,13 +6,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.figure import Figure, draw, figure_of, pointer_data, server_style
 from energyrecorder_analysis.report.markup import Markup, element, join, text
 from energyrecorder_analysis.report.model import Report, ReportRun
+from energyrecorder_analysis.report.resources import resource
 from energyrecorder_analysis.report.steps_html import badge, run_section, state
 from energyrecorder_analysis.report.table import Row
 
@@ -56,23 +55,18 @@ def render_html(report: Report) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", text(words.shorten(report.title))),
-        element("style", Markup(_resource("page.css"))),
+        element("style", Markup(resource("figure.css") + resource("page.css"))),
     )
     page = element(
-        "html", head, element("body", body, element("script", Markup(_resource("page.js")))), lang="en"
+        "html", head, element("body", body, element("script", Markup(resource("page.js")))), lang="en"
     )
     return f"<!DOCTYPE html>\n{page}\n"
 
 
 def content_security_policy() -> str:
     """Return the policy the page keeps: no network, no script but its own. Servers may send it as header."""
-    digest = base64.b64encode(hashlib.sha256(_resource("page.js").encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(resource("page.js").encode()).digest()).decode()
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
-
-
-@cache
-def _resource(name: str) -> str:
-    return files("energyrecorder_analysis.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _header(report: Report) -> Markup:

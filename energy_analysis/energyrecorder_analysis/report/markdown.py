@@ -16,13 +16,13 @@ _HTML_SPECIAL = re.compile("[&<>@#]")
 
 def escape(name: str) -> str:
     """Return a name that Markdown (with its HTML, mentions and links) shows as it is, on one line."""
-    return _escaped(words.shorten(name, 120))
+    return escape_all(words.shorten(name, 120))
 
 
 def render_markdown(report: Report) -> str:
     """Return the report as Markdown: a table per run and what its figures mean."""
     lines = [f"# {escape(report.title)}", ""]
-    lines += [line for note in report.notes for line in (_escaped(note), "")]
+    lines += [line for note in report.notes for line in (escape_all(note), "")]
     for run in report.runs:
         lines += _run(run, report)
     lines.append(
@@ -32,7 +32,8 @@ def render_markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _escaped(text: str) -> str:
+def escape_all(text: str) -> str:
+    """Return a text of any length that Markdown shows as it is, on one line."""
     # Entities last: the escapes before them add none of their characters.
     return _HTML_SPECIAL.sub(lambda match: _HTML[match[0]], _SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
@@ -49,7 +50,7 @@ def _run(run: ReportRun, report: Report) -> list[str]:
         shown = f"**{name}**" if step is run.whole else name
         energy = f"{row.energy}<br>{row.energy_j}" if row.energy_j else row.energy
         sign = f"{STATE_SIGNS.get(step.state, '')} {step.state}"
-        quality = f"{row.quality}<br>{_escaped(step.reason)}" if step.reason else row.quality
+        quality = f"{row.quality}<br>{escape_all(step.reason)}" if step.reason else row.quality
         rows.append([sign, shown, row.start, row.duration, energy, row.power, row.true, quality])
     cells = [head, align, *rows]
     if not truth:

@@ -97,6 +97,17 @@ def offset(time_ns: int, zone: tzinfo) -> str:
     return "UTC" if text in ("", "+0000") else f"UTC{text[:3]}:{text[3:5]}"
 
 
+def change(ratio: float | None) -> str:
+    """Return a ratio as a change: ``+4.8 %``."""
+    return UNKNOWN if ratio is None else f"{100 * (ratio - 1):+.3g} %"
+
+
+def change_interval(low: float | None, high: float | None) -> str:
+    """Return the interval of a ratio as changes: ``+0.4 … +9.1 %``; an end that nothing bounds is a dash."""
+    ends = (UNKNOWN if end is None else f"{100 * (end - 1):+.3g}" for end in (low, high))
+    return UNKNOWN if low is None and high is None else f"{' … '.join(ends)} %"
+
+
 def _local(time_ns: int, zone: tzinfo) -> datetime:
     # Timedelta arithmetic, because a float of seconds loses the microseconds of today.
     moment_utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000)

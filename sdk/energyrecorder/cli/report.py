@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
@@ -10,12 +9,15 @@ from urllib.parse import quote, urlencode
 
 import click
 
+from energyrecorder.cli.asking import output_option, put_out, summarise, wants_summary
 from energyrecorder.cli.figures import run_table
 from energyrecorder.cli.job import Job, env_option
-from energyrecorder.errors import AnnotatorError, ConfigError
+from energyrecorder.errors import AnnotatorError
 from energyrecorder.transport import Transport
 
-FORMATS = ("table", "md", "json", "html")
+FORMATS = ("table", "md", "json", "html", "junit", "svg")
+_ENDINGS = {"junit": "xml"}
+"""How a route calls a format, where it is not the same."""
 _TIMEOUT_S = 10.0
 _LOOK_S = 1.0
 
@@ -28,7 +30,7 @@ def connect(job: Job) -> Transport:
 @click.command()
 @click.argument("run", required=False)
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write to.")
+@output_option
 @click.option(
     "--wait", type=click.FloatRange(0), default=0.0, metavar="S", help="Wait for results up to S seconds."
 )
@@ -45,6 +47,7 @@ def report(
     Examples:
       energy-step report --wait 60
       energy-step report --format html -o energy.html
+      energy-step report --format junit -o energy.xml
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env)
     transport = connect(job)
@@ -52,13 +55,7 @@ def report(
     answer = wait_for_results(job, transport, run_id, wait_s=wait)
     _summarise(job, transport, run_id)
     text = run_table(answer, utc=utc) if kind == "table" else _document(transport, run_id, kind)
-    if output is None:
-        click.echo(text)
-        return
-    try:
-        output.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{str(output)!r} cannot be written: {error.strerror}") from None
+    put_out(text, output)
 
 
 def print_report(job: Job, run_id: str, *, wait_s: float, err: bool) -> None:
@@ -79,18 +76,17 @@ def print_report(job: Job, run_id: str, *, wait_s: float, err: bool) -> None:
 
 
 def _document(transport: Transport, run_id: str, kind: str) -> str:
-    return transport.text(f"/v1/runs/{quote(run_id, safe='')}/report.{kind}", timeout_s=_TIMEOUT_S)
+    ending = _ENDINGS.get(kind, kind)
+    return transport.text(f"/v1/runs/{quote(run_id, safe='')}/report.{ending}", timeout_s=_TIMEOUT_S)
 
 
 def _summarise(job: Job, transport: Transport, run_id: str) -> None:
     """Add the report to the summary of a GitHub job; a summary that cannot be written is told, no more."""
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
+    if not wants_summary():
         return
     try:
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(f"{_document(transport, run_id, 'md').rstrip()}\n\n")
-    except (OSError, AnnotatorError) as error:
+        summarise(job, _document(transport, run_id, "md"))
+    except AnnotatorError as error:
         job.warn(f"GITHUB_STEP_SUMMARY: {error}")
 
 

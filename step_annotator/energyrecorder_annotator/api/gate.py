@@ -31,6 +31,8 @@ _LIMITS = {
 _OPEN = frozenset({"/healthz", "/readyz"})
 _ADMIN = frozenset({"/v1/recompute", "/v1/sinks"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_ASKING = frozenset({"/v1/gate"})
+"""Paths that take a body and change nothing."""
 _HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -105,7 +107,7 @@ class Gate:
             )
         if guard.is_over_rate(address if caller is ANYBODY else caller.name):
             return _refusal(429, "too_many_requests", "too many requests", {"Retry-After": "1", **cors})
-        needed = ADMIN if path in _ADMIN else READ if method in _READING else WRITE
+        needed = ADMIN if path in _ADMIN else READ if method in _READING or path in _ASKING else WRITE
         if not caller.may(needed):
             return _refusal(403, "forbidden", f"this token lacks the scope {needed!r}", cors)
         scope["state"]["caller"] = caller

@@ -18,7 +18,7 @@ from energyrecorder_annotator.api.errors import ApiError
 from energyrecorder_annotator.api.paging import next_cursor, read_cursor
 from energyrecorder_annotator.auth.caller import Caller
 from energyrecorder_annotator.journal.base import StepQuery, StepWithResult
-from energyrecorder_annotator.run_report import REPORT_TYPES, content_security_policy, run_report
+from energyrecorder_annotator.run_report import report_headers, run_report
 from energyrecorder_annotator.service import Service
 
 router = APIRouter(prefix="/v1", tags=["runs"], default_response_class=Answer)
@@ -111,7 +111,7 @@ async def run(run_id: str, arrival: ArrivalDep, service: ServiceDep) -> Answer:
 
 @router.get("/runs/{run_id}/report.{kind}")
 async def report(
-    run_id: str, kind: Literal["json", "md", "html"], arrival: ArrivalDep, service: ServiceDep
+    run_id: str, kind: Literal["json", "md", "html", "xml", "svg"], arrival: ArrivalDep, service: ServiceDep
 ) -> Response:
     """One run as a report."""
     body = await _run_body(run_id, service, arrival.caller)
@@ -121,8 +121,7 @@ async def report(
         run_report, body, kind, journal=service.journal, samples=service.samples, now_ns=service.clock()
     )
     text = await asyncio.to_thread(write)
-    headers = {"Content-Security-Policy": content_security_policy()} if kind == "html" else {}
-    return Response(text, media_type=REPORT_TYPES[kind], headers=headers)
+    return Response(text, headers=report_headers(kind))
 
 
 async def _run_body(run_id: str, service: Service, caller: Caller) -> dict[str, Any]:

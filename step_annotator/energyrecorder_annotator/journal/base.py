@@ -94,10 +94,26 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class TagMatch:
+    """Asks for a tag.
+
+    Args:
+        keys: Any of these.
+        values: Any of these, exactly.
+        prefix: Values that begin so match as well; None for exact ones only.
+    """
+
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StepQuery:
     """Which steps to list, newest first; None leaves a criterion out.
 
     Args:
+        tag: Only steps with this tag.
         roots: Only runs.
         from_ns: Only steps that end after this (or still run), ns since the Unix epoch.
         to_ns: Only steps that begin before this.
@@ -113,6 +129,7 @@ class StepQuery:
     group: str | None = None
     run_id: str | None = None
     step_id: str | None = None
+    tag: TagMatch | None = None
     roots: bool = False
     from_ns: int | None = None
     to_ns: int | None = None

@@ -31,6 +31,10 @@ _SELECT = (
 )
 _STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608  # column names only
 _LOOKS = "SELECT * FROM (SELECT step_id, look, due_ns, edges FROM looks"
+_TAGGED = (
+    "EXISTS (SELECT 1 FROM json_each(s.detail, '$.tags') t WHERE t.key IN (SELECT value FROM json_each(?)) "
+    "AND (t.value IN (SELECT value FROM json_each(?)) OR substr(t.value, 1, length(?)) = ?))"
+)
 _OVERLAP_LIMIT = 1000
 _MOST_NS = 2**63 - 1
 _ODD_STATES = ("failed", "aborted", "lost")
@@ -236,6 +240,7 @@ def query_terms(query: StepQuery) -> tuple[list[str], list[Any]]:
         "(s.end_ns IS NULL OR s.end_ns > ?)": query.from_ns,
     }
     terms = [term for term, value in wanted.items() if value is not None]
+    values: list[Any] = [value for value in wanted.values() if value is not None]
     # In the words of the partial indices, so that SQLite knows that it may use them.
     if query.state == RUNNING:
         terms.append("s.end_ns IS NULL")
@@ -243,7 +248,11 @@ def query_terms(query: StepQuery) -> tuple[list[str], list[Any]]:
         terms.append("s.state IN ('failed', 'aborted', 'lost')")
     if query.roots:
         terms.append("s.run_id = s.step_id")
-    return terms, [value for value in wanted.values() if value is not None]
+    if query.tag is not None:
+        terms.append(_TAGGED)
+        tag = query.tag
+        values += [json.dumps(tag.keys), json.dumps(tag.values), tag.prefix, tag.prefix]
+    return terms, values
 
 
 def _spans(before_ns: int) -> list[tuple[int, int]]:
