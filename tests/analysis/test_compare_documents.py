@@ -6,6 +6,7 @@ from energyrecorder_analysis.compare.budget import judge_budget
 from energyrecorder_analysis.compare.family import compare
 from energyrecorder_analysis.compare.judge import Rules
 from energyrecorder_analysis.compare.observe import observe
+from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.compare_junit import render_comparison_junit
 from energyrecorder_analysis.report.compare_markdown import render_comparison_markdown
 from energyrecorder_analysis.report.compared import ComparisonReport
@@ -36,11 +37,11 @@ APART = [*runs(1, 930.0, first=1), *runs(1, 1080.0, first=3)]
 
 def test_markdown_says_the_verdict_first_and_why():
     text = render_comparison_markdown(
-        report(runs(6, 1200.0, first=1, steps=STEPS), baseline=runs(6, steps=STEPS), budget_j=1000.0)
+        report(runs(6, 1300.0, first=1, steps=STEPS), baseline=runs(6, steps=STEPS), budget_j=1000.0)
     )
     assert text.startswith("## Energy: ✗ more energy\n\ncommit:&lt;b&gt; against branch:main\n")
     (whole,) = [line for line in text.splitlines() if "**run as a whole**" in line]
-    assert "| +20 % |" in whole
+    assert "| +29.9 % |" in whole
     assert "| 6 / 6 |" in whole
     assert "**Budget** of 0.2778 Wh, functest: ✗ above: 0.3" in text
     assert "A change matters from 5 % on" in text
@@ -90,6 +91,21 @@ def test_what_fails(candidate, budget_j, fail_on, failures):
     assert found.failures == failures
     suite, _ = cases(found)
     assert int(suite.get("failures")) == len(failures)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (1.0, "+0 %"),
+        (0.9999999, "+0 %"),
+        (1.0479, "+4.79 %"),
+        (0.5, "-50 %"),
+        (21.0, "+2,000 %"),
+        (None, words.UNKNOWN),
+    ],
+)
+def test_a_change_is_three_digits_without_exponent(ratio, text):
+    assert words.change(ratio) == text
 
 
 def test_a_budget_alone_is_enough():

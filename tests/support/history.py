@@ -24,6 +24,7 @@ class History:
     at_s: int = field(default_factory=lambda: int(time.time()) - 4 * 3600)
     posted: int = 0
     written: int = 0
+    events: list = field(default_factory=list)
 
     def run(
         self,
@@ -37,7 +38,7 @@ class History:
         outcome="passed",
         **more,
     ):
-        """Write one run of two steps and return its id.
+        """Write the readings of one run of two steps, note the steps for `finish`, and return its id.
 
         Args:
             watts: Power of each server in both steps, before the scatter of runs.
@@ -61,23 +62,27 @@ class History:
         status, _, raw = self.client.ask("POST", "/v1/samples", "\n".join(lines).encode())
         assert status == 200, raw
         self.posted += len(lines)
-        self.until_stored()
         run_id = new_id()
         root = {"env": env, "scenario": scenario, "servers": list(servers), "started_at": start_s * SECOND}
-        self.take({"op": "start", "step_id": run_id, **root, **more})
+        self.events.append({"op": "start", "step_id": run_id, **root, **more})
         for name, from_s, to_s in (("boot", start_s, boot_s), ("traffic", boot_s, end_s)):
             step_id = new_id()
             inner = {"parent_id": run_id, "step": name, "started_at": from_s * SECOND}
-            self.take({"op": "start", "step_id": step_id, **root, **inner})
-            self.take({"op": "stop", "step_id": step_id, "outcome": outcome, "ended_at": to_s * SECOND})
-        self.take({"op": "stop", "step_id": run_id, "outcome": outcome, "ended_at": end_s * SECOND})
+            self.events.append({"op": "start", "step_id": step_id, **root, **inner})
+            self.events.append(
+                {"op": "stop", "step_id": step_id, "outcome": outcome, "ended_at": to_s * SECOND}
+            )
+        self.events.append({"op": "stop", "step_id": run_id, "outcome": outcome, "ended_at": end_s * SECOND})
         self.at_s = end_s + PAUSE_S
         return run_id
 
-    def take(self, event):
-        status, body = self.client.post("/v1/batch", {"items": [event]})
+    def finish(self):
+        """Tell the steps once their readings are stored, and wait until each has its result."""
+        self.until_stored()
+        status, body = self.client.post("/v1/batch", {"items": self.events})
         assert status == 200, body
-        assert body["items"][0]["status"] < 300, body
+        assert all(item["status"] < 300 for item in body["items"]), body
+        self.until_computed()
 
     def until_stored(self):
         deadline = time.monotonic() + 30
@@ -127,5 +132,5 @@ def write_lab(history):
             history.run(**more)
     history.at_s += 900
     ids["secret"] = history.run(env="pod2", group="secret")
-    history.until_computed()
+    history.finish()
     return ids

@@ -9,6 +9,7 @@ from energyrecorder_analysis.compare.measure import Measured
 from energyrecorder_analysis.compare.observe import LeftOut
 from energyrecorder_analysis.compare.power import cv_of, detectable, runs_needed
 from energyrecorder_analysis.compare.ranks import Shift
+from energyrecorder_analysis.report.words import change
 
 REGRESSION, IMPROVEMENT, NO_CHANGE = "regression", "improvement", "no-change"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not-comparable"
@@ -144,11 +145,6 @@ def judge(
     )
 
 
-def percent(log_change: float) -> str:
-    """Return a change on the log scale as ``+4.8 %``."""
-    return f"{100 * math.expm1(log_change):+.3g} %"
-
-
 def _verdict(found: Shift | None, adjusted: tuple[float, float], rules: Rules) -> tuple[str, str]:
     """Return verdict and reason.
 
@@ -170,7 +166,7 @@ def _verdict(found: Shift | None, adjusted: tuple[float, float], rules: Rules) -
 
 
 def _end(log_change: float | None) -> str:
-    return "anything" if log_change is None else percent(log_change)
+    return "anything" if log_change is None else change(math.exp(log_change))
 
 
 def _chance(probability: float) -> str:

@@ -99,13 +99,19 @@ def offset(time_ns: int, zone: tzinfo) -> str:
 
 def change(ratio: float | None) -> str:
     """Return a ratio as a change: ``+4.8 %``."""
-    return UNKNOWN if ratio is None else f"{100 * (ratio - 1):+.3g} %"
+    return UNKNOWN if ratio is None else f"{_signed(ratio)} %"
 
 
 def change_interval(low: float | None, high: float | None) -> str:
     """Return the interval of a ratio as changes: ``+0.4 … +9.1 %``; an end that nothing bounds is a dash."""
-    ends = (UNKNOWN if end is None else f"{100 * (end - 1):+.3g}" for end in (low, high))
+    ends = (UNKNOWN if end is None else _signed(end) for end in (low, high))
     return UNKNOWN if low is None and high is None else f"{' … '.join(ends)} %"
+
+
+def _signed(ratio: float) -> str:
+    # What rounds to nothing is 0, neither 1e-06 nor -0.
+    percent_of_change = round(100 * (ratio - 1), 2) + 0.0
+    return f"{percent_of_change:+,.0f}" if abs(percent_of_change) >= 1000 else f"{percent_of_change:+.3g}"  # noqa: PLR2004  # no exponents
 
 
 def _local(time_ns: int, zone: tzinfo) -> datetime:

@@ -37,15 +37,21 @@ def comparison_text(answer: Mapping[str, Any]) -> str:
 
 def change(ratio: Optional[float]) -> str:
     """Return a ratio as a change: ``+4.8 %``."""
-    return UNKNOWN if ratio is None else f"{100 * (ratio - 1):+.3g} %"
+    return UNKNOWN if ratio is None else f"{_signed(ratio)} %"
 
 
 def interval(low: Optional[float], high: Optional[float]) -> str:
     """Return the interval of a ratio as changes; an end that nothing bounds is a dash."""
     if low is None and high is None:
         return UNKNOWN
-    ends = [UNKNOWN if end is None else f"{100 * (end - 1):+.3g}" for end in (low, high)]
+    ends = [UNKNOWN if end is None else _signed(end) for end in (low, high)]
     return f"{' … '.join(ends)} %"
+
+
+def _signed(ratio: float) -> str:
+    # What rounds to nothing is 0, neither 1e-06 nor -0.
+    percent = round(100 * (ratio - 1), 2) + 0.0
+    return f"{percent:+.0f}" if abs(percent) >= 1000 else f"{percent:+.3g}"  # noqa: PLR2004  # no exponents
 
 
 def plain_wh(energy_j: Optional[float]) -> str:
