@@ -10,7 +10,7 @@ import atexit
 import os
 from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union, overload
 
-from energyrecorder.client import EXIT_S, Client
+from energyrecorder.client import Client
 from energyrecorder.clock import SystemClock
 from energyrecorder.environment import inherited
 from energyrecorder.recorder import Recorder, Scope
@@ -124,10 +124,13 @@ class Energy:
         _recorder.mark(title, text)
 
     @staticmethod
-    def flush(timeout_s: float = EXIT_S) -> None:
-        """Return when every event so far is delivered or kept, at the latest after ``timeout_s`` seconds.
+    def flush(timeout_s: Optional[float] = None) -> None:
+        """Return when every event so far is delivered or kept.
 
         Only for processes that end without running Python's exit handlers, as test workers may.
+
+        Args:
+            timeout_s: Longest wait, in seconds; None means two.
         """
         _client.flush(timeout_s)
 

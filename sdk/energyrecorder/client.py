@@ -28,7 +28,7 @@ QUEUE_EVENTS = 50_000
 HEARTBEAT_NS = 30_000_000_000
 EXIT_S = 2.0
 _TICK_S = 1.0
-_IMPORT_S = 2.0
+_IMPORT_S = 10.0
 _LINGER_S, _LONGEST_LINGER_S = 0.02, 0.32
 """Pause after the first event, so that a burst makes one request and the caller keeps the interpreter;
 doubled while events go on coming: each time this thread wakes, the caller's caches grow cold."""
@@ -85,8 +85,13 @@ class Client:
             self._hurry.put(None)
 
     @never_raises
-    def flush(self, timeout_s: float = EXIT_S) -> None:
-        """Return when every event so far is delivered or kept, at the latest after ``timeout_s``."""
+    def flush(self, timeout_s: Optional[float] = None) -> None:
+        """Return when every event so far is delivered or kept.
+
+        Args:
+            timeout_s: Longest wait, in seconds; None means `EXIT_S`.
+        """
+        timeout_s = EXIT_S if timeout_s is None else timeout_s
         if self._thread is None:
             self._keep_what_is_queued()
             return
@@ -161,7 +166,6 @@ class Client:
     def _serve(self, delivery: Delivery) -> None:
         batch, request = self._take()
         if batch:
-            self._in_flight = batch
             delivery.deliver(self._as_json(batch, delivery.settings.env), timeout_s=self._timeout_s())
             self._in_flight = []
             self._stuck = False
@@ -174,15 +178,16 @@ class Client:
 
     def _take(self) -> Tuple[List[Event], Optional[_Flush]]:
         """Return what is queued, up to one batch, and the flush that ends it, if any."""
-        batch: List[Event] = []
+        # What this thread holds is kept by `flush` if the process ends before it is sent.
+        batch = self._in_flight = []
         try:
             taken = self._queue.get(timeout=_TICK_S)
-            if not isinstance(taken, _Flush):
-                self._linger()
             while not isinstance(taken, _Flush):
                 batch.append(taken)
                 if len(batch) >= BATCH:
                     return batch, None
+                if len(batch) == 1:
+                    self._linger()
                 taken = self._queue.get_nowait()
         except queue.Empty:
             self._linger_s = min(self._linger_s * 2, _LONGEST_LINGER_S) if batch else _LINGER_S

@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from energyrecorder import client
 from energyrecorder.clock import Instant
+from energyrecorder.delivery import Delivery
 from energyrecorder.recorder import Recorder
 from energyrecorder.recording import Recording
 from energyrecorder.spool_line import decode
+from energyrecorder.transport import Transport
+from support.patience import PATIENT, PATIENT_COMMAND, PATIENT_S
 
 SDK = Path(__file__).resolve().parents[2] / "sdk"
 RUN_CLI = "import sys; from energyrecorder.cli import main; sys.argv[0] = 'energy-step'; main()"
@@ -70,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b'{"items": [')
             self.close_connection = True
         elif mode == "hang":
-            fake.released.wait(20)
+            fake.released.wait(100)
             self.close_connection = True
         return mode != "up"
 
@@ -186,6 +190,27 @@ def own_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+class Patience:
+    """Whether what a test starts waits for a busy machine; ``is_off`` gives it the time limits of users."""
+
+    is_off = False
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Wait for a busy machine, in this process and in those that a test starts."""
+    monkeypatch.setattr(client, "EXIT_S", PATIENT_S)
+    for function in (Transport.exchange, Delivery.heartbeat):
+        monkeypatch.setattr(function, "__kwdefaults__", {"timeout_s": PATIENT_S})
+    return Patience()
+
+
+@pytest.fixture
+def impatient(patience):
+    """Give what this test starts the time limits of users: a service that never answers costs two seconds."""
+    patience.is_off = True
+
+
 @pytest.fixture
 def spool_lines(tmp_path):
     """Return a function that reads the events that wait in the spool."""
@@ -198,27 +223,33 @@ def spool_lines(tmp_path):
 
 
 @pytest.fixture
-def python(monkeypatch):
+def python(patience):
     """Return a function that runs Python code in a process of its own."""
 
     def run(code, **more):
+        patient = code if patience.is_off else f"{PATIENT}\n{code}"
         return subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, **more
+            [sys.executable, "-c", patient], capture_output=True, text=True, timeout=100, check=False, **more
         )
 
     return run
 
 
+def command_line(patience):
+    """Return the beginning of a command line that runs `energy-step`."""
+    return [sys.executable, "-c", RUN_CLI if patience.is_off else f"{PATIENT_COMMAND}\n{RUN_CLI}"]
+
+
 @pytest.fixture
-def energy_step():
+def energy_step(patience):
     """Return a function that runs `energy-step`."""
 
     def run(*arguments, env=None, **more):
         return subprocess.run(
-            [sys.executable, "-c", RUN_CLI, *arguments],
+            [*command_line(patience), *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=100,
             check=False,
             env=None if env is None else {**os.environ, **env},
             **more,
@@ -228,13 +259,13 @@ def energy_step():
 
 
 @pytest.fixture
-def start_energy_step():
+def start_energy_step(patience):
     """Return a function that starts `energy-step` and returns the process."""
     started = []
 
     def start(*arguments, **more):
         process = subprocess.Popen(
-            [sys.executable, "-c", RUN_CLI, *arguments],
+            [*command_line(patience), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -2,11 +2,13 @@
 
 import io
 import os
+import threading
 import time
 
 import pytest
 
 from energyrecorder import client as client_module
+from energyrecorder import sockets
 from energyrecorder.client import BATCH, Client
 from energyrecorder.clock import SystemClock
 from energyrecorder.notices import Notices
@@ -73,6 +75,30 @@ def test_it_lingers_longer_while_events_keep_coming_and_begins_anew_after_a_paus
     assert lingered[-1] == client_module._LONGEST_LINGER_S
     assert client._take() == ([], None)
     assert client._linger_s == first_s
+
+
+def test_a_thread_that_is_stuck_is_waited_for_once(annotator, tmp_path, monkeypatch, spool_lines):
+    looked_up, go_on = threading.Event(), threading.Event()
+
+    def look_up(*_name):
+        looked_up.set()
+        go_on.wait(100)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(sockets, "_getaddrinfo", look_up)
+    settings = SdkSettings("http://annotator.example", tmp_path / "spool", env="pod1")
+    client = Client(settings, notices=Notices(io.StringIO()))
+    client.submit(event(1))
+    assert looked_up.wait(30)
+    client.flush(0.1)
+    assert [line["title"] for line in spool_lines()] == ["1"]
+    client.submit(event(2))
+    before_s = time.monotonic()
+    client.flush(FOREVER_S)
+    assert time.monotonic() - before_s < 30
+    assert [line["title"] for line in spool_lines()] == ["1", "2"]
+    go_on.set()
+    client.flush()
 
 
 def test_a_signal_handler_may_record_in_the_middle_of_recording(annotator, python):

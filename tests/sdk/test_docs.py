@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import PATIENT_COMMAND
+
 ROOT = Path(__file__).resolve().parents[2]
 ON_PYPY = sys.implementation.name == "pypy"
 ORDER = re.compile(r"  ([a-z]+) +\S")
@@ -21,7 +23,7 @@ def told(annotator, monkeypatch, tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "energy-step"
-    script.write_text(f"#!{sys.executable}\nfrom energyrecorder.cli import main\nmain()\n")
+    script.write_text(f"#!{sys.executable}\n{PATIENT_COMMAND}\nfrom energyrecorder.cli import main\nmain()\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     return annotator
@@ -38,7 +40,7 @@ def example(page, language):
 def test_the_reference_of_the_command_is_fresh():
     script = ROOT / "tools" / "cli_reference.py"
     done = subprocess.run(
-        [sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=100, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -53,7 +55,7 @@ def test_every_verb_shows_examples_as_they_are_typed(energy_step):
 def test_the_shell_example_works(told):
     script = example("cli.md", "sh")
     script = re.sub(r"^export .*\n|^energy-step report.*\n", "", script, flags=re.MULTILINE)
-    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert told.told("stop") == [
         ("stop", "functest", "boot"),

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from energyrecorder import legacy_api
 from energyrecorder.client import Client
 from energyrecorder.clock import Instant, SystemClock
 from energyrecorder.delivery import Delivery
@@ -20,6 +21,7 @@ S = 1_000_000_000
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are sent apart
 
     def log_message(self, *args):
         """Say nothing on stderr."""
@@ -91,6 +93,12 @@ class Original:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
+
+
+@pytest.fixture(autouse=True)
+def patient_probe(monkeypatch):
+    """Wait for a busy machine when looking for the original's API."""
+    monkeypatch.setattr(legacy_api, "_PROBE_S", 60.0)
 
 
 @pytest.fixture(params=["/resources", ""])
@@ -184,7 +192,7 @@ def test_what_is_told_late_is_refused_and_not_given_others_energy(original, tmp_
     old = Instant(now.wall_ns - 120 * S, now.boot_ns - 120 * S, now.boot_id).as_json()
     start = {"op": "start", "env": "pod1", "step_id": "a", "scenario": "s", "at": old}
     stop = {"op": "stop", "env": "pod1", "step_id": "a", "scenario": "s", "outcome": "passed", "at": old}
-    assert delivery.deliver([start, stop]) == [None, {"status": 200}]
+    assert delivery.deliver([start, stop], timeout_s=60) == [None, {"status": 200}]
     assert original.calls == []
     assert not delivery.spool.pending()
     assert stderr.getvalue().count("as they happen only") == 1

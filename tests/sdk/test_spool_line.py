@@ -34,6 +34,15 @@ EVENTS = [
     {**START, "at": {**AT, "more": 1}},
     {**START, "at": {"wall_ns": 1}},
     {**START, "at": None},
+    {**START, "at": {**AT, "wall_ns": "1"}},
+    {**START, "at": {**AT, "wall_ns": 2**63}},
+    {**START, "at": {**AT, "boot_id": 5}},
+    {
+        **START,
+        "tags": {"pytest.setup_s": "0.1", "pytest.call_s": "0.2", "pytest.teardown_s": "0.3", "x": "y"},
+    },
+    {**START, "tags": {"pytest.setup_s": "0.1", "1": "x"}},
+    {**START, "tags": None},
     {**START, "step": 'a\nb\x00"\\\u202e\U0001f600', "scenario": "\udcff"},
 ]
 
@@ -50,6 +59,15 @@ def test_what_is_written_is_read_back_the_same(event):
 @pytest.mark.parametrize("event", EVENTS, ids=range(len(EVENTS)))
 def test_a_line_of_before_there_were_short_keys_is_read(event):
     assert decode(json.dumps(event).encode() + b"\n") == event
+
+
+def test_a_test_of_pytest_takes_little_more_than_its_names():
+    # 100,000 parametrised tests with ids of 80 characters must fit into 64 MiB.
+    name = "n" * 76
+    phases = {"pytest.setup_s": "0.000123", "pytest.call_s": "0.010123", "pytest.teardown_s": "0.000123"}
+    patch = {"op": "patch", "step_id": ID, "tags": phases, "title": f"{name}[99]", "env": "pod1"}
+    events = ({**START, "step": name}, patch, {**EVENTS[1], "step": name})
+    assert 100_000 * sum(len(encode(event)) for event in events) < 64 * 2**20
 
 
 def test_the_usual_line_takes_little_more_than_its_names():
@@ -75,13 +93,14 @@ def test_the_usual_line_takes_little_more_than_its_names():
         b'{"o":"start","p":"\xc3\xa4"}\n',
         b'{"o":"start","t":5}\n',
         b'{"o":"start","t":[1,2]}\n',
-        b'{"o":"start","t":[1,2,3]}\n',
+        b'{"o":"start","t":"AAAA"}\n',
+        b'{"o":"patch","g":[]}\n',
         b'{"o":"start"',
         b'{"o":"st\xff"}\n',
         b"[" * 100_000 + b"\n",
         b'{"o":' * 100_000 + b"\n",
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_what_is_no_event_is_told_apart(line):
     assert decode(line) is None

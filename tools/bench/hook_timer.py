@@ -1,7 +1,7 @@
 """pytest plugin of `bench.sdk`: how long a session spends inside the hooks of our pytest plugin.
 
-Used by ``pytest -p bench.hook_timer --energy``; writes ``{"tests", "us_per_test"}`` to the file that
-``BENCH_HOOKS`` names. What pluggy takes to call a hook is not in it, what the clock takes twice is.
+Used by ``pytest -p bench.hook_timer --energy``; writes ``{"tests", "median_us"}`` to the file that
+``BENCH_HOOKS`` names. What pluggy takes to call a hook is not in it, what the clock takes is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import statistics
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -25,11 +26,11 @@ PER_TEST = (
 
 
 class HookTimer:
-    """Adds up the time of our implementations of the hooks that run for each test."""
+    """Adds up, for each test, the time of our implementations of the hooks that run for it."""
 
     def __init__(self) -> None:
         self._inside_ns = 0
-        self._tests = 0
+        self._tests_ns: list[int] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -40,12 +41,13 @@ class HookTimer:
                     implementation.function = self._timed(implementation.function)
 
     def pytest_runtest_logfinish(self) -> None:
-        """Count a test."""
-        self._tests += 1
+        """Put the time of a test aside."""
+        self._tests_ns.append(self._inside_ns)
+        self._inside_ns = 0
 
     def pytest_sessionfinish(self) -> None:
         """Write what was found."""
-        found = {"tests": self._tests, "us_per_test": self._inside_ns / 1e3 / max(1, self._tests)}
+        found = {"tests": len(self._tests_ns), "median_us": statistics.median(self._tests_ns) / 1e3}
         Path(os.environ["BENCH_HOOKS"]).write_text(json.dumps(found), encoding="utf-8")
 
     def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
