@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,11 @@ TABLES: Mapping[str, tuple[Setting, ...]] = {
             default=True,
         ),
         Setting(
+            "mirror_database",
+            "str",
+            "database that gets the original's measurements as well, in the same InfluxDB; absent = none",
+        ),
+        Setting(
             "ttl", "duration", "silence after which its session is lost", default=12 * 3600.0, minimum=1.0
         ),
     ),
@@ -116,6 +121,7 @@ class Config:
         env_aliases: (glob, environment): what callers name so is recorded there.
         samples_kind: Where readings are read back from: ``embedded`` or ``influxdb``.
         influxdb: The InfluxDB that is told of steps; None = none.
+        mirror: Where the original's measurements are written as well; None = nowhere.
         grafana: The Grafana that gets native annotations; None = none.
         webhook: Where changed steps are posted; None = nowhere.
     """
@@ -138,6 +144,7 @@ class Config:
     env_aliases: tuple[tuple[str, str], ...] = ()
     samples_kind: str = "embedded"
     influxdb: InfluxSettings | None = None
+    mirror: InfluxSettings | None = None
     grafana: HttpSinkSettings | None = None
     webhook: HttpSinkSettings | None = None
 
@@ -176,6 +183,7 @@ def load_config(
         **_sinks(values, named, where, environ),
         "env_aliases": _aliases(tables.get(ENV_ALIASES, {}), where=f"{where}: [{ENV_ALIASES}]"),
     }
+    influxdb = _influx(values, named, where, environ)
     return Config(
         source=path,
         store=_path(values["store"]["path"]),
@@ -186,7 +194,8 @@ def load_config(
         always_record=values["legacy"]["always_record"],
         legacy_ttl_s=values["legacy"]["ttl"],
         samples_kind=values["samples"]["kind"],
-        influxdb=_influx(values, named, where, environ),
+        influxdb=influxdb,
+        mirror=_mirror(values["legacy"]["mirror_database"], influxdb, where),
         **more,
     )
 
@@ -211,6 +220,17 @@ def _influx(
             )
         return None
     return influx_settings(values["influxdb"], where=f"{where}: [influxdb]", environ=environ)
+
+
+def _mirror(database: str | None, influxdb: InfluxSettings | None, where: str) -> InfluxSettings | None:
+    if database is None:
+        return None
+    if influxdb is None:
+        raise ConfigError(
+            f"{where}: [legacy] mirror_database is {database!r}, so a table [influxdb] must say where that is"
+        )
+    bucket = None if influxdb.bucket is None else database
+    return replace(influxdb, database=database, bucket=bucket)
 
 
 def _refuse_unknown(tables: Mapping[str, Any], where: str) -> None:

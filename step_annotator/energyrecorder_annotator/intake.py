@@ -32,7 +32,7 @@ class Intake:
         store: Where the points go.
         freshness: Told of the points once they are stored.
         on_switched: Told of polls that show a host switched on or off.
-        on_stored: Told of each batch once it is stored, before ``freshness`` is.
+        on_stored: Each is told of each batch once it is stored, before ``freshness`` is.
         clock: Our wall clock.
     """
 
@@ -42,7 +42,7 @@ class Intake:
         freshness: Freshness,
         on_switched: Callable[[Sequence[BmcPoll]], None],
         *,
-        on_stored: Callable[[Batch], None] = lambda _batch: None,
+        on_stored: Sequence[Callable[[Batch], None]] = (),
         clock: Clock = wall_ns,
     ) -> None:
         self._store = store
@@ -101,7 +101,8 @@ class Intake:
             _log.info("samples are written again")
             self._refused = None
         self.stored += len(batch)
-        self._on_stored(batch)
+        for told in self._on_stored:
+            told(batch)
         switched = self._freshness.add(batch, received_ns)
         if switched:
             self._on_switched(switched)

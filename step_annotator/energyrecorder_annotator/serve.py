@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from energyrecorder.clock import Clock, wall_ns
 from energyrecorder_annotator.app import build_app
@@ -34,7 +35,11 @@ from energyrecorder_annotator.samples.base import BmcPoll, LastSeen, SampleStore
 from energyrecorder_annotator.samples.embedded import EmbeddedSamples
 from energyrecorder_annotator.samples.freshness import HOUR_NS, Freshness
 from energyrecorder_annotator.service import Service
+from energyrecorder_annotator.sinks.delivery import Delivery
 from energyrecorder_annotator.sinks.wiring import deliveries
+
+if TYPE_CHECKING:
+    from energyrecorder_annotator.original.mirror import SampleMirror
 
 DELIVERY_GRACE_S = 2.5
 """Sinks get this long to take what waits; what they did not take is delivered after the next start."""
@@ -107,8 +112,13 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
     clock: Clock = wall_ns
     freshness = Freshness(_last_seen(samples, clock))
     late = LateReadings(journal, freshness, clock=clock)
+    mirror = _mirror(config, journal)
     intake = Intake(
-        samples, freshness, lambda polls: _mark_switched(journal, polls), on_stored=late.take, clock=clock
+        samples,
+        freshness,
+        lambda polls: _mark_switched(journal, polls),
+        on_stored=[late.take, *([] if mirror is None else [mirror.take])],
+        clock=clock,
     )
     life = LifeWatch(journal, clock)
     environ = {**os.environ, "ENERGY_STATE_DIR": str(state)}
@@ -120,6 +130,7 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
         freshness=freshness,
         intake=intake,
         late=late,
+        mirror=mirror,
         life=life,
         recorder=Recorder(journal, life, aliases=config.env_aliases, most_open=config.open_steps),
         results=Results(journal, samples, freshness, clock=clock, prefer=config.prefer),
@@ -136,6 +147,15 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
         deliveries=deliveries(config, journal, samples, clock=clock),
         guard=Guard(config.token, state / FILE_NAME, requests_per_s=config.requests_per_s),
     )
+
+
+def _mirror(config: Config, journal: Journal) -> SampleMirror | None:
+    if config.mirror is None:
+        return None
+    from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.original.mirror import SampleMirror  # noqa: PLC0415  # loads `requests`
+
+    return SampleMirror(InfluxClient(config.mirror), journal)
 
 
 def _last_seen(samples: SampleStore, clock: Clock) -> list[LastSeen]:
@@ -198,8 +218,8 @@ async def _tasks(service: Service) -> AsyncIterator[None]:
     """Run plugins and periodic work around the server; end plugins first, so that their last lines count."""
     plugins = [asyncio.create_task(host.run()) for host in service.hosts]
     intake = asyncio.create_task(service.intake.run())
-    for delivery in service.deliveries:
-        delivery.start()
+    for writer in _writers(service):
+        writer.start()
     others = [
         asyncio.create_task(work)
         for work in (
@@ -219,15 +239,20 @@ async def _tasks(service: Service) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*others, intake, return_exceptions=True)
         await service.life.write()
-        await _end_deliveries(service)
+        await _end_writers(service)
 
 
-async def _end_deliveries(service: Service) -> None:
-    for delivery in service.deliveries:
-        delivery.stop()
+def _writers(service: Service) -> list[Delivery | SampleMirror]:
+    """Return what writes to others in a thread of its own."""
+    return [*service.deliveries, *([] if service.mirror is None else [service.mirror])]
+
+
+async def _end_writers(service: Service) -> None:
+    for writer in _writers(service):
+        writer.stop()
     end_s = time.monotonic() + DELIVERY_GRACE_S
-    for delivery in service.deliveries:
-        await asyncio.to_thread(delivery.join, max(0.0, end_s - time.monotonic()))
+    for writer in _writers(service):
+        await asyncio.to_thread(writer.join, max(0.0, end_s - time.monotonic()))
 
 
 async def _forget(service: Service) -> None:

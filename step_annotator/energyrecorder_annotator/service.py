@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from energyrecorder.clock import Clock
 from energyrecorder_annotator.auth.guard import Guard
@@ -17,6 +18,9 @@ from energyrecorder_annotator.results import Results
 from energyrecorder_annotator.samples.base import SampleStore
 from energyrecorder_annotator.samples.freshness import Freshness
 from energyrecorder_annotator.sinks.delivery import Delivery
+
+if TYPE_CHECKING:
+    from energyrecorder_annotator.original.mirror import SampleMirror
 
 
 @dataclass(slots=True)
@@ -36,3 +40,4 @@ class Service:
     hosts: tuple[PluginHost, ...]
     guard: Guard
     deliveries: tuple[Delivery, ...] = ()
+    mirror: SampleMirror | None = None

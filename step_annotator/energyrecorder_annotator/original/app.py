@@ -15,8 +15,7 @@ from energyrecorder_annotator.api.context import ArrivalDep, ServiceDep
 from energyrecorder_annotator.api.docs_page import add_docs
 from energyrecorder_annotator.clocks import DEFAULT_ERROR_NS, ServerTime
 from energyrecorder_annotator.journal.base import StepQuery
-from energyrecorder_annotator.lifecycle import Step, StepRefusedError
-from energyrecorder_annotator.lifecycle.model import is_legacy
+from energyrecorder_annotator.lifecycle import StepRefusedError
 from energyrecorder_annotator.original import errors, stack
 from energyrecorder_annotator.original.bodies import (
     ConsumptionBody,
@@ -173,16 +172,7 @@ async def _session(service: Service, env: str) -> Session | None:
 async def _session_at(service: Service, env: str, t_ns: int) -> Session | None:
     query = StepQuery(env=env, from_ns=t_ns, to_ns=t_ns + 1, limit=_AT_ONCE)
     pairs = await asyncio.to_thread(service.journal.list_steps, query)
-    known = [step for step, _ in pairs if is_legacy(step.step_id)]
-    top = max((s for s in known if not s.implicit), key=lambda s: (s.depth, s.start_ns), default=None)
-    if top is None:
-        return None
-    return Session.of(env, top, _step_within(top, known))
-
-
-def _step_within(top: Step, known: list[Step]) -> Step | None:
-    steps = [step for step in known if step.implicit and step.parent_id == top.step_id]
-    return max(steps, key=lambda step: step.start_ns, default=None)
+    return stack.session_at(env, [step for step, _ in pairs], t_ns)
 
 
 async def _refused_is_none(taking: Any) -> Any:

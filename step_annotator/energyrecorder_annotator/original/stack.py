@@ -63,6 +63,26 @@ def session(view: StepView, env: str) -> Session | None:
     )
 
 
+def session_at(env: str, steps: Sequence[Step], t_ns: int) -> Session | None:
+    """Return the session that ran at a time, or None.
+
+    Args:
+        env: Environment.
+        steps: Steps of it, those of others than the original API do not count.
+        t_ns: When, ns since the Unix epoch.
+    """
+    known = [
+        step
+        for step in steps
+        if is_legacy(step.step_id) and step.start_ns <= t_ns and (step.end_ns is None or t_ns < step.end_ns)
+    ]
+    top = max((s for s in known if not s.implicit), key=lambda s: (s.depth, s.start_ns), default=None)
+    if top is None:
+        return None
+    inner = [step for step in known if step.implicit and step.parent_id == top.step_id]
+    return Session.of(env, top, max(inner, key=lambda step: step.start_ns, default=None))
+
+
 def start(
     view: StepView,
     env: str,

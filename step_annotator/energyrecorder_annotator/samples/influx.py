@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -12,12 +11,12 @@ from energyrecorder.errors import EnergyError
 from energyrecorder.schema import SERVER_BMC, SERVER_POWER, STATIC_TAGS
 from energyrecorder_annotator.influx.client import (
     InfluxClient,
-    InfluxRefusedError,
     NoDatabaseError,
     Series,
 )
 from energyrecorder_annotator.influx.influxql import identifier, in_span, tag_in, tag_is
 from energyrecorder_annotator.influx.settings import InfluxSettings
+from energyrecorder_annotator.influx.writer import LineWriter
 from energyrecorder_annotator.samples.base import (
     Batch,
     BmcPoll,
@@ -31,14 +30,11 @@ from energyrecorder_annotator.samples.base import (
 from energyrecorder_annotator.samples.lines import batch_lines
 from energyrecorder_annotator.samples.rows import preference_of
 
-_log = logging.getLogger(__name__)
 _ROW = ("watts", "window_s", "refresh_s", "quantum_w", "clock", "source", "side", "accuracy_pct")
 """In the order of `energyrecorder_analysis.series.PowerRow`, after the time."""
 _TOTALS = "\"scope\" = 'server'"
 _HOST_BEFORE_NS = 3600 * 1_000_000_000
 """A host's state is looked for this long before a span."""
-_CHUNK = 5000
-"""Points per write: what InfluxData advises for one request."""
 
 
 class InfluxSamples:
@@ -55,7 +51,7 @@ class InfluxSamples:
         self._local = threading.local()
         self._clients: list[InfluxClient] = []
         self._lock = threading.Lock()
-        self._refusal = ""
+        self._writer = LineWriter(self._client, "samples", retention_policy=settings.raw_retention_policy)
         policy = identifier(settings.raw_retention_policy)
         self._power = f"{policy}.{identifier(SERVER_POWER)}"
         self._bmc = f"{policy}.{identifier(SERVER_BMC)}"
@@ -68,45 +64,10 @@ class InfluxSamples:
 
     def add(self, batch: Batch) -> None:
         """See `SampleStore`; a batch cut by an outage is written again as a whole, which changes nothing."""
-        self.forward(list(batch_lines(batch)))
-
-    def forward(self, lines: Sequence[str]) -> None:
-        """Write line protocol as it is.
-
-        A point that InfluxDB will never take (older than its retention, a field of another type) is told in
-        the log and left out: it must not hold up all that come after it.
-
-        Args:
-            lines: Checked by the caller, without newlines.
-
-        Raises:
-            SampleStoreError: InfluxDB takes nothing just now.
-        """
         try:
-            for first in range(0, len(lines), _CHUNK):
-                self._write(lines[first : first + _CHUNK])
+            self._writer.write(list(batch_lines(batch)))
         except EnergyError as error:
             raise SampleStoreError(f"samples cannot be written: {error}") from None
-
-    def _write(self, lines: Sequence[str]) -> None:
-        client, policy = self._client(), self._settings.raw_retention_policy
-        text = "\n".join(lines)
-        try:
-            try:
-                client.write(text, retention_policy=policy)
-            except NoDatabaseError:
-                client.create_database()
-                client.write(text, retention_policy=policy)
-        except InfluxRefusedError as refusal:
-            # "partial write" says that the others of the request are written.
-            if len(lines) > 1 and (refusal.too_large or "partial write" not in str(refusal)):
-                half = len(lines) // 2
-                self._write(lines[:half])
-                self._write(lines[half:])
-                return
-            if str(refusal) != self._refusal:
-                _log.error("points of samples are left out: %s", refusal)
-                self._refusal = str(refusal)
 
     def readings(
         self, env: str, servers: Iterable[str], from_ns: int, to_ns: int, prefer: Sequence[str]

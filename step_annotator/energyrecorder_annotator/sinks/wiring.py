@@ -35,6 +35,11 @@ def deliveries(
             profiles=Profiles(journal, samples),
         )
         found.append((influx, config.influxdb.retry_most_s))
+    if config.mirror is not None:
+        from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.original.mirror import ScenarioMirror  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+
+        found.append((ScenarioMirror(InfluxClient(config.mirror), journal), config.mirror.retry_most_s))
     if config.grafana is not None:
         from energyrecorder_annotator.sinks.grafana import GrafanaSink  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
