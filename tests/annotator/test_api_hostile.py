@@ -123,6 +123,29 @@ class TestHostileNames:
             client._connection.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
         assert client._connection.getresponse().status == 413
 
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/v1/runs/../../etc/passwd",
+            "/v1/runs/..%2f..%2f..%2fetc%2fpasswd",
+            "/v1/runs/..%2f..%2fetc%2fpasswd/report.html",
+            "/v1/runs/x/report.html/../../../tokens.json",
+            "/docs/../tokens.json",
+            "/resources/doc/..%2f..%2ftokens.json",
+            "/resources/../v1/nothing",
+            "//v1/nothing",
+            "/%00",
+            "/v1/runs/%00",
+            "/v1/runs/%ff%fe",
+            "/v1/runs/" + "x" * 8000,
+            "/file:///etc/passwd",
+        ],
+    )
+    def test_paths_lead_nowhere_but_to_routes(self, client, path):
+        status, _, raw = client.ask("GET", path)
+        assert status in {400, 404, 405, 414, 422}, raw
+        assert b"root:" not in raw
+
     def test_nothing_of_the_above_upset_the_service(self, annotator, client):
         assert client.get("/healthz")["status"] == "ok"
         assert not [line for line in annotator.log if line.startswith("E! ")]

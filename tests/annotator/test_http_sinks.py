@@ -9,6 +9,7 @@ from energyrecorder.secret import Secret
 from energyrecorder_annotator.influx.client import InfluxClient
 from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.journal.base import Mark
+from energyrecorder_annotator.journal.outbox import Delivered
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.lifecycle import apply
 from energyrecorder_annotator.sinks.base import SinkAwayError
@@ -280,6 +281,26 @@ def test_influxdb_2_is_written_and_cleared_by_its_own_interface(bench_of):
         "stop": "2023-11-14T22:13:20.000000005Z",
         "predicate": '_measurement="energy_steps" AND env="p\\"1"',
     }
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_influxdb_3_without_deletion_keeps_the_point_and_its_step_is_delivered(bench_of, status):
+    """3.x Core takes points and cannot delete any: a field that should disappear stays, nothing else."""
+    bench = bench_of(lambda method, path, *_: (status if path == "/api/v2/delete" else 204, b"", {}))
+    bench.connect(lambda bench: influx_sink(bench, bucket="b", token=Secret("tok")))
+    bench.take(start("r", T0, url="https://ci/1"))
+    bench.deliver()
+    memo = json.loads(bench.journal.memos("influxdb", ["r"])["r"])
+    memo[2] = [*memo[2], "gone"]
+    cursor = bench.journal.cursor("influxdb")
+    told = [Delivered("r", 1, json.dumps(memo))]
+    bench.journal.submit(lambda t: t.put_delivery("influxdb", cursor, told, [])).result(60)
+    bench.take(stop("r", T0 + 5))
+    bench.deliver()
+    paths = [path for _, path, *_ in bench.server.requests]
+    assert paths[-2:] == ["/api/v2/delete", "/api/v2/write"]
+    assert b'state="passed"' in bench.server.requests[-1][3]
+    assert bench.journal.dead_letters(10) == []
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])

@@ -12,6 +12,7 @@ from line_protocol_parser import parse_line
 from support import annotator
 from support.bmcsim import PASSWORD
 from support.influxd import free_port
+from support.proxy import Proxy
 from support.stack import PROTOCOLS, three_bmcs
 from support.telegraf import Telegraf
 
@@ -39,6 +40,37 @@ def test_readings_reach_the_annotator(tmp_path, token):
         with telegraf:
             telegraf.until(arrived)
     assert "E! [outputs" not in telegraf.log
+
+
+def test_what_telegraf_keeps_while_the_link_is_down_is_made_up_for(tmp_path):
+    """Through a reverse proxy whose link is cut until three requests have failed."""
+    folder = tmp_path / "annotator"
+    folder.mkdir()
+    with three_bmcs(tmp_path), annotator.running(folder) as service:
+        proxy = Proxy(service.port)
+        telegraf = Telegraf(tmp_path, BMC_PASSWORD=PASSWORD, ENERGY_URL=f"http://127.0.0.1:{proxy.port}")
+        telegraf.add("energy-fleet.conf").add("energy-annotator.conf.sample")
+        client = service.client()
+
+        def newest(from_ns, to_ns):
+            path = f"/v1/power?env=lab&server=dell-1&from={from_ns}&to={to_ns}&max_points=10000"
+            return [p[0] for one in client.get(path)["series"] if one["part"] is None for p in one["points"]]
+
+        try:
+            with telegraf:
+                began_ns = time.time_ns()
+                telegraf.until(lambda: newest(began_ns, 2**62))
+                proxy.is_up = False
+                cut_ns = time.time_ns()
+                telegraf.until(lambda: proxy.refused >= 3)
+                mended_ns = time.time_ns()
+                assert not newest(cut_ns + 2 * 10**9, 2**62), "nothing comes by while the link is down"
+                proxy.is_up = True
+                telegraf.until(lambda: newest(mended_ns, 2**62))
+                kept = telegraf.until(lambda: newest(cut_ns, mended_ns))
+        finally:
+            proxy.stop()
+    assert kept
 
 
 def test_prometheus_sees_power_and_nothing_else(tmp_path):
