@@ -99,7 +99,7 @@ def _measured(server: str, curve: PowerCurve, interval: Interval, clock_error_s:
     common_j = uncertainty.u95(*interval.common_variances(clock_error_s))
     random_j = uncertainty.u95(*interval.random_variances())
     u95_j = math.hypot(common_j, random_j)
-    shortest_s = 2 * interval.timing.period_s
+    shortest_s = interval.timing.shortest_s
     too_short = interval.duration_s < shortest_s
     quality, reason = judge(energy_j, u95_j, too_short_s=shortest_s if too_short else 0.0)
     accuracy_pct = curve.series.accuracy_pct

@@ -55,6 +55,15 @@ class Timing:
         return max(self.window_s, self.refresh_s, self.spacing_s)
 
     @property
+    def shortest_s(self) -> float:
+        """Shortest step that the readings can tell apart from its neighbours: two of their periods.
+
+        A long window that is only possible makes the interval wider; it forbids nothing.
+        """
+        window_s = 0.0 if self.window_assumed else self.window_s
+        return 2 * max(window_s, self.refresh_s, self.spacing_s)
+
+    @property
     def phase_s(self) -> float:
         """Width of the unknown age of a reading when it was polled; 0 for the BMC's own record times.
 
