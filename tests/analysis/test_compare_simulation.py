@@ -169,6 +169,7 @@ def test_the_plan_gives_each_step_the_alpha_that_the_gate_leaves_it():
 
 def test_the_plan_says_what_a_number_of_runs_would_show():
     target = plan(Lab(0.03).runs(20), RULES).whole
+    assert target.shortest_s == pytest.approx(60 * 0.01 / 0.05)
     shown = [one for one in target.detectable.values() if one is not None]
     assert len(shown) == 6
     assert shown == sorted(shown, reverse=True)

@@ -257,6 +257,19 @@ def test_selections_that_lie_apart_in_time_are_warned_of():
     assert warning["code"] == "not-interleaved"
 
 
+def test_a_verdict_that_rests_on_one_run_is_warned_of():
+    """It may be the one in twenty that something disturbed."""
+    codes = [one["code"] for one in compare(runs(5), runs(1, 1300.0, first=1), RULES).warnings]
+    assert codes == ["single-run"]
+    assert compare(runs(5), runs(1, first=1), RULES).warnings == ()
+
+
+def test_a_step_that_is_not_resolvable_says_how_long_it_would_have_to_be():
+    """60 s with an interval of 40 % are 20 % at 120 s."""
+    spoilt = observe(run(1, 1000.0, quality="unresolvable", u95=0.4))
+    assert spoilt.left_out[WHOLE].reason == "not resolvable: a reason; about 120 s would do"
+
+
 def test_alpha_is_shared_by_scenarios_and_by_run_and_steps():
     assert shares({"a": 0}) == {"a": (1.0, 0.0)}
     assert shares({"a": 4, "b": 0}) == {"a": (0.25, 0.0625), "b": (0.5, 0.0)}

@@ -52,6 +52,7 @@ TARGET = {
     "runs": 12,
     "energy_j": 4_000_000.0,
     "duration_s": 90.0,
+    "shortest_s": 4.8,
     "cv": 0.02,
     "cv_upper": 0.05,
     "runs_needed": 6,
@@ -200,6 +201,8 @@ def test_the_plan_is_a_table(served, energy_step):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("functest on n1: to see 5 % more in 80 % of cases, with 5 % false alarms")
     assert "1.111 kWh" in lines[3]
+    assert "1 min 30 s" in lines[3]
+    assert " 4.8 s " in lines[3]
     assert "2 to 5 %" in lines[3]
     assert "6 to > 200" in lines[3]
     assert lines[-1] == "  boot: 1 runs do not tell"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from energyrecorder_analysis.compare.holm import adjusted
 from energyrecorder_analysis.compare.judge import (
+    IMPROVEMENT,
     NOT_COMPARABLE,
     REGRESSION,
     VERDICTS,
@@ -21,6 +22,7 @@ from energyrecorder_analysis.compare.measure import Measured, Pair, measure
 from energyrecorder_analysis.compare.observe import WHOLE, Key, Observation, Place, Seen
 
 NOT_INTERLEAVED = "not-interleaved"
+SINGLE_RUN = "single-run"
 _NAMED = 3
 LEAST_FOR_ORDER = 2
 """Runs on each side from which their order says anything."""
@@ -86,8 +88,9 @@ def compare(
     judged = _judged(drafts, rules)
     scenarios = tuple(_scenario(scenario, judged) for scenario in sides[1])
     verdict, reason = _overall(scenarios)
-    told = [one.scenario for one in scenarios if one.whole.verdict != NOT_COMPARABLE]
-    return Compared(verdict, reason, scenarios, tuple(_warnings(told, *sides)))
+    told = [one for one in scenarios if one.whole.verdict != NOT_COMPARABLE]
+    warnings = (*_apart(told, *sides), *_single(told))
+    return Compared(verdict, reason, scenarios, warnings)
 
 
 def shares(count_by_scenario: Mapping[str, int]) -> dict[str, tuple[float, float]]:
@@ -220,18 +223,30 @@ def _overall(scenarios: Sequence[ScenarioComparison]) -> tuple[str, str]:
     return worst.verdict, reason
 
 
-def _warnings(
-    told: Iterable[str], baseline: Mapping[str, Sequence[Seen]], candidate: Mapping[str, Sequence[Seen]]
+def _apart(
+    told: Iterable[ScenarioComparison],
+    baseline: Mapping[str, Sequence[Seen]],
+    candidate: Mapping[str, Sequence[Seen]],
 ) -> Iterable[Mapping[str, str]]:
-    apart = [
-        scenario for scenario in told if _are_apart(_times(baseline[scenario]), _times(candidate[scenario]))
-    ]
+    names = [one.scenario for one in told]
+    apart = [name for name in names if _are_apart(_times(baseline[name]), _times(candidate[name]))]
     if apart:
         message = (
-            f"all candidate runs of {', '.join(apart[:3])} lie on one side of the baseline in time: a slow "
-            "drift (temperature, wear) looks like a change; run both versions by turns"
+            f"all candidate runs of {', '.join(apart[:_NAMED])} lie on one side of the baseline in time: a "
+            "slow drift (temperature, wear) looks like a change; run both versions by turns"
         )
         yield {"code": NOT_INTERLEAVED, "message": message}
+
+
+def _single(told: Iterable[ScenarioComparison]) -> Iterable[Mapping[str, str]]:
+    judged = [one for one in told if one.verdict in {REGRESSION, IMPROVEMENT}]
+    single = [one.scenario for one in judged if 1 in (one.whole.baseline.runs, one.whole.candidate.runs)]
+    if single:
+        message = (
+            f"the verdict on {', '.join(single[:_NAMED])} rests on a single run, which may be one that "
+            "something disturbed: repeat it before you believe it"
+        )
+        yield {"code": SINGLE_RUN, "message": message}
 
 
 def _times(runs: Iterable[Seen]) -> list[int]:

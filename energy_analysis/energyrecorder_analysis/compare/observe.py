@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from energyrecorder_analysis.quality import COARSE_U95
 
 WHOLE: Key = ()
 """Stands for the run as a whole."""
@@ -134,10 +137,19 @@ def _unusable_step(step: Mapping[str, Any]) -> str:
     if result["servers"] != result["expected"]:
         return str(result["reason"] or "a server gave no readings")
     if result["quality"] == "unresolvable":
-        return f"not resolvable: {result['reason']}"
+        return f"not resolvable: {result['reason']}{_long_enough(step)}"
     if not result["energy_j"] or result["energy_j"] <= 0 or result["u95_j"] is None:
         return "no energy"
     return ""
+
+
+def _long_enough(step: Mapping[str, Any]) -> str:
+    """Return which length would do where the interval is the reason: it does not grow with the step."""
+    result = step["result"]
+    if not result["energy_j"] or result["energy_j"] <= 0 or not result["u95_j"]:
+        return ""
+    needed_s = step["duration_s"] * result["u95_j"] / result["energy_j"] / COARSE_U95
+    return f"; about {math.ceil(needed_s)} s would do" if needed_s > step["duration_s"] else ""
 
 
 def _observation(run: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> Observation:

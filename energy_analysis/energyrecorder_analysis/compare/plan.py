@@ -12,6 +12,7 @@ from energyrecorder_analysis.compare.judge import Rules
 from energyrecorder_analysis.compare.observe import WHOLE, Key, LeftOut, Observation, Place, Seen
 from energyrecorder_analysis.compare.power import cv_of, detectable, runs_needed
 from energyrecorder_analysis.compare.student import LEAST_RUNS, chi2_quantile, log_sd
+from energyrecorder_analysis.quality import RESOLVED_U95
 
 SHOWN_RUNS = (1, 4, 6, 10, 20, 40)
 """Runs of a candidate for which the plan says what they would show."""
@@ -34,6 +35,8 @@ class Target:
         energy_j: Their median energy; None without any.
         duration_s: Their median length.
         u95_part: Median half width of the 95 % interval as a part of the energy.
+        shortest_s: Length from which such a step is resolved: its interval comes from its edges and does not
+            grow with it.
         cv: Scatter of undisturbed runs; None for fewer than three.
         cv_upper: What it is at most, with 90 % confidence: few runs know their own scatter badly.
         alpha: Probability of a false alarm that the gate leaves to this one comparison.
@@ -49,6 +52,7 @@ class Target:
     energy_j: float | None
     duration_s: float | None
     u95_part: float | None
+    shortest_s: float | None
     cv: float | None
     cv_upper: float | None
     alpha: float
@@ -144,6 +148,9 @@ def _target(
         energy_j=median(run.energy_j for run in runs) if runs else None,
         duration_s=median(run.duration_s for run in runs) if runs else None,
         u95_part=median(run.u95_j / run.energy_j for run in runs) if runs else None,
+        shortest_s=median(run.duration_s * run.u95_j / run.energy_j for run in runs) / RESOLVED_U95
+        if runs
+        else None,
         cv=None if sd is None else cv_of(sd),
         cv_upper=None if upper is None else cv_of(upper),
         alpha=alpha,

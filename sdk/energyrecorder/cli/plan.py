@@ -23,7 +23,17 @@ from energyrecorder.cli.job import Job, env_option
 from energyrecorder.cli.report import connect
 from energyrecorder.errors import AnnotatorError
 
-_HEAD = ("what", "energy", "duration", "scatter", "runs seen", "runs needed", "1 run shows", "10 show")
+_HEAD = (
+    "what",
+    "energy",
+    "duration",
+    "resolved from",
+    "scatter",
+    "runs seen",
+    "runs needed",
+    "1 run shows",
+    "10 show",
+)
 _LONGEST = 200
 _MOST_LAST = 200
 
@@ -110,6 +120,7 @@ def _row(one: Mapping[str, Any]) -> List[str]:
         "  " * len(one["step"]) + (one_line(one["step"][-1]) if one["step"] else "run as a whole"),
         plain_wh(one["energy_j"]),
         duration(one["duration_s"]),
+        duration(one["shortest_s"]),
         UNKNOWN if one["cv"] is None else f"{100 * one['cv']:.2g} to {100 * one['cv_upper']:.2g} %",
         str(one["runs"]),
         needed if needed == upper else f"{needed} to {upper}",
