@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from energyrecorder_analysis.combine import step_energy
+from energyrecorder_analysis.combine import StepEnergy, step_energy
 from energyrecorder_analysis.curve import PowerCurve, power_curve
 from energyrecorder_analysis.integrate import server_answer
 from energyrecorder_analysis.series import PowerSeries, SourceFacts
@@ -60,19 +60,11 @@ def step_result(
     energy = step_energy(curves(), step.start_ns, end_ns, clock_error_s=clock_error_s)
     quality, reason = _with_unmatched(energy.quality, energy.reason, expected)
     detail = {
-        "energy_j": energy.energy_j,
-        "u95_j": energy.u95_j,
-        "u95_gain_j": energy.u95_gain_j,
-        "avg_w": energy.avg_w,
-        "max_w": energy.max_w,
+        **_sums(energy),
         "quality": quality,
         "reason": reason,
-        "coverage": energy.coverage,
-        "samples": energy.samples,
-        "servers": sum(part.energy_j is not None for part in energy.servers.values()),
         "expected": len(expected.servers),
         "method": _with_preferences(energy.method, preferences),
-        "side": energy.side,
         "overlap": len(rivals),
         "share_j": sum(shares_j.values()) if shares_j else None,
         "computed_ns": computed_ns,
@@ -86,6 +78,20 @@ def step_result(
         },
     }
     return StoredResult(detail=detail, samples=counted[0], newest_ns=counted[1])
+
+
+def _sums(energy: StepEnergy) -> dict[str, Any]:
+    return {
+        "energy_j": energy.energy_j,
+        "u95_j": energy.u95_j,
+        "u95_gain_j": energy.u95_gain_j,
+        "avg_w": energy.avg_w,
+        "max_w": energy.max_w,
+        "coverage": energy.coverage,
+        "samples": energy.samples,
+        "servers": sum(part.energy_j is not None for part in energy.servers.values()),
+        "side": energy.side,
+    }
 
 
 def _curve(one: ServerReadings) -> PowerCurve | None:

@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energyrecorder_annotator.journal.base import StepQuery
-from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.lifecycle import Step
-
-OPENERS = {"sqlite": SqliteJournal}
+from support.journal import OPENERS
 
 
 @contextmanager

@@ -1,50 +1,10 @@
-"""What every journal must do for sinks; a further implementation joins by adding itself to `OPENERS`."""
+"""What every journal must do for sinks; `support.journal.OPENERS` names them."""
 
 import pytest
 
 from energyrecorder_annotator.journal.base import Mark, StepQuery
 from energyrecorder_annotator.journal.outbox import DAY_NS, NAMES_PER_DAY, Cursor, DeadLetter, Delivered
-from energyrecorder_annotator.journal.sqlite import SqliteJournal
-from energyrecorder_annotator.lifecycle import Step
-from support.steps import SECOND
-
-OPENERS = {"sqlite": SqliteJournal}
-
-
-@pytest.fixture(params=sorted(OPENERS))
-def opened(request, tmp_path):
-    """Return a function that opens one more connection to the same journal."""
-    journals = []
-
-    def open_one():
-        journals.append(OPENERS[request.param](tmp_path / "journal.db"))
-        return journals[-1]
-
-    yield open_one
-    for journal in journals:
-        journal.close()
-
-
-@pytest.fixture
-def journal(opened):
-    return opened()
-
-
-def put(journal, *steps):
-    journal.submit(lambda transaction: transaction.put_steps(steps)).result(60)
-
-
-def step(step_id, **more):
-    values = {
-        "run_id": step_id,
-        "parent_id": None,
-        "env": "pod1",
-        "scenario": "s",
-        "step": None,
-        "version": 1,
-    }
-    return Step(step_id=step_id, **{**values, "start_ns": SECOND, **more})
-
+from support.journal import put, step
 
 HOSTILE = 'newline\n, comma="quote" \\ \x00 \u2028 🎉 </script> ' + "x" * 10_000
 
