@@ -69,12 +69,8 @@ def step_result(
         "share_j": sum(shares_j.values()) if shares_j else None,
         "computed_ns": computed_ns,
         "per_server": {
-            server: {
-                **server_answer(energy.servers[server]),
-                "by": preferences.get(server),
-                "share_j": shares_j.get(server),
-            }
-            for server in expected.servers
+            name: {**server_answer(part), "by": preferences.get(name), "share_j": shares_j.get(name)}
+            for name, part in energy.servers.items()
         },
     }
     return StoredResult(detail=detail, samples=counted[0], newest_ns=counted[1])
