@@ -40,6 +40,29 @@ def step_result(
         computed_ns: Our wall clock.
         counted: How many readings there were, and the newest, to see later whether more came in.
     """
+    energy, preferences, shares_j = _integrated(step, expected, readings, rivals)
+    quality, reason = _with_unmatched(energy.quality, energy.reason, expected)
+    detail = {
+        **_sums(energy),
+        "quality": quality,
+        "reason": reason,
+        "expected": len(expected.servers),
+        "method": _with_preferences(energy.method, preferences),
+        "overlap": len(rivals),
+        "share_j": sum(shares_j.values()) if shares_j else None,
+        "computed_ns": computed_ns,
+        "per_server": {
+            name: {**server_answer(part), "by": preferences.get(name), "share_j": shares_j.get(name)}
+            for name, part in energy.servers.items()
+        },
+    }
+    return StoredResult(detail=detail, samples=counted[0], newest_ns=counted[1])
+
+
+def _integrated(
+    step: Step, expected: Expected, readings: Iterable[ServerReadings], rivals: Sequence[Rival]
+) -> tuple[StepEnergy, Mapping[str, str], Mapping[str, float]]:
+    """Return the energy, and by server whose reading was used and the step's share where others ran too."""
     end_ns = step.start_ns if step.end_ns is None else step.end_ns
     preferences: dict[str, str] = {}
     shares_j: dict[str, float] = {}
@@ -58,22 +81,7 @@ def step_result(
     # The error is a bound with no value in it more likely than another: a rectangle's standard deviation.
     clock_error_s = step.clock_error_ns / 1e9 / math.sqrt(3)
     energy = step_energy(curves(), step.start_ns, end_ns, clock_error_s=clock_error_s)
-    quality, reason = _with_unmatched(energy.quality, energy.reason, expected)
-    detail = {
-        **_sums(energy),
-        "quality": quality,
-        "reason": reason,
-        "expected": len(expected.servers),
-        "method": _with_preferences(energy.method, preferences),
-        "overlap": len(rivals),
-        "share_j": sum(shares_j.values()) if shares_j else None,
-        "computed_ns": computed_ns,
-        "per_server": {
-            name: {**server_answer(part), "by": preferences.get(name), "share_j": shares_j.get(name)}
-            for name, part in energy.servers.items()
-        },
-    }
-    return StoredResult(detail=detail, samples=counted[0], newest_ns=counted[1])
+    return energy, preferences, shares_j
 
 
 def _sums(energy: StepEnergy) -> dict[str, Any]:
