@@ -49,15 +49,20 @@ def consumed_w(body):
     return json.loads(body)["PowerControl"][0]["PowerConsumedWatts"]
 
 
+async def _took_s(work):
+    started = time.monotonic()
+    await work
+    return time.monotonic() - started
+
+
 @about("slow")
 async def test_slow_waits_before_the_headers(tmp_path):
     async with faulty(tmp_path, "{ kind = 'slow', delay_s = 0.4, count = 1 }") as sim:
         started = time.monotonic()
         assert (await fetch(sim))[0] == 200
-        middle = time.monotonic()
-        await fetch(sim)
-        assert middle - started >= 0.4
-        assert time.monotonic() - middle < 0.3
+        assert time.monotonic() - started >= 0.4
+        # It strikes once; a busy machine may be slow by itself now and then.
+        assert min([await _took_s(fetch(sim)) for _ in range(10)]) < 0.4
 
 
 @about("drip")
@@ -195,7 +200,7 @@ async def test_refuse_drops_connections_and_sessions_and_comes_back_on_the_same_
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await fetch(sim)
         assert isinstance(caught.value.os_error, ConnectionRefusedError)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(aiohttp.ClientConnectorError):
                     assert (await fetch(sim, headers=token))[0] == 401

@@ -70,15 +70,15 @@ async def run(*argv, within_s=CLIENT_S):
     return process.returncode, output.decode("utf-8", "replace")
 
 
-async def ipmitool(port, *command, suite=17, user="energy", password="secret", retries=1, **limits):
+async def ipmitool(port, *command, suite=17, user="energy", password="secret", retries=4, **limits):
     way = ("-I", "lanplus", "-C", str(suite), "-H", "127.0.0.1", "-p", str(port))
-    bounds = ("-N", "1", "-R", str(retries))
+    bounds = ("-N", "3", "-R", str(retries))
     return await run(need("ipmitool"), *way, *bounds, "-U", user, "-P", password, *command, **limits)
 
 
 async def freeipmi(program, port, *options, suite=17, password="secret", level="USER"):
     way = ("-h", f"127.0.0.1:{port}", "-u", "energy", "-p", password, "-D", "LAN_2_0", "-I", str(suite))
-    bounds = ("-l", level, "--session-timeout=4000", "--retransmission-timeout=500")
+    bounds = ("-l", level, "--session-timeout=30000", "--retransmission-timeout=1000")
     return await run(need(program), *way, *bounds, *options)
 
 

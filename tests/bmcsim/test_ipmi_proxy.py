@@ -30,7 +30,7 @@ class _Proxied:
 
 
 async def _until(holds):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - counters have no event
             await asyncio.sleep(0.001)
 
@@ -52,7 +52,7 @@ async def test_delay():
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         await proxied.console.exchange(GUID)
-        assert 0.1 <= loop.time() - began_s < 1.0
+        assert loop.time() - began_s >= 0.1
 
 
 async def test_duplicates():

@@ -44,7 +44,7 @@ def spec_file(tmp_path):
 def get(listing, bmc, path, context=None):
     """Return status and parsed body, over TLS that is checked against the CA of the listing."""
     context = context or ssl.create_default_context(cafile=listing["ca_file"])
-    connection = http.client.HTTPSConnection(bmc["address"], bmc["port"], context=context, timeout=10)
+    connection = http.client.HTTPSConnection(bmc["address"], bmc["port"], context=context, timeout=60)
     try:
         connection.request("GET", path, headers=basic())
         answer = connection.getresponse()
@@ -55,7 +55,7 @@ def get(listing, bmc, path, context=None):
 
 def ask(listing, path, **query):
     control = urllib.parse.urlsplit(listing["control"])
-    connection = http.client.HTTPConnection(control.hostname, control.port, timeout=10)
+    connection = http.client.HTTPConnection(control.hostname, control.port, timeout=60)
     try:
         connection.request("GET", f"{path}?{urllib.parse.urlencode(query)}")
         return json.loads(connection.getresponse().read())
@@ -86,7 +86,7 @@ def test_listing_certificates_truth_and_end(spec_file):
             with pytest.raises(ssl.SSLCertVerificationError):
                 get(listing, command.bmc(bad), POWER)
         assert get(listing, bmc, POWER)[0] == 200  # broken handshakes leave no trace
-        out, err = command.process.communicate(timeout=10)
+        out, err = command.process.communicate(timeout=60)
         assert (command.process.returncode, out, err) == (0, "", "")
         assert not Path(listing["ca_file"]).parent.exists()
 
@@ -96,7 +96,7 @@ def test_a_signal_ends_it_with_0(spec_file, number):
     with serving(spec_file, BMC_PASSWORD=PASSWORD) as command:
         command.process.send_signal(number)
         # wait() and not communicate(): stdin stays open, so it is the signal that ends it.
-        assert command.process.wait(timeout=10) == 0
+        assert command.process.wait(timeout=60) == 0
         assert not Path(command.listing["ca_file"]).parent.exists()
 
 
@@ -139,7 +139,7 @@ def test_an_ipmi_bmc_of_the_fleet_answers_ipmitool(spec_file):
         ended = subprocess.run(
             [ipmitool, "-I", "lanplus", "-C", "17", "-N", "2", "-R", "2", "-H", "127.0.0.1",
              "-p", str(command.bmc("i")["port"]), "-U", "monitor", "-E", "dcmi", "power", "reading"],
-            capture_output=True, text=True, timeout=30, check=True,
+            capture_output=True, text=True, timeout=120, check=True,
             env={**os.environ, "IPMI_PASSWORD": PASSWORD},
         )  # fmt: skip
         assert "212 Watts" in ended.stdout
@@ -152,6 +152,6 @@ def run(*arguments):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )

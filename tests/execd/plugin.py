@@ -92,13 +92,13 @@ class Plugin:
         self.process.stdin.write("\n" * count)
         self.process.stdin.flush()
 
-    def end(self, longest_s=10.0):
+    def end(self, longest_s=60.0):
         """Close standard input and return (exit code, seconds it took)."""
         began = time.monotonic()
         self.process.stdin.close()
         return self._wait(began, longest_s)
 
-    def signal(self, number, longest_s=10.0):
+    def signal(self, number, longest_s=60.0):
         """Send a signal and return (exit code, seconds it took)."""
         began = time.monotonic()
         self.process.send_signal(number)

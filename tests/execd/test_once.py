@@ -23,7 +23,7 @@ def execd(tmp_path):
         command, *rest = arguments
         return subprocess.run(
             [sys.executable, FAKE, command, "--fleet", tmp_path / "fleet.toml", *rest],
-            capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=180, check=False, stdin=subprocess.DEVNULL,
             env={**os.environ, "BMC_PASSWORD": PASSWORD, "ENERGY_STATE_DIR": str(tmp_path / "s")}
             | (env or {}),
         )  # fmt: skip
@@ -128,7 +128,7 @@ def test_an_interrupted_once_logs_out(tmp_path, number, code):
         wait_until(lambda: claims.exists() and json.loads(claims.read_text())["claims"])
         process.send_signal(number)
         log = process.stderr.read()
-        assert process.wait(10) == code
+        assert process.wait(60) == code
     assert "a library says bye" in log
     assert "Traceback" not in log
 
@@ -185,7 +185,7 @@ def test_a_missing_library_prints_the_command_that_installs_it(execd, tmp_path):
     )
     (tmp_path / "fleet.toml").write_text(fleet_text("good-1"))
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=180, check=False,
         env={**os.environ, "BMC_PASSWORD": PASSWORD, "ENERGY_STATE_DIR": str(tmp_path / "s")},
     )  # fmt: skip
     assert done.returncode == 2
@@ -203,6 +203,6 @@ def test_help_needs_none_of_the_libraries():
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=180, check=True
     )
     assert done.stdout == "[]\n"

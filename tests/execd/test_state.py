@@ -135,7 +135,7 @@ def test_locks_follow_the_fleet(tmp_path):
     for server, free in (("a", True), ("b", False)):
         run = subprocess.run(
             [sys.executable, "-c", HOLDER, tmp_path, server],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert (run.returncode == 0) is free, run.stderr
         if not free:

@@ -117,14 +117,14 @@ def serving(spec_file: Path, **environ: str) -> Iterator[Command]:
     )
     try:
         assert process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], 20)
+        ready, _, _ = select.select([process.stdout], [], [], 120)
         line = process.stdout.readline() if ready else ""
         assert line, process.communicate(timeout=5)[1] if process.poll() is not None else "nothing printed"
         yield Command(process, json.loads(line))
     finally:
         if process.poll() is None:
             try:
-                process.communicate(timeout=10)  # closes stdin, which ends it
+                process.communicate(timeout=60)  # closes stdin, which ends it
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

@@ -23,7 +23,7 @@ PAYLOADS = {
 def _seen_by_the_oracle(url, ca_file, path):
     """Return PowerConsumedWatts of the first entry; the library is synchronous and blocks."""
     client = redfish.redfish_client(
-        base_url=url, username=USER, password=PASSWORD, cafile=ca_file, timeout=5, max_retry=1
+        base_url=url, username=USER, password=PASSWORD, cafile=ca_file, timeout=60, max_retry=1
     )
     client.login(auth="session")
     try:

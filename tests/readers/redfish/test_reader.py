@@ -26,8 +26,8 @@ def _fault(kind, **options):
 
 
 async def _poll_until(reader, wanted):
-    """Poll until ``wanted`` is content with a poll, five seconds at most; failed polls are none."""
-    async with asyncio.timeout(5):
+    """Poll until ``wanted`` is content with a poll, a minute at most; failed polls are none."""
+    async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(BmcError):
                 poll = await reader.poll()

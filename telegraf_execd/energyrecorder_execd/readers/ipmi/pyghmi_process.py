@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _MODULE = "energyrecorder_execd.readers.ipmi.pyghmi_worker"
 _READ_BYTES = 1 << 16
-_END_S = 2.0
+_END_S = 0.2
 
 
 class PyghmiProcess:
