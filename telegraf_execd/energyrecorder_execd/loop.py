@@ -114,10 +114,10 @@ class BmcLoop:
     async def run(self) -> None:
         """Poll until `stop`."""
         tools = self._around.tools
-        after_ns = tools.clock()
+        after_ns, every_s, offset = tools.clock(), 0.0, 0
         while True:
-            every_s = self._interval_s()
-            offset = schedule.offset_ns(self.server.id, every_s)
+            if every_s != (every_s := self._interval_s()):
+                offset = schedule.offset_ns(self.server.id, every_s)
             tick_ns = schedule.next_tick_ns(after_ns, every_s, offset)
             due_s = tools.monotonic() + (tick_ns - tools.clock()) / 1e9
             await self._wait_until(tick_ns, every_s)

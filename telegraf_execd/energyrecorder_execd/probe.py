@@ -161,7 +161,7 @@ def _clock_offset_s(answers: Sequence[RawAnswer]) -> int | None:
     offsets = [
         date_s - (one.sent_ns + one.received_ns) / 2e9
         for one in answers
-        if (date_s := http_date_s(one.headers.get("Date"))) is not None
+        if (date_s := http_date_s(one.headers.get("date"))) is not None
     ]
     # The header has whole seconds, cut off: half a second is added on average.
     return round(statistics.median(offsets) + 0.5) if offsets else None

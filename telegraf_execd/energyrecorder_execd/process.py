@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 from energyrecorder.clock import wall_ns
+from energyrecorder.errors import ConfigError
 from energyrecorder_execd.fleet import Fleet
 from energyrecorder_execd.guard import LockoutGuard
 from energyrecorder_execd.lockout_file import LockoutFile
@@ -22,6 +23,8 @@ from energyrecorder_execd.server_locks import ServerLocks
 from energyrecorder_execd.state import FactsStore
 
 LAST_LINES_S = 10.0
+OTHER_FILES = 64
+"""Descriptors beside one per BMC: standard streams, state, and files that are open for a moment."""
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -42,19 +45,32 @@ def run(selection: Selection, fleet: Fleet, folder: Path, registry: Registry) ->
         around = Surroundings(_tools(folder, registry), FactsStore(folder / "servers"), writer.write)
         await Runner(selection, registry, around, writer, locks).run(fleet, unread)
 
-    allow_many_sockets()
+    allow_many_sockets(len(fleet.servers))
     asyncio.run(_run())
 
 
-def allow_many_sockets() -> None:
-    """Raise the soft limit of open files to the hard one: a BMC is a socket, and 1,024 the usual limit."""
+def allow_many_sockets(servers: int) -> None:
+    """Raise the soft limit of open files to the hard one: a BMC is a socket, and 1,024 the usual limit.
+
+    Args:
+        servers: How many are polled.
+
+    Raises:
+        ConfigError: The hard limit is too low for them.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = servers + OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ConfigError(
+            f"{servers} servers need {needed} open files, the hard limit is {hard} (ulimit -Hn, LimitNOFILE"
+            " of a unit): raise it, or share the fleet out with --shard"
+        )
 
 
 def once(fleet: Fleet, folder: Path, registry: Registry) -> int:
     """Poll every server once and return the exit code; arguments as for `run`."""
-    allow_many_sockets()
+    allow_many_sockets(len(fleet.servers))
 
     async def _once() -> int:
         task = asyncio.current_task()

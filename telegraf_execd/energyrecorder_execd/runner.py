@@ -15,7 +15,7 @@ from energyrecorder_execd.fleet import Fleet, Server
 from energyrecorder_execd.loop import BmcLoop, Surroundings
 from energyrecorder_execd.output import LineWriter
 from energyrecorder_execd.readers.registry import Registry
-from energyrecorder_execd.selection import Selection, stamps
+from energyrecorder_execd.selection import Selection, Stamps, stamps
 from energyrecorder_execd.server_locks import ServerLocks
 from energyrecorder_execd.stdin import StdinWatch
 
@@ -73,8 +73,9 @@ class Runner:
         Raises:
             ConfigError: Another run polls one of the servers, or a library is missing.
         """
+        seen = stamps(fleet)
         self._apply(fleet)
-        watch = asyncio.create_task(self._watch(fleet))
+        watch = asyncio.create_task(self._watch(fleet, seen))
         broken = asyncio.create_task(self._end_when(unread))
         stdin = StdinWatch(self._gather, self._ended.set)
         loop = asyncio.get_running_loop()
@@ -153,11 +154,10 @@ class Runner:
         )
         asyncio.get_running_loop().call_later(RESTART_S, self._run, loop)
 
-    async def _watch(self, fleet: Fleet) -> None:
+    async def _watch(self, fleet: Fleet, seen: Stamps) -> None:
         """Read the fleet file again when it or something it includes changed, and on SIGHUP."""
         hang_up = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
-        seen = stamps(fleet)
         while True:
             try:
                 async with asyncio.timeout(WATCH_EVERY_S):

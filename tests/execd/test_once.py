@@ -102,6 +102,20 @@ def test_a_state_directory_that_cannot_be_made(execd, tmp_path):
     assert "mend with: sudo install -d" in done.stderr
 
 
+def test_a_limit_of_open_files_that_is_too_low_for_the_fleet(tmp_path):
+    """Nobody is polled with half of the sockets missing; the limit is named."""
+    fleet = tmp_path / "fleet.toml"
+    fleet.write_text(fleet_text(*(f"good-{number}" for number in range(1, 12))))
+    command = [sys.executable, FAKE, "once", "--fleet", fleet, "--state", tmp_path / "s"]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -n 74; exec "$@"', "sh", *command],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "BMC_PASSWORD": PASSWORD},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("E! 11 servers need 75 open files, the hard limit is 74 ")
+
+
 def test_once_beside_a_run_disturbs_nothing(execd, tmp_path):
     """It uses no session of the run and leaves what that remembers as it is."""
     with Plugin(tmp_path, "good-1") as plugin:
@@ -178,7 +192,7 @@ def test_a_literal_password_warns_and_stays_hidden(execd):
 def test_a_missing_library_prints_the_command_that_installs_it(execd, tmp_path):
     """Exit 2 at start, not an error per poll."""
     script = (
-        "import sys; sys.modules['aiohttp'] = None\n"
+        "import sys; sys.modules['httptools'] = None\n"
         "from energyrecorder_execd.__main__ import main\n"
         f"sys.argv = ['energy-execd', 'once', '--fleet', {str(tmp_path / 'fleet.toml')!r}]\n"
         "main()\n"
@@ -190,16 +204,16 @@ def test_a_missing_library_prints_the_command_that_installs_it(execd, tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == (
-        "E! protocol 'redfish' needs 'aiohttp', which is not installed; "
+        "E! protocol 'redfish' needs 'httptools', which is not installed; "
         "run: pip install 'energyrecorder[execd]'\n"
     )
 
 
 def test_help_needs_none_of_the_libraries():
-    """The command line itself imports neither aiohttp nor cryptography nor pyghmi."""
+    """The command line itself imports neither httptools nor cryptography nor pyghmi."""
     script = (
         "import sys\nimport energyrecorder_execd.cli, energyrecorder_execd.readers.registry\n"
-        "heavy = ('aiohttp', 'cryptography', 'orjson', 'pyghmi', 'redfish', 'asyncio')\n"
+        "heavy = ('aiohttp', 'httptools', 'cryptography', 'orjson', 'pyghmi', 'redfish', 'asyncio')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run(

@@ -1,15 +1,18 @@
-"""The forms in which a fleet file names a BMC's address."""
+"""The forms in which a fleet file names a BMC's address, and a proxy on the way to it."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 ALLOWED = "host, host:port, [v6]:port, https://host[:port] or http://host[:port]"
+PROXY_ALLOWED = "http://[USER:PASSWORD@]HOST[:PORT]"
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?")
 _MAX_PORT = 65535
+_HTTP = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,38 @@ class Host:
     address: str
     port: int | None
     scheme: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy.
+
+    Args:
+        address: Name or IP address, without brackets.
+        port: TCP port.
+        login: ``USER:PASSWORD``; empty: none is needed.
+    """
+
+    address: str
+    port: int
+    login: str = field(default="", repr=False)
+
+
+def parse_proxy(text: str) -> Proxy:
+    """Return the proxy that ``text`` names.
+
+    Raises:
+        ValueError: It has none of the allowed forms.
+    """
+    scheme, _, rest = text.strip().partition("://")
+    login, _, where = rest.rpartition("@")
+    try:
+        host = parse_host(f"{scheme}://{where}")
+    except ValueError:
+        host = None
+    if host is None or host.scheme != "http" or not login.isprintable():
+        raise ValueError(PROXY_ALLOWED)
+    return Proxy(host.address, host.port or _HTTP, unquote(login))
 
 
 def parse_host(text: str) -> Host:

@@ -7,6 +7,7 @@ from typing import Any
 
 from energyrecorder import schema
 from energyrecorder.settings import Setting, parse_duration
+from energyrecorder_execd.fleet.hosts import parse_proxy
 
 MIN_INTERVAL_S = 0.5
 MAX_INTERVAL_S = 3600.0
@@ -39,6 +40,11 @@ def _tls(text: str) -> str:
     if _PIN.fullmatch(text.lower()):
         return "pin:sha256:" + text.lower().removeprefix("pin:sha256:").replace(":", "")
     raise ValueError(_TLS_ALLOWED)
+
+
+def _proxy(text: str) -> str:
+    parse_proxy(text)
+    return text
 
 
 def _bridge(text: str) -> int:
@@ -97,7 +103,7 @@ DEFAULTS = (
     Setting("tags", "table", "static tags: " + ", ".join(schema.STATIC_TAGS), default={}, check=_tags),
     Setting("enabled", "bool", "false: not polled", default=True),
     Setting("debug", "bool", "true: log this server's traffic, secrets masked"),
-    Setting("proxy", "str", "HTTP proxy for this BMC; proxy variables are never used"),
+    Setting("proxy", "str", "HTTP proxy for this BMC; proxy variables are never used", check=_proxy),
     Setting("legacy_tls", "bool", "true: TLS 1.0, TLS 1.1 and old ciphers are allowed for this BMC"),
     Setting("components", "bool", "true: CPUs, memory, GPUs and power supplies as series of their own"),
     Setting("cipher_suite", "int", "IPMI cipher suite; default: 17, then 3, remembered", choices=(17, 3)),

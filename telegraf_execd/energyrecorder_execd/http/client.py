@@ -110,7 +110,7 @@ class BmcHttp:
             document=decode(raw.body, path),
             sent_ns=raw.sent_ns,
             received_ns=raw.received_ns,
-            date_s=http_date_s(raw.headers.get("Date")),
+            date_s=http_date_s(raw.headers.get("date")),
         )
 
     async def _after_401(self, path: str) -> RawAnswer:
@@ -142,6 +142,7 @@ class BmcHttp:
     async def close(self) -> None:
         """Log out, best effort."""
         await self._login.close()
+        self._endpoint.close()
 
     async def _get(self, path: str, *, anonymous: bool) -> RawAnswer:
         headers = {} if anonymous else await self._login.headers()
@@ -151,4 +152,4 @@ class BmcHttp:
 def _asked_wait_s(raw: RawAnswer, clock: Clock) -> float | None:
     if raw.status not in _MAY_ASK_TO_WAIT:
         return None
-    return asked_wait_s(raw.headers.get("Retry-After"), raw.body, now_s=clock() / 1e9)
+    return asked_wait_s(raw.headers.get("retry-after"), raw.body, now_s=clock() / 1e9)

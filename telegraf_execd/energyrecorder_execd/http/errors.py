@@ -1,4 +1,4 @@
-"""Turns HTTP status codes and what aiohttp raises into the project's errors with their reasons."""
+"""Turns HTTP status codes and what a connection raises into the project's errors with their reasons."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import re
 import ssl
 from email.utils import parsedate_to_datetime
 
-import aiohttp
-
 from energyrecorder.errors import BmcDataError, BmcError, BmcUnreachableError
-from energyrecorder_execd.http.tls import changed_certificate
 
 _REASONS = {
     400: "protocol",
@@ -36,6 +33,8 @@ _WAIT_IN_TEXT = re.compile(
     r"\b(?:wait|retry|try again)\b[^.]{0,80}?\b(\d{1,4})[ -]?(second|minute)", re.IGNORECASE
 )
 _TEXT_BYTES = 4096
+
+_ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]")
 
 # What OpenSSL 3 says to a server that speaks nothing newer than TLS 1.1.
 _TOO_OLD = frozenset(
@@ -138,47 +137,66 @@ def http_date_s(value: str | None) -> float | None:
         return None
 
 
-def transport_error(error: Exception, where: str) -> BmcError:
-    """Return what ``error``, raised by aiohttp, means.
+def connect_error(error: Exception, where: str) -> BmcError:
+    """Return what ``error``, raised while a connection was made, means.
 
     Args:
         error: As caught.
         where: Method and address, for the message.
     """
-    if isinstance(error, aiohttp.ServerFingerprintMismatch | aiohttp.ClientSSLError):
-        return BmcUnreachableError(f"{where}: TLS: {_tls_detail(error)}: energy-execd pin", reason="tls")
-    if isinstance(error, TimeoutError):
+    if isinstance(error, ssl.SSLError):
+        return untrusted(_tls_detail(error), where)
+    if isinstance(error, OSError):
+        return BmcUnreachableError(f"{where}: {_os_detail(error)}", reason="unreachable")
+    return _no_http(error, where)
+
+
+def exchange_error(error: Exception, where: str, *, is_begun: bool) -> BmcError:
+    """Return what ``error``, raised while an answer was awaited, means.
+
+    Args:
+        error: As caught.
+        where: Method and address, for the message.
+        is_begun: Something of the answer had been received.
+    """
+    if isinstance(error, ssl.SSLError):
+        return untrusted(_tls_detail(error), where)
+    if isinstance(error, TimeoutError):  # TCP gave up
         return BmcUnreachableError(f"{where}: no answer in time", reason="timeout")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, ConnectionResetError):
-            # TCP is refused, not reset: the handshake of TLS had begun.
-            detail = f"the BMC broke off the handshake{_OLD_TLS}: energy-execd pin"
-            return BmcUnreachableError(f"{where}: TLS: {detail}", reason="tls")
-        detail = _os_detail(error.os_error)
-    elif isinstance(error, aiohttp.ClientPayloadError):
-        detail = "the connection broke inside the answer"
-    elif isinstance(error, aiohttp.ServerDisconnectedError | OSError):
-        detail = "the connection broke"
-    else:
-        return BmcDataError(f"{where}: no valid HTTP ({type(error).__name__})", reason="protocol")
-    return BmcUnreachableError(f"{where}: {detail}", reason="unreachable")
+    if isinstance(error, OSError):
+        inside = " inside the answer" if is_begun else ""
+        return BmcUnreachableError(f"{where}: the connection broke{inside}", reason="unreachable")
+    return _no_http(error, where)
+
+
+def untrusted(detail: str, where: str) -> BmcError:
+    """Return the error of a BMC whose TLS or certificate does not do.
+
+    Args:
+        detail: What is wrong with it.
+        where: Method and address.
+    """
+    return BmcUnreachableError(f"{where}: TLS: {detail}: energy-execd pin", reason="tls")
+
+
+def _no_http(error: Exception, where: str) -> BmcError:
+    return BmcDataError(f"{where}: no valid HTTP ({str(error) or type(error).__name__})", reason="protocol")
 
 
 def _os_detail(error: OSError) -> str:
-    if error.errno:
+    if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
-    return error.strerror or type(error).__name__
+    if error.strerror:
+        return error.strerror  # of the resolver, whose numbers are its own
+    # What asyncio says when a name has several addresses and none can be reached.
+    numbers = dict.fromkeys(_ERRNO_IN_TEXT.findall(str(error)))
+    return ", ".join(os.strerror(int(number)) for number in numbers) or type(error).__name__
 
 
-def _tls_detail(error: aiohttp.ServerFingerprintMismatch | aiohttp.ClientSSLError) -> str:
-    if isinstance(error, aiohttp.ServerFingerprintMismatch):
-        return changed_certificate(error.expected, error.got)
-    cause: object = error
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause = error.certificate_error
-    if isinstance(cause, ssl.SSLCertVerificationError) and not getattr(cause, "verify_message", ""):
-        return str(cause.args[0])  # of a pin, see `tls`
-    detail = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or str(cause)
-    if str(detail) in _TOO_OLD:
+def _tls_detail(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLEOFError):
+        return f"the BMC broke off the handshake{_OLD_TLS}"
+    detail = getattr(error, "verify_message", None) or error.reason or str(error)
+    if detail in _TOO_OLD:
         return f"{detail!r}{_OLD_TLS}"
     return f"{detail!r}; to trust its certificate"

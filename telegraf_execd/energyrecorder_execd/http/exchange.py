@@ -14,7 +14,7 @@ class RawAnswer:
 
     Args:
         status: HTTP status.
-        headers: Of the answer, case-insensitive.
+        headers: Of the answer, names in lower case.
         body: Whole body, decompressed.
         sent_ns: When the request left, nanoseconds since the Unix epoch, UTC.
         received_ns: When the body was complete, likewise.

@@ -179,12 +179,12 @@ class SessionLogin:
             f"POST {path}: HTTP {answer.status}",
             reason="busy" if answer.status >= _SERVER_ERRORS else status_reason(answer.status),
             retry_after_s=asked_wait_s(
-                answer.headers.get("Retry-After"), answer.body, now_s=self._clock() / 1e9
+                answer.headers.get("retry-after"), answer.body, now_s=self._clock() / 1e9
             ),
         )
 
     def _accept(self, path: str, answer: RawAnswer) -> None:
-        token = answer.headers.get("X-Auth-Token")
+        token = answer.headers.get("x-auth-token")
         if not token:
             raise LogInFailedError(
                 f"POST {path}: HTTP {answer.status} without X-Auth-Token", reason="protocol"
@@ -221,7 +221,7 @@ class SessionLogin:
 
 def _session_location(answer: RawAnswer, path: str) -> str | None:
     """Return the path of the new session, from the header (a path or a whole address) or the body."""
-    location = answer.headers.get("Location", "")
+    location = answer.headers.get("location", "")
     if "://" in location:
         location = "/" + location.split("://", 1)[1].partition("/")[2]
     found = link_target(location)

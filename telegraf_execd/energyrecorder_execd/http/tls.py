@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-
-import aiohttp
 
 from energyrecorder.errors import BmcUnreachableError, ConfigError
 
@@ -104,35 +101,9 @@ def allow_legacy(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-class _PinnedContext(ssl.SSLContext):
-    """A context of one pin, as aiohttp's `Fingerprint` comes with its own settings of TLS."""
-
-    digest = b""
-
-
-class _PinnedObject(ssl.SSLObject):
-    """Ends the handshake with an error unless the certificate is the pinned one."""
-
-    def do_handshake(self) -> None:
-        super().do_handshake()
-        shown = hashlib.sha256(self.getpeercert(binary_form=True) or b"").digest()
-        expected = getattr(self.context, "digest", b"")
-        if shown != expected:
-            raise ssl.SSLCertVerificationError(changed_certificate(expected, shown))
-
-
 def changed_certificate(old: bytes, new: bytes) -> str:
     """Return what to say of another certificate than the pinned one."""
     return f"the certificate changed from sha256:{old.hex()} to sha256:{new.hex()}; if that is right"
-
-
-def _legacy_pin(digest: bytes) -> ssl.SSLContext:
-    context = _PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.digest = digest
-    context.sslobject_class = _PinnedObject
-    return allow_legacy(context)
 
 
 class TlsContexts:
@@ -141,8 +112,8 @@ class TlsContexts:
     def __init__(self) -> None:
         self._made: dict[tuple[str, str, bool], ssl.SSLContext] = {}
 
-    def for_policy(self, policy: TlsPolicy, *, legacy: bool = False) -> ssl.SSLContext | aiohttp.Fingerprint:
-        """Return what aiohttp takes as ``ssl``.
+    def for_policy(self, policy: TlsPolicy, *, legacy: bool = False) -> ssl.SSLContext:
+        """Return the context of a policy; where a certificate is pinned it accepts any: the pin decides.
 
         Args:
             policy: How the certificate is trusted.
@@ -150,14 +121,9 @@ class TlsContexts:
 
         Raises:
             ConfigError: The CA file cannot be read.
-            ValueError: ``tofu`` has to become a pin first.
         """
-        if policy.kind == "pin":
-            return _legacy_pin(policy.digest) if legacy else aiohttp.Fingerprint(policy.digest)
-        if policy.kind == "off":
+        if policy.kind in {"pin", "tofu", "off"}:
             return self.unverified(legacy=legacy)
-        if policy.kind == "tofu":
-            raise ValueError("trust on first use needs the pin of the first use")
         return self._context("verify", policy.ca_file, legacy=legacy)
 
     def unverified(self, *, legacy: bool = False) -> ssl.SSLContext:

@@ -17,7 +17,7 @@ MAX_SHOWN = 2000
 _SECRET_KEYS = re.compile(
     r'("[^"]*(?:password|passwd|token|secret|session_?key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
 )
-_SHOWN_HEADERS = ("Location", "Retry-After", "Content-Type", "Server")
+_SHOWN_HEADERS = ("location", "retry-after", "content-type", "server")
 
 _log = logging.getLogger(__name__)
 

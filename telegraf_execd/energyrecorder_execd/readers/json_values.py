@@ -39,7 +39,7 @@ def as_object(value: Any, resource: str) -> Json:
     Raises:
         BmcDataError: It is something else.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value
     raise malformed(resource, "the document", value)
 
@@ -47,15 +47,15 @@ def as_object(value: Any, resource: str) -> Json:
 def sub_object(parent: Json, key: str) -> Json:
     """Return the object at ``key``; empty when it is absent or anything else, as ``[]`` (Cisco CIMC)."""
     value = parent.get(key)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def members(value: Any) -> list[Json]:
     """Return the objects of a list; an object alone stands for a list of one (Firefly BMC, Cisco CIMC)."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return [value]
     if isinstance(value, list):
-        return [item for item in value if isinstance(item, Mapping)]
+        return [item for item in value if isinstance(item, dict)]
     return []
 
 
@@ -152,7 +152,7 @@ def at(document: Any, pointer: str) -> Any:
     """Return the value at a JSON pointer such as ``/Oem/Public/TotalPower``; None where it leads nowhere."""
     value = document
     for key in pointer.split("/")[1:]:
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get(key)
         elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]

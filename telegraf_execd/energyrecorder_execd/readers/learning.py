@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 FEWEST_CHANGES = 40
@@ -68,22 +68,23 @@ def observed(before: Learned, *, watts: float, at_s: float) -> Learned:
     """
     value = round(watts * _STEPS_PER_WATT)
     values = before.values if len(before.values) >= FEWEST_VALUES else before.values | {value}
-    after = replace(before, value=value, seen_s=at_s, divisor=math.gcd(before.divisor, value), values=values)
+    changed_s, intervals_s, polls_s = before.changed_s, before.intervals_s, before.polls_s
+    refresh_s = before.refresh_s
     passed_s = at_s - before.seen_s
     if before.value is None or not 0 < passed_s <= _LONGEST_S:
         # The first one, or an outage, or a clock that was set: no interval may lead across it.
-        return replace(after, changed_s=None)
-    after = replace(after, polls_s=(*before.polls_s, passed_s)[-_KEPT:])
-    if value == before.value:
-        return after
-    if before.changed_s is None:
-        return replace(after, changed_s=at_s)
-    intervals_s = (*before.intervals_s, at_s - before.changed_s)[-_KEPT:]
-    after = replace(after, changed_s=at_s, intervals_s=intervals_s)
-    if len(intervals_s) < FEWEST_CHANGES:
-        # What an earlier life learned stands until there is as much new evidence.
-        return after
-    return replace(after, refresh_s=_period_s(intervals_s, after.polls_s))
+        changed_s = None
+    else:
+        polls_s = (*polls_s, passed_s)[-_KEPT:]
+        if value != before.value:
+            if changed_s is not None:
+                intervals_s = (*intervals_s, at_s - changed_s)[-_KEPT:]
+                # What an earlier life learned stands until there is as much new evidence.
+                if len(intervals_s) >= FEWEST_CHANGES:
+                    refresh_s = _period_s(intervals_s, polls_s)
+            changed_s = at_s
+    divisor = math.gcd(before.divisor, value)
+    return Learned(value, at_s, changed_s, intervals_s, polls_s, divisor, values, refresh_s)
 
 
 def _period_s(intervals_s: tuple[float, ...], polls_s: tuple[float, ...]) -> float | None:

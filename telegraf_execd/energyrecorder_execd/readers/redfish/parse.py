@@ -95,8 +95,10 @@ def parse_power(document: Any, path: str, effects: quirks.Effects) -> list[Candi
     control = _control(body, entries, path)
     if control is not None:
         supplies = parse_supplies(document, path, effects)
-        shared = effects.supplies_are_shared and _is_sum(control.watts, supplies)
-        found.append(replace(_with_side(control, supplies), shared=shared))
+        control = _with_side(control, supplies)
+        if effects.supplies_are_shared and _is_sum(control.watts, supplies):
+            control = replace(control, shared=True)
+        found.append(control)
     found += [Candidate(watts, "oem") for watts in _oem_watts(body, entries, path)]
     return found
 

@@ -280,7 +280,10 @@ class RedfishReader:
             refresh_s, told_by = learned.refresh_s, "learned"
         if refresh_s is None:
             refresh_s, told_by = effects.refresh_s, "vendor"
-        timed = replace(value, refresh_s=refresh_s, window_s=value.window_s or effects.window_s)
+        window_s = value.window_s or effects.window_s
+        timed = value
+        if (refresh_s, window_s) != (value.refresh_s, value.window_s):
+            timed = replace(value, refresh_s=refresh_s, window_s=window_s)
         self._tell_timing(timed, told_by)
         return timed, learned.quantum_w
 
