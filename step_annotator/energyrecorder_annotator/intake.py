@@ -51,6 +51,7 @@ class Intake:
         self._on_stored = on_stored
         self._clock = clock
         self._waiting = Batch()
+        self._writing = 0
         self._refused: str | None = None
         self.stored = 0
         self.dropped = 0
@@ -58,7 +59,7 @@ class Intake:
     @property
     def waiting(self) -> int:
         """How many points are in memory, not stored yet."""
-        return len(self._waiting)
+        return len(self._waiting) + self._writing
 
     def is_full(self, more: int) -> bool:
         """Tell whether so many more points would be too many."""
@@ -92,11 +93,14 @@ class Intake:
         if not len(batch):
             return
         received_ns = self._clock()
+        self._writing = len(batch)
         try:
             await asyncio.to_thread(self._store.add, batch)
         except SampleStoreError as error:
+            self._writing = 0
             self._keep(batch, str(error))
             return
+        self._writing = 0
         if self._refused is not None:
             _log.info("samples are written again")
             self._refused = None

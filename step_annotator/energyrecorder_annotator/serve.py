@@ -37,12 +37,15 @@ from energyrecorder_annotator.samples.freshness import HOUR_NS, Freshness
 from energyrecorder_annotator.service import Service
 from energyrecorder_annotator.sinks.delivery import Delivery
 from energyrecorder_annotator.sinks.wiring import deliveries
+from energyrecorder_annotator.threads import DaemonThreads, End
 
 if TYPE_CHECKING:
     from energyrecorder_annotator.original.mirror import SampleMirror
 
 DELIVERY_GRACE_S = 2.5
 """Sinks get this long to take what waits; what they did not take is delivered after the next start."""
+LAST_FLUSH_S = 2.0
+"""Points in memory get this long to be stored."""
 FORGET_EVERY_S = 3600.0
 SWITCH_S = 0.001
 COLLECT_AFTER = (10_000, 20, 20)
@@ -105,7 +108,9 @@ def _open_samples(config: Config, state: Path) -> SampleStore:
 def _event_loop() -> asyncio.AbstractEventLoop:
     import uvloop  # noqa: PLC0415  # only the service needs it
 
-    return uvloop.new_event_loop()
+    loop = uvloop.new_event_loop()
+    loop.set_default_executor(DaemonThreads())
+    return loop
 
 
 def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStore) -> Service:
@@ -196,15 +201,21 @@ def _mark_switched(journal: Journal, polls: Sequence[BmcPoll]) -> None:
 
 async def _serve(service: Service, listener: socket.socket, reload: Reload) -> None:
     config = service.config
+    end = End()
+
+    def on_stop() -> None:
+        end.begin()
+        _stop_hosts(service)
+
     server = Server(
         build_app(service),
         listener,
         certificate=config.tls_certificate,
         key=config.tls_key,
-        on_stop=lambda: _stop_hosts(service),
+        on_stop=on_stop,
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, service)
-    async with _tasks(service):
+    async with _tasks(service, end):
         await server.run_until_stopped()
 
 
@@ -214,7 +225,7 @@ def _stop_hosts(service: Service) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _tasks(service: Service) -> AsyncIterator[None]:
+async def _tasks(service: Service, end: End) -> AsyncIterator[None]:
     """Run plugins and periodic work around the server; end plugins first, so that their last lines count."""
     plugins = [asyncio.create_task(host.run()) for host in service.hosts]
     intake = asyncio.create_task(service.intake.run())
@@ -237,9 +248,11 @@ async def _tasks(service: Service) -> AsyncIterator[None]:
         await asyncio.gather(*plugins, return_exceptions=True)
         for task in (*others, intake):
             task.cancel()
-        await asyncio.gather(*others, intake, return_exceptions=True)
+        await asyncio.wait([*others, intake], timeout=end.left_s(most=LAST_FLUSH_S))
+        if service.intake.waiting:
+            _log.error("%d points are lost: their store does not take them", service.intake.waiting)
         await service.life.write()
-        await _end_writers(service)
+        await _end_writers(service, end)
 
 
 def _writers(service: Service) -> list[Delivery | SampleMirror]:
@@ -247,12 +260,12 @@ def _writers(service: Service) -> list[Delivery | SampleMirror]:
     return [*service.deliveries, *([] if service.mirror is None else [service.mirror])]
 
 
-async def _end_writers(service: Service) -> None:
+async def _end_writers(service: Service, end: End) -> None:
     for writer in _writers(service):
         writer.stop()
-    end_s = time.monotonic() + DELIVERY_GRACE_S
+    by_s = time.monotonic() + end.left_s(most=DELIVERY_GRACE_S)
     for writer in _writers(service):
-        await asyncio.to_thread(writer.join, max(0.0, end_s - time.monotonic()))
+        await asyncio.to_thread(writer.join, max(0.0, by_s - time.monotonic()))
 
 
 async def _forget(service: Service) -> None:

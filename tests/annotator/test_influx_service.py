@@ -1,11 +1,14 @@
 """The annotator as a process with InfluxDB as its sink and as its store of readings."""
 
 import sys
+import threading
 import uuid
+from urllib.parse import unquote
 
 import pytest
 
 from support.annotator import PLUGINS, begin, running
+from support.fake_server import FakeServer
 
 STEADY = [sys.executable, str(PLUGINS / "steady.py")]
 
@@ -43,6 +46,47 @@ def test_a_step_gets_its_energy_and_influxdb_knows_it(tmp_path, influxd, kind):
         assert row["energy_j"] > 0
         servers = points(influxd, database, step_id, "energy_step_servers")
         assert {one["server"] for one in servers} == {"node-1", "node-2"}
+
+
+def test_an_influxdb_that_hangs_does_not_hold_up_the_end(tmp_path):
+    """Requests would be waited for for five minutes: those of samples, of the watch, and of sinks."""
+    hangs, release = threading.Event(), threading.Event()
+
+    def answer(method, path, query, body, headers):
+        if hangs.is_set():
+            release.wait(300)
+        statements = unquote(body.decode()).count(";") + 1
+        return (200, {"results": [{}] * statements}, {}) if path == "/query" else (204, b"", {})
+
+    server = FakeServer(answer)
+    more = f'[samples]\nkind = "influxdb"\n[influxdb]\nurl = "{server.url}"\ntimeout = "300s"\n'
+    more += '[legacy]\nmirror_database = "NRG"\n'
+    try:
+        with running(tmp_path, commands=[STEADY], more=more) as annotator:
+            client = annotator.client()
+            annotator.until(lambda: client.get("/healthz")["samples"]["stored"])
+            hangs.set()
+            before = len(server.requests)
+            annotator.until(lambda: len(server.requests) >= before + 3)
+            assert annotator.stop() == 0
+            assert any("points are lost" in line for line in annotator.log)
+    finally:
+        release.set()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"<html>", b"[]", b'{"results": []}', b'{"results": [1]}', b'{"results": 5}']
+)
+def test_what_is_no_influxdb_is_told_and_upsets_nothing(tmp_path, answer):
+    server = FakeServer(lambda *_: (200, answer, {}))
+    more = f'[samples]\nkind = "influxdb"\n[influxdb]\nurl = "{server.url}"\n'
+    with running(tmp_path, more=more) as annotator:
+        assert annotator.client().get("/healthz")["status"] == "ok"
+        annotator.until(lambda: any("does not answer in InfluxDB's way" in line for line in annotator.log))
+        assert annotator.stop() == 0
+        assert not [line for line in annotator.log if "Traceback" in line]
+    server.close()
 
 
 def test_steps_taken_while_influxdb_is_away_are_there_afterwards(tmp_path, influxd_of_its_own):

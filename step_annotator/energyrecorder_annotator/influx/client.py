@@ -129,11 +129,12 @@ class InfluxClient:
             raise _failure(answer, "refuses the query")
         try:
             results = answer.json()["results"]
-        except (ValueError, KeyError, TypeError):
-            raise InfluxAwayError(
-                f"{self._peer} does not answer in InfluxDB's way: {_shown(answer)}"
-            ) from None
-        return [_series(result, self._peer) for result in results]
+            found = [_series(result, self._peer) for result in results]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            found = []
+        if len(found) != len(statements):
+            raise InfluxAwayError(f"{self._peer} does not answer in InfluxDB's way: {_shown(answer)}")
+        return found
 
     def create_database(self) -> None:
         """Create the database; on 2.x and 3.x nothing, because a bucket needs an owner and a retention."""
