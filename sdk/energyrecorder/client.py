@@ -166,7 +166,7 @@ class Client:
     def _serve(self, delivery: Delivery) -> None:
         batch, request = self._take()
         if batch:
-            delivery.deliver(self._as_json(batch, delivery.settings.env), timeout_s=self._timeout_s())
+            delivery.deliver(self._as_json(batch, delivery.settings), timeout_s=self._timeout_s())
             self._in_flight = []
             self._stuck = False
             self._follow(batch)
@@ -234,20 +234,24 @@ class Client:
             pass
         if left:
             delivery = self._delivery()
-            delivery.spool.append(self._as_json(left, delivery.settings.env))
+            delivery.spool.append(self._as_json(left, delivery.settings))
 
-    def _as_json(self, events: List[Event], env: Optional[str]) -> List[Event]:
+    def _as_json(self, events: List[Event], settings: SdkSettings) -> List[Event]:
         """Return events as they are sent and kept: instants written out, what is known of the job added."""
         from energyrecorder.ci_context import ci_context  # noqa: PLC0415  # as in `_delivery`
 
         context = ci_context(self._origin[0] if self._origin else os.environ)
-        known = {} if env is None else {"env": env}
+        known = {} if settings.env is None else {"env": settings.env}
+        # What lies in a run inherits its servers.
+        limited = {"servers": list(settings.servers)} if settings.servers else {}
         written = []
         for event in events:
             at: Any = event.get("at")
             at_json = {"at": at.as_json()} if isinstance(at, Instant) else {}
             is_run = event["op"] == "start" and "parent_id" not in event
-            written.append({**(context.added_to(event) if is_run else event), **known, **at_json})
+            written.append(
+                {**({**limited, **context.added_to(event)} if is_run else event), **known, **at_json}
+            )
         return written
 
     def _delivery(self) -> Delivery:

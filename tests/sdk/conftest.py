@@ -32,6 +32,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         """Say nothing on stderr."""
 
+    def setup(self):
+        self.server.fake.connections += 1
+        super().setup()
+
     def do_GET(self):
         fake = self.server.fake
         fake.requests.append(("GET", self.path, None))
@@ -101,6 +105,7 @@ class FakeAnnotator:
         self.events = []
         self.requests = []
         self.headers = []
+        self.connections = 0
         self.warnings = []
         self.refuse = {}
         self.pages = {"/healthz": {"status": "ok", "plugins": []}, "/readyz": {"status": "ready"}}

@@ -212,6 +212,25 @@ def test_descriptors_are_handed_on(told, energy_step):
         os.close(writing)
 
 
+def test_a_command_whose_reader_leaves_ends_as_without_us(told, start_energy_step):
+    # Python ignores SIGPIPE: a command that inherited that would write into nothing, for ever if it is `yes`.
+    process = start_energy_step("run", "--", "yes")
+    assert process.stdout.readline() == "y\n"
+    process.stdout.close()
+    assert process.wait(60) == 128 + signal.SIGPIPE
+
+
+def test_a_signal_before_the_command_keeps_it_from_starting(told, start_energy_step, tmp_path):
+    command = ["sh", "-c", f"echo x >>{tmp_path / 'n'}"]
+    process = start_energy_step("run", "--warmup", "1", "--rest", "100s", "--", *command)
+    while not (tmp_path / "n").exists():  # the warm-up is over, it rests
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert (tmp_path / "n").read_text() == "x\n"
+
+
 def test_options_of_the_command_are_its_own(told, energy_step):
     done = energy_step(
         "run", "--", sys.executable, "-c", "import sys; print(sys.argv[1:])", "--step", "--help", "--"

@@ -226,7 +226,7 @@ def test_doctor_is_content_with_a_good_service(told, energy_step, annotator):
     assert "1 servers of 'pod1'" in done.stdout
 
 
-@pytest.mark.parametrize("trouble", ["away", "no env", "no samples", "clock", "plugin"])
+@pytest.mark.parametrize("trouble", ["away", "no env", "no samples", "clock", "plugin", "sink"])
 def test_doctor_names_what_is_wrong(told, energy_step, annotator, trouble):
     annotator.clock_ns = lambda: (time.time_ns(), time.time_ns())
     annotator.pages["/v1/steps"] = {"steps": []}
@@ -238,6 +238,8 @@ def test_doctor_names_what_is_wrong(told, energy_step, annotator, trouble):
         annotator.clock_ns = lambda: (5, 5)
     if trouble == "plugin":
         annotator.pages["/healthz"]["plugins"] = [{"name": "energy-execd", "running": False}]
+    if trouble == "sink":
+        annotator.pages["/readyz"] = {"status": "degraded", "away": ["grafana", "influxdb"]}
     done = energy_step("doctor", env=environment)
     assert done.returncode == 3
     expected = {
@@ -246,6 +248,7 @@ def test_doctor_names_what_is_wrong(told, energy_step, annotator, trouble):
         "no samples": "no reading from 'pod1'",
         "clock": "WRONG  clock",
         "plugin": "not running: energy-execd",
+        "sink": "WRONG  sinks: away, and told later: grafana, influxdb",
     }
     assert expected[trouble] in done.stdout
 

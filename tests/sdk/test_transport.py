@@ -53,6 +53,7 @@ def test_an_exchange_reuses_its_connection_and_learns_the_offset(annotator, conn
         assert transport.exchange("POST", "/v1/batch", {"items": []})["items"] == []
     assert abs(transport.offset.offset_ns - 10**12) <= transport.offset.error_ns + MS
     assert [headers["Authorization"] for headers in annotator.headers] == ["Bearer t"] * 3
+    assert annotator.connections == 1
 
 
 @pytest.mark.parametrize("mode", ["500", "401", "html", "cut"])

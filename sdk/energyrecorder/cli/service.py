@@ -106,7 +106,9 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
 @click.command()
 @env_option
 def doctor(env: Optional[str]) -> int:
-    """Check the service, the clock offset and the age of the last sample; exit 3 when something is wrong.
+    """Check the service, what it tells (InfluxDB, Grafana), the clock and the age of the last sample.
+
+    Exit 3 when something is wrong.
 
     \b
     Example:
@@ -114,7 +116,7 @@ def doctor(env: Optional[str]) -> int:
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env)
     transport = connect(job)
-    checks = [_service(job, transport), _journal(transport), _clock(transport), _samples(job, transport)]
+    checks = [_service(job, transport), *_ready(transport), _clock(transport), _samples(job, transport)]
     for name, good, text in checks:
         verdict = click.style("ok   ", fg="green") if good else click.style("WRONG", fg="red", bold=True)
         click.echo(f"{verdict}  {name}: {text}")  # colours reach terminals only
@@ -149,12 +151,15 @@ def _service(job: Job, transport: Transport) -> Check:
     )
 
 
-def _journal(transport: Transport) -> Check:
+def _ready(transport: Transport) -> List[Check]:
     try:
-        transport.exchange("GET", "/readyz", timeout_s=_TIMEOUT_S)
+        ready = transport.exchange("GET", "/readyz", timeout_s=_TIMEOUT_S)
     except AnnotatorError as error:
-        return "journal", False, str(error)
-    return "journal", True, "steps can be recorded"
+        return [("journal", False, str(error))]
+    names = ready.get("away")
+    away = [one_line(name) for name in names] if isinstance(names, list) else []
+    told = f"away, and told later: {', '.join(away)}" if away else "none is away"
+    return [("journal", True, "steps can be recorded"), ("sinks", not away, told)]
 
 
 def _clock(transport: Transport) -> Check:
