@@ -7,6 +7,7 @@ request arrived. After a reboot only the wall clocks are left; such times carry 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from energyrecorder.clock import Instant
@@ -95,3 +96,13 @@ def _wall_offset_ns(stamp: Stamp, received_ns: int) -> int:
         return stamp.offset_ns
     # Never measured by the client: what the request itself shows, latency included, is the next best.
     return 0 if stamp.now is None else received_ns - stamp.now.wall_ns
+
+
+def least_apart_s(offset_s: float, round_trip_s: float) -> float:
+    """Return how far two clocks are apart at least, with the sign of the offset.
+
+    Args:
+        offset_s: The other clock minus ours, taken as if it had been read in the middle of the exchange.
+        round_trip_s: How long the exchange took: the other clock may have been read anywhere within it.
+    """
+    return math.copysign(max(0.0, abs(offset_s) - round_trip_s / 2), offset_s)

@@ -15,6 +15,7 @@ from http.client import HTTPException
 from typing import Any
 
 from energyrecorder.errors import EnergyError
+from energyrecorder_annotator.clocks import least_apart_s
 from energyrecorder_annotator.config import Config
 
 TIMEOUT_S = 5.0
@@ -139,6 +140,7 @@ def _clock(service: Service) -> Iterator[Finding]:
     if status != 200:  # noqa: PLR2004  # HTTP: OK
         return
     offset_s = (json.loads(text)["sent_ns"] - (before_ns + after_ns) // 2) / 1e9
+    offset_s = least_apart_s(offset_s, (after_ns - before_ns) / 1e9)
     text = f"{offset_s:+.3f} s against this machine's"
     yield Finding("service clock", ok=abs(offset_s) <= MOST_OFFSET_S, text=text)
 

@@ -17,6 +17,7 @@ from requests.auth import HTTPBasicAuth
 
 from energyrecorder.errors import EnergyError
 from energyrecorder.secret import Secret
+from energyrecorder_annotator.clocks import least_apart_s
 from energyrecorder_annotator.influx.client import CONNECT_S
 
 LEAST_MAJOR = 11
@@ -70,7 +71,9 @@ class Grafana:
         told_at = email.utils.parsedate_tz(health.headers.get("Date", ""))
         if told_at is not None:
             # The header is cut to whole seconds.
-            self.clock_offset_s = email.utils.mktime_tz(told_at) + 0.5 - (sent_s + time.time()) / 2
+            received_s = time.time()
+            offset_s = email.utils.mktime_tz(told_at) + 0.5 - (sent_s + received_s) / 2
+            self.clock_offset_s = least_apart_s(offset_s, received_s - sent_s)
         told = str(self._parsed("GET", "/api/health", health).get("version", ""))
         major = re.match(r"(\d+)\.", told)
         if major is None or int(major[1]) < LEAST_MAJOR:

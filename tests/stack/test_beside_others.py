@@ -29,6 +29,7 @@ THEIRS = """
   {namedrop}
 """
 NUMBERS = itertools.count(1)
+POLLS = 8
 
 
 @pytest.fixture
@@ -67,11 +68,28 @@ def stored(influxd, database):
 
 def printed(file):
     """Return the same of what the collector printed."""
-    points = [parse_line(line) for line in file.read_text().splitlines()]
+    # The last line may still be on its way.
+    whole = file.read_text().rpartition("\n")[0]
+    points = [parse_line(line) for line in whole.splitlines()]
     return {
         (p["measurement"], p["tags"]["server"], p["tags"].get("scope"), p["tags"].get("part"), p["time"])
         for p in points
     }
+
+
+def polls(influxd, database, server):
+    """Return the times of a server's polls, in order."""
+    found = influxd.query(f"SELECT up FROM server_bmc WHERE server = '{server}'", database)
+    return [row[0] for series in found for row in series["values"]]
+
+
+def copying(folder):
+    """Return a file, and a collector all of whose lines are in it too."""
+    copy = folder / "printed"
+    wrapper = folder / "energy-execd"
+    wrapper.write_text(f'#!/bin/sh\n{EXECD} "$@" | tee -a {copy}\n')
+    wrapper.chmod(0o755)
+    return copy, str(wrapper)
 
 
 def count(influxd, database):
@@ -89,7 +107,7 @@ def test_the_whole_folder_in_an_existing_telegraf(tmp_path, influxd, databases):
         telegraf.add("energy-watch.conf.sample")
         with telegraf:
             telegraf.until(lambda: ours in names(influxd, "SHOW DATABASES", ""))
-            telegraf.until(lambda: count(influxd, ours) >= 3 * len(PROTOCOLS))
+            telegraf.until(lambda: all(len(polls(influxd, ours, one)) >= POLLS for one in PROTOCOLS), 120)
             telegraf.until(lambda: "cpu" in names(influxd, "SHOW MEASUREMENTS", theirs))
     assert names(influxd, "SHOW MEASUREMENTS", theirs) == {"cpu"}
     allowed = {schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO, "energy_telegraf"}
@@ -99,23 +117,19 @@ def test_the_whole_folder_in_an_existing_telegraf(tmp_path, influxd, databases):
         assert {"env", "server"} <= keys <= {*schema.measurement(measurement).tags, *schema.STATIC_TAGS}
     assert names(influxd, "SHOW TAG KEYS FROM energy_telegraf", ours) == {"alias", "input"}
     for server in PROTOCOLS:
-        (series,) = influxd.query(f"SELECT up FROM server_bmc WHERE server = '{server}'", ours)
-        times = [row[0] for row in series["values"]]
-        # The first poll answers Telegraf's newline, the others stand on the ticks of 2 s.
-        gaps = [(after - before) / 1e9 for before, after in itertools.pairwise(times[1:])]
-        assert all(gap > 1.5 for gap in gaps), gaps
+        times = polls(influxd, ours, server)
+        # The first poll answers Telegraf's newline, the others stand on the ticks of 2 s. A busy machine
+        # makes polls late or leaves some out; two collectors would make twice as many.
+        assert len(times) <= (times[-1] - times[0]) / 2e9 + 2, times
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_stop_and_reload_lose_nothing_that_was_printed(tmp_path, influxd, databases, how):
     """Each printed line is in InfluxDB with its time stamp to the nanosecond."""
     _, ours = databases
-    copy = tmp_path / "printed"
-    wrapper = tmp_path / "energy-execd"
-    wrapper.write_text(f'#!/bin/sh\n{EXECD} "$@" | tee -a {copy}\n')
-    wrapper.chmod(0o755)
+    copy, wrapper = copying(tmp_path)
     with three_bmcs(tmp_path, interval="1s"):
-        telegraf = existing(tmp_path, influxd, databases, ENERGY_EXECD=str(wrapper))
+        telegraf = existing(tmp_path, influxd, databases, ENERGY_EXECD=wrapper)
         telegraf.add("energy-fleet.conf").add("energy-influxdb.conf").start()
         try:
             telegraf.until(lambda: ours in names(influxd, "SHOW DATABASES", ""))
@@ -134,11 +148,12 @@ def test_stop_and_reload_lose_nothing_that_was_printed(tmp_path, influxd, databa
 
 
 def test_influxdb_away_and_back(tmp_path, influxd_of_its_own):
-    """What was read meanwhile arrives afterwards."""
+    """All that was read meanwhile arrives afterwards."""
+    copy, wrapper = copying(tmp_path)
     influxd = influxd_of_its_own
     databases = ("theirs", "energy")
     with three_bmcs(tmp_path, interval="1s"):
-        telegraf = existing(tmp_path, influxd, databases)
+        telegraf = existing(tmp_path, influxd, databases, ENERGY_EXECD=wrapper)
         telegraf.add("energy-fleet.conf").add("energy-influxdb.conf")
         with telegraf:
             telegraf.until(lambda: "energy" in names(influxd, "SHOW DATABASES", ""))
@@ -150,10 +165,6 @@ def test_influxdb_away_and_back(tmp_path, influxd_of_its_own):
             )
             influxd.start()
             back_ns = time.time_ns()
-            away = f"SELECT count(up) FROM server_bmc WHERE time > {stopped_ns} AND time < {back_ns}"
-
-            def filled():
-                series = influxd.query(away, "energy")
-                return series and series[0]["values"][0][1] >= 3 * (back_ns - stopped_ns) // 10**9 - 3
-
-            telegraf.until(filled)
+            meanwhile = {line for line in printed(copy) if stopped_ns < line[-1] < back_ns}
+            assert meanwhile
+            telegraf.until(lambda: meanwhile <= stored(influxd, "energy"), 120)

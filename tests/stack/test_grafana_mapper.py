@@ -62,6 +62,13 @@ def steps(influxd):
     return influxd
 
 
+@pytest.fixture(scope="module")
+def demo(influxd):
+    now = now_ms()
+    fill(influxd, DEMO, demo_lines(now))
+    return influxd, now
+
+
 def layer_of(name):
     return next(one for one in BOARDS["energy-live"]["annotations"]["list"] if one["name"] == name)
 
@@ -115,10 +122,9 @@ def test_an_unmapped_end_would_be_seen_here(mapper, steps):
 @pytest.mark.parametrize(
     "uid", [uid for uid, board in BOARDS.items() if len(board["annotations"]["list"]) > 1]
 )
-def test_every_layer_of_every_dashboard_gives_regions_or_marks(mapper, influxd, uid):
+def test_every_layer_of_every_dashboard_gives_regions_or_marks(mapper, demo, uid):
     """On the demo data: each annotation has a time, a title and a text; steps have an end."""
-    now = now_ms()
-    fill(influxd, DEMO, demo_lines(now))
+    influxd, now = demo
     layers = [layer for layer in BOARDS[uid]["annotations"]["list"] if "target" in layer]
     jobs = []
     for layer in layers:
@@ -133,10 +139,9 @@ def test_every_layer_of_every_dashboard_gives_regions_or_marks(mapper, influxd, 
         ]
 
 
-def shown(mapper, influxd, uid):
+def shown(mapper, demo, uid):
     """Yield each panel of tables with the frames that it shows on the demo data."""
-    now = now_ms()
-    fill(influxd, DEMO, demo_lines(now))
+    influxd, now = demo
     board = BOARDS[uid]
     panels = [panel for panel in board["panels"] if panel["targets"][0]["resultFormat"] == "table"]
     window = (0, 30 * MINUTE_MS) if board["timezone"] == "utc" else (now - 30 * DAY_MS, now)
@@ -151,9 +156,9 @@ def shown(mapper, influxd, uid):
 
 
 @pytest.mark.parametrize("uid", BOARDS)
-def test_tables_have_the_columns_that_overrides_and_sorting_name(mapper, influxd, uid):
+def test_tables_have_the_columns_that_overrides_and_sorting_name(mapper, demo, uid):
     """After Grafana's own merging, joining and turning: no title twice, each override finds its column."""
-    for panel, frames in shown(mapper, influxd, uid):
+    for panel, frames in shown(mapper, demo, uid):
         assert len(frames) == 1, panel["title"]
         names = [column["name"] for column in frames[0]["columns"]]
         assert len(set(names)) == len(names), (panel["title"], names)
@@ -165,9 +170,9 @@ def test_tables_have_the_columns_that_overrides_and_sorting_name(mapper, influxd
                 assert sort["field"] in names, (panel["title"], sort["field"], names)
 
 
-def test_runs_stand_side_by_side_under_their_names(mapper, influxd):
+def test_runs_stand_side_by_side_under_their_names(mapper, demo):
     """A row per step, a column per run, and what is not known is empty."""
-    found = {panel["title"]: frames for panel, frames in shown(mapper, influxd, "energy-compare")}
+    found = {panel["title"]: frames for panel, frames in shown(mapper, demo, "energy-compare")}
     step, *runs = found["Energy per step, side by side"][0]["columns"]
     assert len(step["values"]) == len(set(step["values"])) > 1
     assert {"run-98", "run-0"} <= {column["name"] for column in runs}

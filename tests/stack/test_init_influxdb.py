@@ -53,7 +53,7 @@ def ask(server, path, user, password, body):
     token = base64.b64encode(f"{user}:{password}".encode()).decode()
     request = urllib.request.Request(server.url + path, body, {"Authorization": f"Basic {token}"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -117,7 +117,7 @@ def test_energy_from_one_minute_means_stays_within_its_interval(influxd, tmp_pat
     tags = {"env": "a", "server": "n", "scope": "server"}
     lines = [power.line(tags, {"watts": w}, s * 10**9) for s, w in zip(seconds, watts, strict=True)]
     url = f"{influxd.url}/write?db=down&rp=raw"
-    with urllib.request.urlopen(urllib.request.Request(url, "\n".join(lines).encode()), timeout=10):
+    with urllib.request.urlopen(urllib.request.Request(url, "\n".join(lines).encode()), timeout=60):
         pass
     # What the continuous query would do minute by minute, at once.
     body = continuous_query("down").partition("BEGIN ")[2].removesuffix(" END")

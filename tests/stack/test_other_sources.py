@@ -49,7 +49,7 @@ def replayed(tmp_path, name, lines, **environ):
     file = tmp_path / "lines"
     file.write_text(lines)
     # Stays until its input ends, and a moment longer, as a plugin must.
-    script = f"cat {file}; cat >/dev/null; sleep 0.3"
+    script = f"cat {file}; cat >/dev/null; sleep 1"
     main = STDOUT + f'[[inputs.execd]]\n  command = ["sh", "-c", "{script}"]\n  signal = "STDIN"\n'
     return power(Telegraf(tmp_path, main=main, **environ).add(name).run("--once"))
 

@@ -51,7 +51,7 @@ def three_bmcs(folder: Path, *, interval: str = "1s", bmcs: str = BMCS) -> Itera
 def ask_control(sim: Command, path: str, **query: object) -> dict[str, object]:
     """Return what the simulator's control port answers."""
     url = f"{sim.listing['control']}{path}?{urllib.parse.urlencode(query)}"
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         parsed: dict[str, object] = json.load(answer)
         return parsed
 
@@ -64,6 +64,6 @@ def order_control(sim: Command, path: str, body: dict[str, object]) -> dict[str,
         {"Content-Type": "application/json"},
         method="POST",
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         parsed: dict[str, object] = json.load(answer)
         return parsed

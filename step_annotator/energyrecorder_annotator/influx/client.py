@@ -14,6 +14,7 @@ from requests.auth import HTTPBasicAuth
 
 from energyrecorder.clock import wall_ns
 from energyrecorder.errors import EnergyError
+from energyrecorder_annotator.clocks import least_apart_s
 from energyrecorder_annotator.influx.influxql import identifier, string
 from energyrecorder_annotator.influx.settings import InfluxSettings
 
@@ -170,13 +171,15 @@ class InfluxClient:
             raise _failure(answer, "refuses to delete points")
 
     def clock_offset_s(self) -> float | None:
-        """Return the server's wall clock minus ours, to half a second; None if it does not tell."""
+        """Return the server's wall clock minus ours, at least, to half a second; None if it does not tell."""
         sent_ns = wall_ns()
         answer = self._ask("/ping", None, None)
         told = email.utils.parsedate_tz(answer.headers.get("Date", ""))
         if told is None:
             return None
-        return email.utils.mktime_tz(told) + 0.5 - (sent_ns + wall_ns()) / 2e9
+        received_ns = wall_ns()
+        offset_s = email.utils.mktime_tz(told) + 0.5 - (sent_ns + received_ns) / 2e9
+        return least_apart_s(offset_s, (received_ns - sent_ns) / 1e9)
 
     @property
     def _peer(self) -> str:
