@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -80,17 +79,6 @@ class Telegraf:
             timeout=timeout_s,
             check=False,
         )
-
-    def once(self, how: str, good: Callable[[str], bool]) -> subprocess.CompletedProcess[str]:
-        """Run ``--test`` or ``--once`` until what it prints is ``good``, three times at most.
-
-        Telegraf waits five seconds for a plugin's answer and no longer: too short on a machine that stalls.
-        """
-        for _ in range(3):
-            done = self.run(how)
-            if done.returncode == 0 and good(done.stdout):
-                break
-        return done
 
     def start(self) -> Telegraf:
         """Start it; what it says is appended to the log."""
