@@ -104,7 +104,7 @@ cli.add_command(grafana_setup)
 @cli.command()
 @_settings_options
 def check(**options: Any) -> None:
-    """Validate the settings and print those in force, secrets masked."""
+    """Validate the settings and print those in force. Secrets are masked."""
     config, warning = _load(options)
     from energyrecorder_annotator.reload import needs_restart  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.settings_text import settings_text  # noqa: PLC0415  # only what needs it loads it: short start, little memory

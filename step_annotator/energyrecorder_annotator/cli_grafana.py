@@ -21,7 +21,7 @@ PASSWORD_VARIABLE = "GRAFANA_ADMIN_PASSWORD"  # noqa: S105  # the name of a vari
 @click.option("--check", "only_check", is_flag=True, help="Only look, make nothing.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="New file for the token, mode 0600.")
 def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None) -> None:  # noqa: FBT001  # click passes options by name
-    """See that Grafana can show our dashboards, and get a token for native annotations.
+    """See that Grafana is ready, and get a token for annotations.
 
     Makes the service account energyrecorder (role Editor) if need be and a token in --token-file.
     """

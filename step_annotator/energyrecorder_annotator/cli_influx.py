@@ -31,7 +31,7 @@ PASSWORDS = (
 def init_influxdb(
     url: str, database: str, admin: str | None, raw_retention: str | None, rollup_retention: str
 ) -> None:
-    """Create database, users and retention in InfluxDB 1.x; doing it again is harmless.
+    """Create database, users and retention in InfluxDB 1.x. Doing it again is harmless.
 
     The password of --as comes from ENERGY_INFLUX_PASSWORD. Users are made for the variables that are set:
     energy_admin (ENERGY_INFLUX_ADMIN_PASSWORD; without --as it does the rest), energy_writer

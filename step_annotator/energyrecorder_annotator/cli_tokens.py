@@ -13,7 +13,7 @@ from energyrecorder_annotator.auth.caller import READ, SCOPES, WRITE
 @click.option("--state", metavar="DIR", help="State directory.")
 @click.pass_context
 def token(context: click.Context, state: str | None) -> None:
-    """Tokens of callers, kept as digests in the state directory; changes act at once."""
+    """Make, list and revoke tokens of callers. They are kept as digests; changes act at once."""
     from energyrecorder.state_dir import state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.auth.tokens import FILE_NAME  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 

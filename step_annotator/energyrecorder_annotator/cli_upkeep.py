@@ -38,7 +38,7 @@ def _config(config: str | None) -> Any:
 @click.option("--grafana", metavar="URL", help="Look at this Grafana: version and clock.")
 @_service_options
 def doctor(config: str | None, grafana: str | None, url: str, token_env: str) -> int:
-    """Look at service, clocks, samples and sinks; exit 3 if something is not as it should be."""
+    """Look at service, clocks, samples and sinks. Exit 3 if something is not as it should be."""
     from energyrecorder_annotator.doctor import Service, examine  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     failed = False
@@ -75,7 +75,7 @@ def recompute(url: str, token_env: str, **chosen: str | None) -> None:
 @click.option("--config", metavar="FILE", help="Settings (annotator.toml).")
 @click.option("--state", metavar="DIR", help="State directory.")
 def backup(directory: Path, config: str | None, state: str | None) -> None:
-    """Copy journal, samples and tokens into DIRECTORY, while the service runs or not."""
+    """Copy journal, samples and tokens into DIRECTORY. The service may run meanwhile."""
     from energyrecorder.state_dir import state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.backup import backup as copy  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
@@ -88,7 +88,7 @@ def backup(directory: Path, config: str | None, state: str | None) -> None:
 @click.option("--config", metavar="FILE", help="Settings (annotator.toml).")
 @click.option("--state", metavar="DIR", help="State directory.")
 def migrate(config: str | None, state: str | None) -> None:
-    """Bring the databases up to this version, the service being stopped; `serve` does so too."""
+    """Bring the databases up to this version. `serve` does so too; stop it first."""
     from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.journal.sqlite import SqliteJournal  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.samples.embedded import EmbeddedSamples  # noqa: PLC0415  # only what needs it loads it: short start, little memory

@@ -47,7 +47,7 @@ def run(
     shard: tuple[int, int] | None,
     state: str | None,
 ) -> None:
-    """Poll the fleet on its schedule until standard input ends: the plugin that Telegraf runs."""
+    """Poll the fleet on its schedule, as Telegraf's plugin. It ends with its standard input."""
     selection = Selection(Path(fleet), protocol, shard)
     loaded = selection.load()
     folder = state_folder(state)
@@ -85,7 +85,7 @@ def once(
 @fleet_option
 @log_options
 def check(fleet: str) -> None:
-    """Validate the fleet file and print it expanded, secrets masked."""
+    """Validate the fleet file and print it expanded. Secrets are masked."""
     from energyrecorder_execd.check import fleet_table  # noqa: PLC0415  # only this command needs it
 
     click.echo(fleet_table(Selection(Path(fleet)).load()))

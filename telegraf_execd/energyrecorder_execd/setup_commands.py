@@ -44,7 +44,7 @@ def _user_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--out", metavar="FILE", default="fleet.toml", show_default=True, help="The file to write.")
 @log_options
 def init_command(hosts: tuple[str, ...], user: str | None, password_env: str, out: str) -> None:
-    """Write a first fleet file from what answers at the hosts; ranges such as 10.0.0.[11-26] expand.
+    """Write a first fleet file from what answers at the hosts. Ranges such as 10.0.0.[11-26] expand.
 
     Nothing logs in: `energy-execd once --fleet FILE` does afterwards.
     """
@@ -74,7 +74,7 @@ def probe_command(
     hosts: tuple[str, ...], user: str | None, password_env: str, protocol: str, tls: str, seconds: int,
     as_format: str, state: str | None,
 ) -> None:  # fmt: skip
-    """Show what a BMC can do: sources side by side, refresh period, latency, log-in, clock, a ready entry.
+    """Show what a BMC can do, and a ready entry. Its sources stand side by side, measured.
 
     Exit code: 0 all hosts gave a reading, 3 some did not, 4 none did.
     """
@@ -105,7 +105,7 @@ def probe_command(
 @state_option
 @log_options
 def record_command(fleet: str, server: str, out: str, state: str | None) -> None:
-    """Write what a BMC answered as a test case, without serials, addresses and accounts.
+    """Write what a BMC answered as a test case. Serials, addresses and accounts are replaced.
 
     Nothing is uploaded. The vendor's terms may apply to what a BMC says.
     """
@@ -127,7 +127,7 @@ def record_command(fleet: str, server: str, out: str, state: str | None) -> None
 @state_option
 @log_options
 def pin_command(fleet: str, servers: tuple[str, ...], *, yes: bool, state: str | None) -> None:
-    """Show the BMCs' certificates and pin those that are not trusted, or changed, in the fleet file.
+    """Show the BMCs' certificates and pin those not trusted yet. Changed ones too, in the fleet file.
 
     With --server the certificate of that server is pinned whatever it is trusted by now.
     Exit code: 0 done or nothing to do, 3 some BMC showed no certificate.
@@ -180,7 +180,7 @@ def unlock_command(fleet: str, server: str | None, credentials: str | None, stat
 @click.argument("file", metavar="FILE")
 @log_options
 def import_csv_command(file: str) -> None:
-    """Print a fleet file made of an inventory in CSV; what cannot be carried over is named in comments."""
+    """Print a fleet file made of an inventory in CSV. Comments name what cannot be carried over."""
     from energyrecorder_execd.import_csv import fleet_from_csv  # noqa: PLC0415  # only this command needs it
 
     click.echo(fleet_from_csv(_text(file), Path(file).name), nl=False)
@@ -190,7 +190,7 @@ def import_csv_command(file: str) -> None:
 @click.argument("file", metavar="FILE")
 @log_options
 def import_pods_command(file: str) -> None:
-    """Print a fleet file made of the original collector's YAML (PODS:); comments name what is left out."""
+    """Print a fleet file made of the original's YAML (PODS:). Comments name what is left out."""
     from energyrecorder_execd.import_pods import fleet_from_pods  # noqa: PLC0415  # only this command needs YAML
 
     click.echo(fleet_from_pods(_text(file), Path(file).name), nl=False)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import threading
 import time
 
@@ -101,6 +102,9 @@ def test_a_thread_that_is_stuck_is_waited_for_once(annotator, tmp_path, monkeypa
     client.flush()
 
 
+@pytest.mark.skipif(
+    sys.implementation.name == "pypy", reason="PyPy's SimpleQueue is Python code that holds a lock"
+)
 def test_a_signal_handler_may_record_in_the_middle_of_recording(annotator, python):
     code = """
 import signal

@@ -26,6 +26,8 @@ BIN = Path(sys.executable).parent
 BARE = Path(__file__).resolve().parent / "bare_aiohttp.py"
 POWER = "/redfish/v1/Chassis/System.Embedded.1/Power"
 JITTER_LIMIT_MS = 50.0
+MEMORY_MB, MEMORY_BMCS = 250, 500
+"""What so many BMCs may take at most."""
 
 
 @dataclass
@@ -63,6 +65,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     yield from _ratios(count, windows, window_s, bounded=not quick)
     yield from _large(100 if quick else 500, 30 if quick else 60, bounded=not quick)
     if not quick:
+        yield from _large(2000, 60, bounded=True)
         yield from _sweep()
     yield from _neighbours(15 if quick else 40, bounded=not quick)
 
@@ -200,7 +203,8 @@ def _large(count: int, seconds: int, *, bounded: bool) -> Iterator[Figure]:
             late = sum(point["late_ticks"] for point in bmc_points(folder / "own.out"))
     load = 100 * spent_s / seconds
     peer = f"{load:.1f} % of a core"
-    yield Figure(f"redfish, {count} BMCs every 10 s, memory", memory_mb, "MB", peer, 250)
+    limit_mb = MEMORY_MB if count <= MEMORY_BMCS else None
+    yield Figure(f"redfish, {count} BMCs every 10 s, memory", memory_mb, "MB", peer, limit_mb)
     yield Figure(f"redfish, {count} BMCs every 10 s, late ticks", late, "ticks", peer, 0 if bounded else None)
 
 
