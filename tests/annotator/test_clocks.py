@@ -12,6 +12,7 @@ from energyrecorder_annotator.clocks import (
     REBOOT_ERROR_NS,
     REBOOTED,
     Stamp,
+    least_apart_s,
     server_time,
 )
 
@@ -128,3 +129,11 @@ def test_within_one_boot_the_edge_is_off_by_no_more_than_the_latency(off_s, step
     client.off_s += step_s
     time = server_time(Stamp(at=at, now=client.now(waited_s)), true_ns(waited_s + latency_s))
     assert -2 <= time.t_ns - T0 <= (latency_s + 1e-6) * SECOND
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "round_trip_s", "expected_s"),
+    [(5.0, 0.2, 4.9), (-5.0, 0.2, -4.9), (0.4, 2.0, 0.0), (-0.4, 2.0, 0.0), (3.0, 0.0, 3.0)],
+)
+def test_clocks_are_apart_by_no_more_than_a_slow_exchange_can_explain(offset_s, round_trip_s, expected_s):
+    assert least_apart_s(offset_s, round_trip_s) == pytest.approx(expected_s)
