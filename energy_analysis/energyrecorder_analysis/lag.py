@@ -105,7 +105,7 @@ def timing_of(series: PowerSeries) -> Timing:
     time_s = (series.time_ns - series.time_ns[0]) / 1e9
     spacing_s, jitter_s = _spacing(time_s)
     bmc_clock = bool(series.bmc_clock[0])
-    window_s = window_most_s = _known(series.window_s)
+    window_s = _known(series.window_s)
     refresh_s = _known(series.refresh_s)
     refresh_assumed = False
     if window_s is not None and refresh_s is not None:
@@ -122,11 +122,13 @@ def timing_of(series: PowerSeries) -> Timing:
         provenance = "assumed from the poll spacing" if refresh_assumed else "refresh learned, window assumed"
     refresh_s = spacing_s if refresh_s is None else refresh_s
     window_assumed = window_s is None
-    if window_s is None or window_most_s is None:
+    if window_s is None:
         window_most_s = learn_window_most_s(time_s, series.watts, refresh_s)
         # Most meters average over the period at which they renew, so that is what is taken; one that
         # moves more slowly than it renews is a moving average, or a host that is slow itself.
         window_s = max(refresh_s, window_most_s / 2)
+    else:
+        window_most_s = window_s
     return Timing(
         source=series.sources[int(series.source[0])],
         bmc_clock=bmc_clock,

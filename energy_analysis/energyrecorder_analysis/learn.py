@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from energyrecorder_analysis.series import Floats
@@ -68,13 +70,17 @@ def learn_window_most_s(time_s: Floats, watts: Floats, refresh_s: float) -> floa
     spacing_s = float(np.median(np.diff(time_s)))
     noise_w = float(np.median(np.abs(np.diff(watts))))
     clear_w = max(_JUMP_NOISES * noise_w, _JUMP_PART * float(watts.mean()))
+
+    @functools.cache
+    def greatest_w(lag: int) -> float:
+        return _greatest_change_w(time_s, watts, lag, spacing_s)
+
     most_s = refresh_s
     for lag in _LAGS:
         span_s = lag * spacing_s
         if span_s < refresh_s * _NEARLY or 3 * lag >= time_s.size or 3 * span_s > _LONGEST_SPAN_S:
             continue
-        change_w = _greatest_change_w(time_s, watts, lag, spacing_s)
-        longer_w = _greatest_change_w(time_s, watts, 3 * lag, spacing_s)
+        change_w, longer_w = greatest_w(lag), greatest_w(3 * lag)
         if longer_w < clear_w or not change_w:
             continue
         most_s = max(refresh_s, span_s * longer_w / change_w)

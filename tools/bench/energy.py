@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
+import os
 import sqlite3
 import statistics
 import subprocess
@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measure import BUILD, Figure, cpu_s, with_tools
+from bench.measure import BUILD, Figure, cpu_s, peak_mb, with_tools
 from energyrecorder_annotator.energy import step_result
 from energyrecorder_annotator.expected import Expected
 from energyrecorder_annotator.lifecycle import Step
@@ -111,11 +111,11 @@ def main() -> None:
     """Compute one step and print CPU time and memory."""
     path, servers, seconds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     with contextlib.closing(EmbeddedSamples(path)) as store:
-        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before_mb = peak_mb(os.getpid())
         began_s = time.process_time()
         _compute(store, servers, seconds)
         took_s = time.process_time() - began_s
-    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) * 1024 / 1e6
+    grown_mb = peak_mb(os.getpid()) - before_mb
     print(json.dumps({"cpu_s": took_s, "grown_mb": grown_mb}))
 
 

@@ -91,7 +91,19 @@ def wall_s(command: Sequence[str]) -> float:
 
 def rss_mb(pid: int) -> float:
     """Return the resident memory of a process, MB (10^6 bytes)."""
+    return _status_mb(pid, "VmRSS")
+
+
+def peak_mb(pid: int) -> float:
+    """Return the most resident memory that a process has had, MB.
+
+    Not ``ru_maxrss``: it survives exec, so that a child begins with the peak of the process that started it.
+    """
+    return _status_mb(pid, "VmHWM")
+
+
+def _status_mb(pid: int, field: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise ProcessLookupError(pid)

@@ -34,7 +34,7 @@ class Recording:
 
     def __init__(self, content: Any) -> None:
         if not isinstance(content, Mapping):
-            raise ValueError(f"a recording is a table; allowed: {_FORM} → answers")  # noqa: TRY004  # as all here
+            raise ValueError(f"a recording is a table; allowed: {_FORM} → answers")  # noqa: TRY004  # one kind of error for whatever a file holds
         self._answers: dict[tuple[Place | None, str], list[bytes]] = {}
         for key, answers in content.items():
             found = _KEY.fullmatch(key)

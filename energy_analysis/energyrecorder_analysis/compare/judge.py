@@ -18,6 +18,8 @@ VERDICTS = (REGRESSION, NOT_COMPARABLE, INCONCLUSIVE, IMPROVEMENT, NO_CHANGE)
 
 LeftOuts = tuple[tuple[LeftOut, ...], tuple[LeftOut, ...]]
 """Of baseline and candidate."""
+_LEAST_CHANCE = 1e-4
+"""Smaller probabilities are told as being smaller, not by a figure that no number of runs supports."""
 LEAST_FOR_RANKS = 4
 """Runs on each side from which ranks can tell anything at 5 %."""
 
@@ -170,7 +172,9 @@ def _end(log_change: float | None) -> str:
 
 
 def _chance(probability: float) -> str:
-    return f"{100 * probability:.2g} % of cases" if probability >= 1e-4 else "less than 0.01 % of cases"  # noqa: PLR2004  # as printed
+    if probability < _LEAST_CHANCE:
+        return f"less than {100 * _LEAST_CHANCE:g} % of cases"
+    return f"{100 * probability:.2g} % of cases"
 
 
 def _advice(sizes: tuple[int, int], needed: int | None, *, scatter_known: bool) -> str:

@@ -130,10 +130,9 @@ def _measured_half(pairs: Sequence[Pair]) -> float | None:
 
     The sensors' gain is the same on both sides and is no part of it.
     """
-    runs = [run for pair in pairs for side in pair for run in side]
-    if len(runs) != 2:  # noqa: PLR2004  # one on each side
+    if any(len(side) != 1 for pair in pairs for side in pair) or len(pairs) != 1:
         return None
-    return math.hypot(*(run.u95_j / run.energy_j for run in runs))
+    return math.hypot(*(run.u95_j / run.energy_j for (run,) in pairs[0]))
 
 
 def _count(groups: Sequence[Sequence[float]]) -> int:

@@ -24,6 +24,8 @@ _SIMULATED_RUNS = 20
 _TRIALS = 4000
 _SEED = 20260301
 _NORMAL = NormalDist()
+_LEAST_LEAD = 1e-6
+"""A smaller lead of one side over the other takes more runs than anybody counts."""
 
 
 def log_sd_of(cv: float) -> float:
@@ -123,4 +125,4 @@ def _noether(log_sd: float, shift: float, alpha: float, power: float) -> float:
     likely += q * (1 - q) * (above(shift + DISTURBED_LOG) + above(shift - DISTURBED_LOG))
     z_sum = _NORMAL.inv_cdf(1 - alpha) + _NORMAL.inv_cdf(power)
     lead = likely - 0.5
-    return z_sum**2 / (6 * lead * lead) if lead > 1e-6 else math.inf  # noqa: PLR2004  # below: beyond any count
+    return z_sum**2 / (6 * lead * lead) if lead > _LEAST_LEAD else math.inf

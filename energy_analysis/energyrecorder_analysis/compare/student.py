@@ -50,9 +50,10 @@ def t_quantile(upper: float, degrees: int) -> float:
 
 
 def chi2_quantile(lower: float, degrees: float) -> float:
-    """Return the chi-square that is not reached with probability ``lower`` (Wilson and Hilferty, within 2 %
-    from 2 degrees of freedom on for lower >= 0.1).
-    """  # noqa: D205  # one sentence
+    """Return the chi-square that is not reached with probability ``lower``.
+
+    By Wilson and Hilferty: within 2 % from 2 degrees of freedom on for lower >= 0.1.
+    """
     spread = 2 / (9 * degrees)
     return degrees * max(1 - spread + _NORMAL.inv_cdf(lower) * math.sqrt(spread), 1e-3) ** 3
 

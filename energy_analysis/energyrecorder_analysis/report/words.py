@@ -17,6 +17,7 @@ PENDING = "pending"
 _WH_J = 3600.0
 _KWH_FROM_WH = 1000.0
 _MOST_DECIMALS = 6
+_LARGE_PERCENT = 1000
 _VISIBLE = {"\n": "⏎", "\r": "⏎", "\t": "⇥"}
 
 
@@ -111,7 +112,12 @@ def change_interval(low: float | None, high: float | None) -> str:
 def _signed(ratio: float) -> str:
     # What rounds to nothing is 0, neither 1e-06 nor -0.
     percent_of_change = round(100 * (ratio - 1), 2) + 0.0
-    return f"{percent_of_change:+,.0f}" if abs(percent_of_change) >= 1000 else f"{percent_of_change:+.3g}"  # noqa: PLR2004  # no exponents
+    # Three digits of more would be written with an exponent.
+    return (
+        f"{percent_of_change:+.3g}"
+        if abs(percent_of_change) < _LARGE_PERCENT
+        else f"{percent_of_change:+,.0f}"
+    )
 
 
 def _local(time_ns: int, zone: tzinfo) -> datetime:

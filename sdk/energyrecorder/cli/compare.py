@@ -31,6 +31,7 @@ MANY_FORMATS = ("table", "md", "json")
 """Of several comparisons at once; two JUnit files do not make one."""
 VERDICTS = ("regression", "inconclusive", "not-comparable")
 EXIT_CODES = {"regression": 4, "budget": 4, "inconclusive": 5, "not-comparable": 6}
+FEWEST_RUNS = 2
 _LOOK_S = 1.0
 
 wait_option = click.option(
@@ -100,7 +101,7 @@ def compare(
       energy-step compare branch:main,last=20 commit:4f1c0de
       energy-step compare 0c0f3d5e-8a5f-4a0e-9d6b-6f0f7a3a0f11 6f2f7d0a-7f0e-4f6e-8f43-0f3f1f1f9a10
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
-    if len(runs) < 2:  # noqa: PLR2004  # one and another
+    if len(runs) < FEWEST_RUNS:
         raise click.UsageError("name at least two runs")
     job = Job()
     transport = connect(job)

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from energyrecorder.errors import EnergyError
 from energyrecorder.line_protocol import format_line
@@ -217,13 +218,7 @@ def _pages(journal: Journal, query: StepQuery) -> Iterator[Step]:
         if len(found) < query.limit:
             return
         last = found[-1][0]
-        query = StepQuery(
-            env=query.env,
-            from_ns=query.from_ns,
-            to_ns=query.to_ns,
-            limit=query.limit,
-            after=(last.start_ns, last.step_id),
-        )
+        query = replace(query, after=(last.start_ns, last.step_id))
 
 
 def sample_lines(samples: Sequence[Sample], session: Callable[[int], Session | None]) -> Iterator[str]:
