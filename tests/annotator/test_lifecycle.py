@@ -3,7 +3,7 @@
 import pytest
 
 from energyrecorder_annotator.clocks import ServerTime
-from energyrecorder_annotator.lifecycle import Heartbeat, Patch, StepRefusedError
+from energyrecorder_annotator.lifecycle import Heartbeat, Patch, StepRefusedError, apply
 from energyrecorder_annotator.lifecycle.model import END_BEFORE_START, PARENT_MISSING, START_MISSING
 from support.steps import SECOND, MemoryView, set_step, start, stop
 
@@ -263,3 +263,34 @@ class TestImplicitSteps:
         assert view.step("a").state == "running"
         view.take(stop("r", 9))
         assert times(view.step("a")) == (6, 9)
+
+
+class CountedId(str):
+    """An id that counts how often it is compared."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+    compared = 0
+
+    def __eq__(self, other):
+        type(self).compared += 1
+        return str(self) == other
+
+
+def test_a_run_that_is_known_last_takes_its_many_steps_in_without_looking_at_each_for_each(view):
+    """A spool of a hundred thousand steps whose run came apart from them must not hold up all others."""
+    many = 300
+    for number in range(many):
+        view.take(start(f"c{number}", number + 1, step="s", parent=CountedId("r")))
+
+    class Indexed:
+        step, open_runs, free_start_ns = view.step, view.open_runs, view.free_start_ns
+
+        def children(self, step_id):
+            return list(view.steps.values()) if step_id == "r" else []
+
+    CountedId.compared = 0
+    decision = apply(stop("r", many + 1, env="pod1", scenario="functest"), Indexed())
+    assert len(decision.changed) == many + 1
+    assert {step.run_id for step in decision.changed} == {"r"}
+    assert CountedId.compared < 20 * many

@@ -5,6 +5,10 @@ import time
 
 import pytest
 
+from energyrecorder.delivery import spool_of
+from energyrecorder.notices import Notices
+from energyrecorder.sdk_settings import SdkSettings
+
 
 @pytest.fixture
 def told(annotator, energy_step, monkeypatch):
@@ -199,6 +203,27 @@ def test_flush_leaves_what_cannot_be_sent(told, energy_step, annotator):
     done = energy_step("flush")
     assert (done.returncode, done.stdout) == (0, "0 events sent, 1 left\n")
     assert energy_step("flush", "--strict").returncode == 3
+
+
+def test_flush_that_is_cut_off_says_how_much_was_sent(told, energy_step, annotator, tmp_path):
+    spool = spool_of(SdkSettings(annotator.url, tmp_path / "spool", env="pod1"), Notices())
+    at = {"wall_ns": time.time_ns(), "boot_ns": 1, "boot_id": "b"}
+    spool.append(
+        [
+            {"op": "mark", "at": at, "mark_id": str(number), "title": "up", "env": "pod1"}
+            for number in range(300)
+        ]
+    )
+    take = annotator.take
+
+    def take_one_batch(item):
+        if len(annotator.events) == 199:
+            annotator.mode = "500"
+        return take(item)
+
+    annotator.take = take_one_batch
+    done = energy_step("flush", "--strict")
+    assert (done.returncode, done.stdout) == (3, "200 events sent, 100 left\n")
 
 
 def test_status_shows_what_is_open_here_and_what_runs_there(told, energy_step, annotator):

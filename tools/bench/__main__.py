@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import (
     annotator,
+    demo,
     energy,
     imports,
     ipmi,
@@ -49,6 +50,7 @@ def main() -> int:
         redfish.measure,
         under_telegraf.measure,
         ipmi.measure,
+        demo.measure,
     ):
         for figure in measure(quick=quick):
             figures.append(figure)

@@ -26,7 +26,7 @@ from bench.measure import Figure
 from energyrecorder.delivery import spool_of
 from energyrecorder.notices import Notices
 from energyrecorder.sdk_settings import load_from_variables
-from energyrecorder.spool import MAX_BYTES
+from energyrecorder.spool import MAX_BYTES, Spool
 
 BIN = Path(sys.executable).parent
 SPOOL_MB = MAX_BYTES / 1e6
@@ -56,7 +56,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         yield from _command(environ, up, hole, rounds=7 if quick else 21)
         # A spool of its own: what the calls before left in theirs is no part of these steps.
         own = {**environ, "ENERGY_SPOOL_DIR": str(folder / "many-spool")}
-        yield from _spool(own, away, up, 5_000 if quick else 100_000)
+        yield from _kept(own, away, up, 5_000 if quick else 100_000)
         yield from _pytest({**environ, "ENERGY_URL": up}, folder, away, quick=quick)
 
 
@@ -90,7 +90,7 @@ def _command(environ: Mapping[str, str], up: str, hole: str, rounds: int) -> Ite
     yield Figure("energy-step start, black-hole address", hole_s, "s", peer, 2.0)
 
 
-def _spool(environ: Mapping[str, str], away: str, up: str, count: int) -> Iterator[Figure]:
+def _kept(environ: Mapping[str, str], away: str, up: str, count: int) -> Iterator[Figure]:
     """Record while the service is away, then let what was kept be sent to one that is up.
 
     How fast the annotator takes steps is its own figure; the limit here is the SDK's.
@@ -103,17 +103,16 @@ def _spool(environ: Mapping[str, str], away: str, up: str, count: int) -> Iterat
     yield Figure(
         "100000 steps with the service away, spool", spool_mb, "MB", f"computed from {count}", SPOOL_MB
     )
-    with _spool_file(away, environ).open("rb") as file:
-        waiting = sum(1 for _ in file)
+    kept = _spool(away, environ)
+    waiting = kept.count()
     with _taking_all() as sink:
         for peer, url, limit in (
             ("a service that answers at once", sink, 2_000),
             ("the annotator", up, None),
         ):
-            # A spool belongs to one URL, so that steps reach no other service: its file is copied.
-            target = _spool_file(url, environ)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(_spool_file(away, environ), target)
+            # A spool belongs to one URL, so that steps reach no other service: it is copied whole, with the
+            # part that a try to send it has set aside.
+            shutil.copytree(kept.folder, _spool(url, environ).folder)
             told = {**environ, "ENERGY_URL": url}
             took_s = _wall_s((str(BIN / "energy-step"), "flush", "--strict"), told, timeout_s=600)
             rate = waiting / 2 / took_s
@@ -140,7 +139,7 @@ def _pytest(environ: Mapping[str, str], folder: Path, away: str, *, quick: bool)
     )
     kept = {**environ, "ENERGY_URL": away, "ENERGY_SPOOL_DIR": str(folder / "tests-spool")}
     _wall_s((*command, "--energy"), kept, timeout_s=120)
-    folders = _spool_file(away, kept).parent.glob("*.jsonl")
+    folders = _spool(away, kept).folder.glob("*.jsonl")
     spool_mb = sum(file.stat().st_size for file in folders) / 1e6 * 100_000 / count
     name = "100000 tests with the service away, spool"
     yield Figure(name, spool_mb, "MB", f"computed from {count}", SPOOL_MB)
@@ -205,9 +204,8 @@ def _environ(folder: Path) -> dict[str, str]:
     }
 
 
-def _spool_file(url: str, environ: Mapping[str, str]) -> Path:
-    settings = load_from_variables({**environ, "ENERGY_URL": url})
-    return spool_of(settings, Notices()).folder / "events.jsonl"
+def _spool(url: str, environ: Mapping[str, str]) -> Spool:
+    return spool_of(load_from_variables({**environ, "ENERGY_URL": url}), Notices())
 
 
 @contextlib.contextmanager

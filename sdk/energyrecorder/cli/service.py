@@ -89,10 +89,12 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
     failed = False
     for spool in folders:
         delivery = Delivery(job.settings, job.now, job.notices, spool=spool)
+        waiting = spool.count()
         try:
             replay = delivery.replay(include_old=everything, adopt_env=adopt_env, timeout_s=10.0)
         except AnnotatorError as error:
             failed = True
+            sent += max(0, waiting - spool.count())  # others may have added to it meanwhile
             job.warn(str(error))
         else:
             sent += replay.sent

@@ -18,6 +18,8 @@ class Draft:
     def __init__(self, view: StepView) -> None:
         self._view = view
         self._changed: dict[str, Step] = {}
+        # Of the changed ones by parent: a parent that comes last may have a hundred thousand below it.
+        self._below: dict[str | None, dict[str, Step]] = {}
 
     def step(self, step_id: str) -> Step | None:
         """Return the step as changed so far, or None."""
@@ -26,7 +28,7 @@ class Draft:
     def children(self, step_id: str) -> list[Step]:
         """Return the children as changed so far, ordered by start."""
         known = {child.step_id: child for child in self._view.children(step_id)}
-        known.update({c.step_id: c for c in self._changed.values() if c.parent_id == step_id})
+        known.update(self._below.get(step_id, {}))
         return sorted(known.values(), key=lambda child: (child.start_ns, child.step_id))
 
     def open_runs(self, env: str) -> Sequence[Step]:
@@ -42,11 +44,15 @@ class Draft:
         before = self._view.step(step.step_id)
         if before is not None and step.version != before.version:
             step = replace(step, version=before.version)
+        replaced = self._changed.get(step.step_id)
+        if replaced is not None:
+            del self._below[replaced.parent_id][step.step_id]
         if step == before:
             self._changed.pop(step.step_id, None)
             return before
         versioned = replace(step, version=1 if before is None else before.version + 1)
         self._changed[step.step_id] = versioned
+        self._below.setdefault(step.parent_id, {})[step.step_id] = versioned
         return versioned
 
     @property
