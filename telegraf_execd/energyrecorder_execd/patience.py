@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import deque
 
 MOST = 4
-"""No poll gets more than so many times the deadline of the fleet file."""
+"""No BMC is waited for in silence longer than so many times the deadline of the fleet file."""
+
+WHOLE = 12
+"""No poll lasts longer than so many times the deadline: one that looks around may need as many answers, and
+BMCs that take two seconds for each are common."""
 
 ROOM = 2.0
 """A poll may take so many times as long as the slowest of the recent good ones."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -10,12 +9,13 @@ from dataclasses import dataclass
 
 from energyrecorder.clock import Clock
 from energyrecorder.errors import BmcAuthError, BmcError, ConfigError
+from energyrecorder_execd.deadline import Deadline
 from energyrecorder_execd.emit import Origin, Outcome, bmc_lines, info_line, power_lines
 from energyrecorder_execd.findings import Findings
 from energyrecorder_execd.fleet import Server
 from energyrecorder_execd.guard import LockoutGuard
 from energyrecorder_execd.lockout import Pair, Verdict
-from energyrecorder_execd.patience import MOST, Patience
+from energyrecorder_execd.patience import MOST, WHOLE, Patience
 from energyrecorder_execd.readers.auto import AutoReader, remembered_protocol
 from energyrecorder_execd.readers.base import Context, Memory, Poll, Reader, Target
 
@@ -64,7 +64,7 @@ class Poller:
         self._tools = tools
         self._pair = Pair(server.bmc, tools.credential(server.target))
         self._reader: Reader | None = None
-        self._deadline: asyncio.Timeout | None = None
+        self._deadline: Deadline | None = None
         self._patience = Patience(server.target.timeout_s)
         self.retry_after_s: float | None = None
 
@@ -82,7 +82,8 @@ class Poller:
         verdict = self._tools.guard.decide(self._pair, longest_s)
         if verdict is Verdict.WAIT:
             try:
-                async with asyncio.timeout(longest_s) as self._deadline:
+                self._deadline = Deadline(longest_s, longest_s, longest_s)
+                async with self._deadline:
                     verdict = await self._tools.guard.admit(self._pair, longest_s)
             except TimeoutError:
                 return self._held("locked", "waits until another BMC has accepted the credential")
@@ -96,8 +97,15 @@ class Poller:
 
     def hurry(self) -> None:
         """End the poll under way now, as if its deadline had come."""
-        if self._deadline is not None and not self._deadline.expired():
-            self._deadline.reschedule(asyncio.get_running_loop().time())
+        if self._deadline is not None:
+            self._deadline.hurry()
+
+    def _heard(self, authenticated: bool) -> None:  # noqa: FBT001  # has the shape of `Heard`
+        """Go on with a slow BMC as long as it answers, and let others know of an accepted log-in early."""
+        if self._deadline is not None:
+            self._deadline.heard()
+        if authenticated:
+            self._tools.guard.accepted(self._pair)
 
     async def close(self) -> None:
         """Log out, best effort."""
@@ -122,16 +130,17 @@ class Poller:
     async def _ask(self) -> Outcome:
         tools = self._tools
         started_ns, started_s = tools.clock(), tools.monotonic()
-        timeout_s = self._patience.deadline_s
+        timeout_s = self.server.target.timeout_s
+        self._deadline = deadline = Deadline(self._patience.deadline_s, timeout_s, timeout_s * WHOLE)
         poll: Poll | None = None
         written: list[str] = []
         try:
-            async with asyncio.timeout(timeout_s) as self._deadline:
+            async with deadline:
                 poll = await self._open().poll()
             error, message = poll.error, poll.message
             written = self._understood(poll, started_ns)
         except TimeoutError:
-            error, message = "timeout", f"no answer within {timeout_s:g} s"
+            error, message = "timeout", str(deadline)
         except BmcError as problem:
             error, message = problem.reason, str(problem)
             self.retry_after_s = getattr(problem, "retry_after_s", None)
@@ -176,7 +185,7 @@ class Poller:
 
     def _open(self) -> Reader:
         if self._reader is None:
-            context = Context(memory=self._memory, clock=self._tools.clock)
+            context = Context(self._memory, self._tools.clock, self._heard)
             target = self.server.target
             if self.server.protocol == "auto":
                 self._reader = AutoReader(target, context, self._tools.make)

@@ -18,6 +18,7 @@ from energyrecorder_execd.lockout_file import LockoutFile
 from energyrecorder_execd.loop import Voice
 from energyrecorder_execd.poller import Poller, Tools
 from energyrecorder_execd.readers.base import Memory, Poll, Reading, Target
+from execd.virtual_time import in_virtual_time
 from execd.waiting import until
 
 
@@ -55,7 +56,11 @@ class Bench:
         self.file = LockoutFile(folder)
         self.reader = Scripted(act)
         guard = LockoutGuard(self.file, lambda: int(self.now_s * 1e9))
-        self.tools = Tools(guard, lambda *_: self.reader, self.file.credential)
+        self.tools = Tools(guard, self.make, self.file.credential)
+
+    def make(self, _protocol, _target, context):
+        self.heard = context.heard
+        return self.reader
 
     def poller(self, **more):
         return Poller(server(**more), Memory({}), self.tools)
@@ -142,6 +147,25 @@ async def assert_ends_at(poller, allowed_s):
     assert outcome.error == "timeout"
     assert outcome.message == f"no answer within {allowed_s:g} s"
     assert outcome.scrape_s >= allowed_s * 0.9
+
+
+@in_virtual_time
+async def test_a_bmc_that_answers_slowly_is_not_given_up_while_it_looks_around(tmp_path):
+    """Six answers of 2 s in 9 s do not go; others learn of the accepted log-in before the poll is done."""
+
+    async def look_around():
+        for number in range(6):
+            await asyncio.sleep(2)
+            bench.heard(number > 1)
+            proven.append(bool(bench.file.current().proven))
+        return good_poll()
+
+    proven = []
+    bench = Bench(tmp_path, lambda _: look_around())
+    bench.tools = replace(bench.tools, monotonic=asyncio.get_running_loop().time)
+    outcome = await bench.poller(timeout_s=9.0).poll()
+    assert (outcome.error, outcome.scrape_s) == ("", pytest.approx(12))
+    assert proven == [False, False, True, True, True, True]
 
 
 async def test_hurry_ends_a_poll_under_way_as_a_time_out(tmp_path):

@@ -81,6 +81,8 @@ ILO = 'protocol = "ilo5"\npower = { constant_w = 321 }'
 CASES = {
     "healthy": Case("", watts=SHIPPED_W),
     "slow": Case("timeout", rf"no answer within {TIMEOUT_S} s", "{ kind = 'slow', delay_s = 60 }"),
+    # Each answer is in time, all that looking around needs are not: 1.5 s each.
+    "slow-answers": Case("", fault="{ kind = 'slow', delay_s = 1.5 }", watts=SHIPPED_W),
     "drip": Case("timeout", rf"no answer within {TIMEOUT_S} s", "{ kind = 'drip', bytes_per_s = 40 }"),
     "busy": Case("busy", r"HTTP 503", "{ kind = 'busy' }"),
     "busy-text": Case("busy", r"HTTP 503", "{ kind = 'busy', said_in = 'text' }"),

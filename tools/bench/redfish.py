@@ -216,14 +216,28 @@ def _sweep() -> Iterator[Figure]:
         with simulated(folder, ids, latency_s=2.0) as sim:
             client = _own(folder, sim, ids, "10s")
             try:
-                time.sleep(70)
+                time.sleep(90)
             finally:
                 _end([client])
-        # The first polls look around; afterwards each is one request.
-        points = [point for point in bmc_points(folder / "own.out") if point["requests"] <= 1]
+        points = _settled(bmc_points(folder / "own.out"))
         late = sum(point["late_ticks"] for point in points)
     peer = f"{len(points)} polls of {len(ids)} BMCs that answer in 2 s"
     yield Figure("redfish, slow BMCs every 10 s, late ticks", late, "ticks", peer, 0)
+
+
+def _settled(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the polls of one request but the first of each server.
+
+    The polls before look around; the ticks that this took are told by the first one after it.
+    """
+    met: set[str] = set()
+    settled = []
+    for point in points:
+        if point["requests"] <= 1:
+            if point["server"] in met:
+                settled.append(point)
+            met.add(point["server"])
+    return settled
 
 
 def _neighbours(seconds: int, *, bounded: bool) -> Iterator[Figure]:

@@ -13,7 +13,7 @@ from energyrecorder_execd.http.errors import HttpStatusError, asked_wait_s, http
 from energyrecorder_execd.http.exchange import RawAnswer
 from energyrecorder_execd.http.session import SessionLogin
 from energyrecorder_execd.http.transport import Endpoint, HttpClients
-from energyrecorder_execd.readers.base import Target
+from energyrecorder_execd.readers.base import Heard, Target, heard_by_nobody
 
 DEAD_SESSION_NS = 60 * 10**9
 """How long a session that gave nothing but 401 is kept before one more log-in; doubled each time in vain."""
@@ -62,13 +62,20 @@ class BmcHttp:
         clients: Shared by the process.
         facts: What is remembered of it; see `SessionLogin` and `Endpoint` for the keys.
         clock: Wall clock, nanoseconds since the Unix epoch, UTC.
+        heard: Told of each whole answer.
     """
 
     def __init__(
-        self, target: Target, clients: HttpClients, facts: MutableMapping[str, Any], clock: Clock
+        self,
+        target: Target,
+        clients: HttpClients,
+        facts: MutableMapping[str, Any],
+        clock: Clock,
+        heard: Heard = heard_by_nobody,
     ) -> None:
         self._user = target.user
         self._clock = clock
+        self._heard = heard
         self._endpoint = Endpoint(target, clients, facts, clock)
         self._denied: dict[str, int] = {}
         self._session_works = False
@@ -146,7 +153,10 @@ class BmcHttp:
 
     async def _get(self, path: str, *, anonymous: bool) -> RawAnswer:
         headers = {} if anonymous else await self._login.headers()
-        return await self._endpoint.send("GET", path, headers=headers)
+        raw = await self._endpoint.send("GET", path, headers=headers)
+        # By Basic not even a 200 shows it: some resources are open to everybody.
+        self._heard(self._login.has_session)
+        return raw
 
 
 def _asked_wait_s(raw: RawAnswer, clock: Clock) -> float | None:

@@ -69,6 +69,11 @@ class SessionLogin:
         self._full = False
         self._pending: asyncio.Task[None] | None = None
 
+    @property
+    def has_session(self) -> bool:
+        """Whether the BMC accepted the log-in and made a session."""
+        return self._token is not None
+
     async def headers(self) -> Mapping[str, str]:
         """Return the headers that authenticate a request; logs in when there is no session yet.
 

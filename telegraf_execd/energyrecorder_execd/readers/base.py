@@ -4,7 +4,8 @@ A reader keeps one BMC's session and what it learned about that BMC. The contrac
 ``tests/contract/test_readers.py`` holds every reader to:
 
 - `Reader.poll` asks once, with at most one request in flight, and returns within the deadline that the
-  caller sets by cancelling it; cancellation leaves the reader usable.
+  caller sets by cancelling it; cancellation leaves the reader usable. It may tell each whole answer to
+  `Context.heard`, so that a slow BMC that is still answering is not given up.
 - Absent, null, inactive or implausible is ``watts=None`` with ``Poll.error`` saying why, never 0; 0 W is
   returned only while the host is known to be off.
 - A failure of the whole poll raises `energyrecorder.errors.BmcError` with its reason; no other exception.
@@ -15,7 +16,7 @@ A reader keeps one BMC's session and what it learned about that BMC. The contrac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -167,6 +168,14 @@ class Memory:
     facts: MutableMapping[str, Any] = field(default_factory=dict)
 
 
+Heard = Callable[[bool], None]
+"""Called at each whole answer in the midst of a poll; True once the BMC has accepted the log-in."""
+
+
+def heard_by_nobody(_authenticated: bool) -> None:  # noqa: FBT001  # has the shape of `Heard`
+    """For those who read outside of a poller."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a reader is given besides its target.
@@ -174,7 +183,9 @@ class Context:
     Args:
         memory: What is remembered of this BMC.
         clock: Wall clock, nanoseconds since the Unix epoch, UTC.
+        heard: Told of the poll's progress.
     """
 
     memory: Memory
     clock: Clock
+    heard: Heard = heard_by_nobody
