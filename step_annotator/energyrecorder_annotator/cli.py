@@ -12,6 +12,7 @@ import click
 
 from energyrecorder import logs
 from energyrecorder.errors import EnergyError
+from energyrecorder_annotator.cli_calibrate import calibrate
 from energyrecorder_annotator.cli_grafana import grafana_setup
 from energyrecorder_annotator.cli_influx import init_influxdb
 from energyrecorder_annotator.cli_tokens import token
@@ -98,6 +99,7 @@ cli.add_command(token)
 for _command in COMMANDS:
     cli.add_command(_command)
 cli.add_command(init_influxdb)
+cli.add_command(calibrate)
 cli.add_command(grafana_setup)
 
 

@@ -177,7 +177,7 @@ def load_config(
     listen.update({name: value for name, value in flags.items() if value is not None})
     commands = embedded["commands"]
     if fleet is not None or path is None:
-        commands = (_collector(_fleet_file(fleet, environ)),)
+        commands = (collector_command(_fleet_file(fleet, environ)),)
     more: dict[str, Any] = {
         **_listening(listen, where, environ),
         **_sinks(values, named, where, environ),
@@ -302,7 +302,12 @@ def _fleet_file(fleet: str | None, environ: Mapping[str, str]) -> Path:
     return path.resolve()
 
 
-def _collector(fleet: Path) -> tuple[str, ...]:
+def collector_command(fleet: Path) -> tuple[str, ...]:
+    """Return the command that polls a fleet: the collector installed with us, else the one in the path.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
     beside = Path(sys.argv[0]).resolve().parent / "energy-execd"
     in_prefix = Path(sys.prefix) / "bin" / "energy-execd"
     for program in (beside, in_prefix):

@@ -8,12 +8,27 @@ from pathlib import Path
 
 import click
 
+from energyrecorder_execd.fleet import interval
 from energyrecorder_execd.options import fleet_option, log_options, state_folder, state_option
 from energyrecorder_execd.readers.registry import Registry
 from energyrecorder_execd.selection import Selection
 from energyrecorder_execd.setup_commands import COMMANDS
 
 _SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        return interval(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}; allowed: {error}") from None
+
+
+_servers_option = click.option(
+    "--server", "servers", multiple=True, metavar="ID", help="Only this server; may be repeated."
+)
 
 
 def _shard(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -37,6 +52,14 @@ def cli() -> None:
     "--protocol", type=click.Choice(("redfish", "ilo", "ipmi")), help="Only servers of this protocol."
 )
 @click.option("--shard", metavar="I/N", callback=_shard, help="Only part I of N of the fleet.")
+@_servers_option
+@click.option(
+    "--interval",
+    "interval_s",
+    metavar="DURATION",
+    callback=_seconds,
+    help="Time between polls, whatever the file says.",
+)
 @state_option
 @log_options
 @click.pass_obj
@@ -45,10 +68,12 @@ def run(
     fleet: str,
     protocol: str | None,
     shard: tuple[int, int] | None,
+    servers: tuple[str, ...],
+    interval_s: float | None,
     state: str | None,
 ) -> None:
     """Poll the fleet on its schedule, as Telegraf's plugin. It ends with its standard input."""
-    selection = Selection(Path(fleet), protocol, shard)
+    selection = Selection(Path(fleet), protocol, shard, servers, interval_s)
     loaded = selection.load()
     folder = state_folder(state)
     from energyrecorder_execd import process  # noqa: PLC0415  # asyncio and the loops, which help does not need
@@ -58,7 +83,7 @@ def run(
 
 @cli.command()
 @fleet_option
-@click.option("--server", "servers", multiple=True, metavar="ID", help="Only this server; may be repeated.")
+@_servers_option
 @state_option
 @log_options
 @click.pass_obj
@@ -72,9 +97,7 @@ def once(
 
     Exit code: 0 all BMCs up, 3 some down, 4 all down, 2 a mistake in the configuration.
     """
-    loaded = Selection(Path(fleet)).load()
-    if servers:
-        loaded = loaded.only(servers)
+    loaded = Selection(Path(fleet), servers=servers).load()
     folder = state_folder(state)
     from energyrecorder_execd import process  # noqa: PLC0415  # as above
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from energyrecorder.clock import Clock
 from energyrecorder.errors import BmcAuthError, BmcError, ConfigError
 from energyrecorder_execd.deadline import Deadline
+from energyrecorder_execd.declared import with_timing
 from energyrecorder_execd.emit import Origin, Outcome, bmc_lines, info_line, power_lines
 from energyrecorder_execd.findings import Findings
 from energyrecorder_execd.fleet import Server
@@ -136,7 +137,7 @@ class Poller:
         written: list[str] = []
         try:
             async with deadline:
-                poll = await self._open().poll()
+                poll = with_timing(await self._open().poll(), self.server.timing)
             error, message = poll.error, poll.message
             written = self._understood(poll, started_ns)
         except TimeoutError:

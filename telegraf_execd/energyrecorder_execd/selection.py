@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from energyrecorder_execd.fleet import Fleet, load_fleet
@@ -21,11 +21,15 @@ class Selection:
         path: The fleet file.
         protocol: Only servers of this protocol; None means all.
         shard: (I, N) with 1 ≤ I ≤ N; None means all.
+        servers: Only these; empty means all.
+        interval_s: Seconds between polls whatever the file says; None: as it says.
     """
 
     path: Path
     protocol: str | None = None
     shard: tuple[int, int] | None = None
+    servers: tuple[str, ...] = ()
+    interval_s: float | None = None
 
     def load(self) -> Fleet:
         """Return the selected servers, and log what is worth a warning.
@@ -36,6 +40,8 @@ class Selection:
         fleet = load_fleet(self.path)
         for warning in fleet.warnings:
             logger.warning("%s", warning)
+        if self.servers:
+            fleet = fleet.only(self.servers)
         if self.shard is not None:
             fleet = fleet.of_shard(*self.shard)
         if self.protocol is not None:
@@ -47,6 +53,9 @@ class Selection:
                     len(skipped),
                     ", ".join(skipped),
                 )
+        if self.interval_s is not None:
+            hurried = tuple(replace(server, interval_s=self.interval_s) for server in fleet.servers)
+            fleet = replace(fleet, servers=hurried)
         return fleet
 
 

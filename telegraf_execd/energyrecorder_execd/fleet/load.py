@@ -239,6 +239,7 @@ def _server(
         tags=values["tags"],
         target=target,
         where=where,
+        timing=values["timing"],
     )
 
 

@@ -14,6 +14,21 @@ STANDARD_PORTS = frozenset({80, 443, 623})
 
 
 @dataclass(frozen=True, slots=True)
+class SourceTiming:
+    """How a source averages, as the fleet file declares it; `energy-annotator calibrate` finds it out.
+
+    Args:
+        source: Name of the source; readings of others are not touched.
+        window_s: Averaging window; None leaves it as it is.
+        refresh_s: Period at which the BMC renews the value; likewise.
+    """
+
+    source: str
+    window_s: float | None = None
+    refresh_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """One BMC of the fleet and how it is polled.
 
@@ -26,6 +41,7 @@ class Server:
         tags: Static tags, a subset of `energyrecorder.schema.STATIC_TAGS`.
         target: What a reader needs.
         where: File and table it came from, for messages.
+        timing: Of the source of its power; None: as the BMC declares it, or as it is learned.
     """
 
     id: str
@@ -36,6 +52,7 @@ class Server:
     tags: Mapping[str, str]
     target: Target
     where: str
+    timing: SourceTiming | None = None
 
     @property
     def bmc(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from energyrecorder import schema
 from energyrecorder.settings import Setting, parse_duration
 from energyrecorder_execd.fleet.hosts import parse_proxy
+from energyrecorder_execd.fleet.model import SourceTiming
 
 MIN_INTERVAL_S = 0.5
 MAX_INTERVAL_S = 3600.0
@@ -21,7 +22,12 @@ _BRIDGE = re.compile(
 )
 
 
-def _interval(text: str) -> float | None:
+def interval(text: str) -> float | None:
+    """Return the seconds between two polls that ``text`` stands for; None for ``auto``.
+
+    Raises:
+        ValueError: It is something else; says what is allowed.
+    """
     if text == "auto":
         return None
     allowed = f"'auto', or a duration from {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} s such as '10s'"
@@ -64,6 +70,21 @@ def _tags(table: Any) -> dict[str, str]:
     return dict(table)
 
 
+def _timing(table: Any) -> SourceTiming:
+    allowed = "{ source = 'NAME', window = '10s', refresh = '10s' }, one of the two durations at least"
+    durations = {key: table[key] for key in ("window", "refresh") if key in table}
+    source = table.get("source")
+    if not isinstance(source, str) or not durations or len(durations) + 1 != len(table):
+        raise ValueError(allowed)
+    try:
+        seconds = {f"{key}_s": parse_duration(text) for key, text in durations.items()}
+    except ValueError:
+        raise ValueError(allowed) from None
+    if seconds.get("refresh_s") == 0 or max(seconds.values()) > MAX_INTERVAL_S:
+        raise ValueError(f"{allowed}, at most {MAX_INTERVAL_S:g} s; a window may be '0s'")
+    return SourceTiming(source, **seconds)
+
+
 def _not_blank(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("a text that is not empty, on one line")
@@ -95,12 +116,14 @@ DEFAULTS = (
     Setting("env", "str", "environment (pod, lab) the server belongs to", "default", check=_not_blank),
     Setting("protocol", "str", "auto: Redfish, then iLO REST, then IPMI", "auto", choices=PROTOCOLS),
     Setting("interval", "str", "'auto' (half the refresh period, 5 to 30 s, else 10 s) or a duration", "auto",
-            check=_interval),
+            check=interval),
     Setting("timeout", "duration", "deadline of one whole poll", 8.0, minimum=0.1, maximum=300.0),
     Setting("credentials", "str", "name of a [credentials.…] table"),
     Setting("tls", "str", "verify, ca:FILE, pin:sha256:HEX, tofu or off", "verify", check=_tls),
     Setting("port", "int", "port, if not the protocol's own", minimum=1, maximum=65535),
     Setting("tags", "table", "static tags: " + ", ".join(schema.STATIC_TAGS), default={}, check=_tags),
+    Setting("timing", "table", "source, window and refresh of its power, where the BMC does not declare them",
+            check=_timing),
     Setting("enabled", "bool", "false: not polled", default=True),
     Setting("debug", "bool", "true: log this server's traffic, secrets masked"),
     Setting("proxy", "str", "HTTP proxy for this BMC; proxy variables are never used", check=_proxy),
