@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
-import queue
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Tuple, Union
 
 # Sockets are bound here and now; the rest of the delivery is imported by the thread that needs it.
 import energyrecorder.sockets  # noqa: F401  # bound before a test can patch `socket`
+from energyrecorder.bell import Bell
 from energyrecorder.clock import Instant, SystemClock
 from energyrecorder.edge import never_raises
 from energyrecorder.environment import is_disabled
@@ -74,15 +74,16 @@ class Client:
             self._disabled = is_disabled(self._origin[0])
         if self._disabled:
             return
-        waiting = self._queue.qsize()
+        waiting = len(self._queue)
         if waiting >= QUEUE_EVENTS:
             self._notices.tell("queue", "steps come faster than they can be kept; some are dropped")
             return
-        self._queue.put(event)
+        self._queue.append(event)
+        self._arrived.ring()
         if self._thread is None:
             self._start()
-        elif waiting >= BATCH and self._hurry.empty():
-            self._hurry.put(None)
+        elif waiting >= BATCH:
+            self._hurry.ring()
 
     @never_raises
     def flush(self, timeout_s: Optional[float] = None) -> None:
@@ -97,8 +98,9 @@ class Client:
             return
         request = _Flush()
         self._deadline_ns = self._now().boot_ns + int(timeout_s * 0.8e9)
-        self._queue.put(request)
-        self._hurry.put(None)
+        self._queue.append(request)
+        self._arrived.ring()
+        self._hurry.ring()
         # A look-up of a name may hang for long: the end of the program has two handlers, but waits once.
         if not request.done.wait(0.0 if self._stuck else timeout_s):
             self._stuck = True
@@ -107,11 +109,12 @@ class Client:
 
     def _start_afresh(self) -> None:
         """Begin without queue and thread: at first, and in a forked child, which has neither."""
-        self._queue: queue.SimpleQueue[Union[Event, _Flush]] = queue.SimpleQueue()
+        # No queue of the standard library: a signal handler may call `submit` in the middle of `submit`.
+        self._queue: Deque[Union[Event, _Flush]] = deque()
+        self._arrived = Bell()
+        self._hurry = Bell()
         self._thread: Optional[threading.Thread] = None
         self._starting = threading.Lock()
-        # A queue and no event: a signal handler may call `submit` in the middle of `submit`.
-        self._hurry: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._linger_s = _LINGER_S
         self._imported = threading.Event()
         self._deadline_ns = None
@@ -126,10 +129,11 @@ class Client:
         try:
             if self._thread is None:
                 self._register()
-                thread = threading.Thread(target=self._run, name="energyrecorder", daemon=True)
-                thread.start()
-                self._thread = thread
+                # Known before it runs: `flush` in another thread waits for it.
+                self._thread = threading.Thread(target=self._run, name="energyrecorder", daemon=True)
+                self._thread.start()
         except RuntimeError:  # the interpreter is shutting down, or the process may have no more threads
+            self._thread = None
             self._keep_what_is_queued()
         finally:
             self._starting.release()
@@ -180,27 +184,25 @@ class Client:
         """Return what is queued, up to one batch, and the flush that ends it, if any."""
         # What this thread holds is kept by `flush` if the process ends before it is sent.
         batch = self._in_flight = []
+        while not self._queue and self._arrived.wait(_TICK_S):
+            pass  # what rang may have been taken with the batch before
         try:
-            taken = self._queue.get(timeout=_TICK_S)
-            while not isinstance(taken, _Flush):
+            while not isinstance(taken := self._queue.popleft(), _Flush):
                 batch.append(taken)
                 if len(batch) >= BATCH:
                     return batch, None
                 if len(batch) == 1:
                     self._linger()
-                taken = self._queue.get_nowait()
-        except queue.Empty:
+        except IndexError:
             self._linger_s = min(self._linger_s * 2, _LONGEST_LINGER_S) if batch else _LINGER_S
             return batch, None
         return batch, taken
 
     def _linger(self) -> None:
         """Wait for more events, but not when there is a batch of them or somebody waits for us."""
-        while not self._hurry.empty():
-            self._hurry.get_nowait()
-        if self._deadline_ns is None and self._queue.qsize() < BATCH:
-            with contextlib.suppress(queue.Empty):
-                self._hurry.get(timeout=self._linger_s)
+        self._hurry.wait(0)  # what rang before was meant for an earlier batch
+        if self._deadline_ns is None and len(self._queue) < BATCH:
+            self._hurry.wait(self._linger_s)
 
     def _timeout_s(self) -> float:
         if self._deadline_ns is None:
@@ -227,10 +229,10 @@ class Client:
         left, self._in_flight = list(self._in_flight), []
         try:
             while True:
-                event = self._queue.get_nowait()
+                event = self._queue.popleft()
                 if not isinstance(event, _Flush):
                     left.append(event)
-        except queue.Empty:
+        except IndexError:
             pass
         if left:
             delivery = self._delivery()

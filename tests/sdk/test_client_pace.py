@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 import threading
 import time
 
@@ -55,7 +54,7 @@ def test_a_flush_waits_for_no_lingering(client, annotator):
 def test_a_flush_that_comes_while_the_thread_lingers_wakes_it(client, annotator):
     client.submit(event(1))
     until_s = time.monotonic() + 30
-    while client._queue.qsize():  # the thread has taken it and lingers
+    while client._queue:  # the thread has taken it and lingers
         assert time.monotonic() < until_s
         time.sleep(0.001)
     client.submit(event(2))
@@ -63,12 +62,31 @@ def test_a_flush_that_comes_while_the_thread_lingers_wakes_it(client, annotator)
     assert titles(annotator) == ["1", "2"]
 
 
+def test_a_flush_that_comes_while_the_thread_is_being_started_waits_for_it(client, annotator, monkeypatch):
+    running, go_on = threading.Event(), threading.Event()
+
+    class Slow(threading.Thread):
+        def start(self):
+            super().start()
+            running.set()
+            go_on.wait(100)
+
+    another = threading.Thread(target=client.submit, args=(event(1),))
+    monkeypatch.setattr(threading, "Thread", Slow)
+    another.start()
+    assert running.wait(30)
+    client.flush(30)
+    go_on.set()
+    another.join()
+    assert titles(annotator) == ["1"]
+
+
 def test_it_lingers_longer_while_events_keep_coming_and_begins_anew_after_a_pause(annotator, monkeypatch):
     monkeypatch.setattr(client_module, "_TICK_S", 0.001)
     client = Client(SdkSettings(annotator.url, "unused", env="pod1"))
     first_s, lingered = client._linger_s, []
     for number in range(8):
-        client._queue.put(event(number))
+        client._queue.append(event(number))
         batch, _ = client._take()
         assert len(batch) == 1
         lingered.append(client._linger_s)
@@ -102,9 +120,6 @@ def test_a_thread_that_is_stuck_is_waited_for_once(annotator, tmp_path, monkeypa
     client.flush()
 
 
-@pytest.mark.skipif(
-    sys.implementation.name == "pypy", reason="PyPy's SimpleQueue is Python code that holds a lock"
-)
 def test_a_signal_handler_may_record_in_the_middle_of_recording(annotator, python):
     code = """
 import signal
