@@ -126,8 +126,8 @@ def test_the_summary_by_module_marker_and_test():
     assert "11.00 ± 0.22 Wh" in lines[4]
     assert "2 of 2 tests" in lines[4]
     assert "resolved, 2 beside it" in text
-    assert "2 tests were too short to measure: these servers resolve from 20 s" in text
-    assert "1 tests were not measured: node-1: no readings" in text
+    assert "2 tests too short to measure: these servers resolve from 20 s" in text
+    assert "1 test not measured: node-1: no readings" in text
     assert "budget exceeded: t1: energy 10.00 ± 0.20 Wh is above the budget of 0.5 Wh" in text
     assert "1 of 9 results are still pending: energy-step report run-1 --wait 120" in text
 

@@ -82,34 +82,6 @@ def test_modules_and_tests_become_steps_with_their_outcomes(write, energy_pytest
     assert named["test_a.py::test_known"]["tags"]["pytest.outcome"] == "xfailed"
 
 
-EDGES = """
-    import pathlib, time
-
-    def note(name):
-        with (pathlib.Path(__file__).parent / "edges.txt").open("a") as file:
-            file.write(f"{name} {time.time_ns()}\\n")
-
-    def pytest_runtest_logstart():
-        note("start")
-
-    def pytest_runtest_logfinish():
-        note("end")
-"""
-
-
-def test_times_are_those_of_the_test(write, energy_pytest, runs, tmp_path):
-    """The step holds set-up and tear-down and no more: its edges are those that pytest itself reports."""
-    write("pytest.ini", INI)
-    write("test_a.py", SUITE)
-    write("conftest.py", EDGES)
-    energy_pytest("--energy", "--energy-scenario", "times-1", "-q", "-k", "boot")
-    boot = runs.by_name("times-1")["test_a.py::test_boot"]
-    edges = dict(line.split() for line in (tmp_path / "edges.txt").read_text().splitlines())
-    # Within 50 ms; a busy machine may take the processor away between an edge and its note.
-    assert -50e6 <= int(edges["start"]) - boot["started_ns"] < 250e6
-    assert -50e6 <= boot["ended_ns"] - int(edges["end"]) < 250e6
-
-
 def test_workers_of_xdist_share_one_run(write, energy_pytest, runs):
     """Two workers, one run: each test exactly once, below a module step of it."""
     write("test_a.py", "import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_a(n): assert n != 3")
@@ -142,12 +114,25 @@ def test_levels_say_what_becomes_a_step(write, energy_pytest, runs, level, depth
 
 
 def test_a_marker_names_repeats_and_limits(write, energy_pytest, runs, tmp_path):
-    """Step name, servers, calls in one bracket; a parametrised async-free function is called that often."""
+    """Step name, servers, calls in one bracket; the nearest marker counts; what it cannot be is told."""
     write(
         "test_a.py",
         """
-        import pytest
+        import pytest, unittest
         CALLS = []
+
+        class TestLab:
+            pytestmark = pytest.mark.energy(servers="node-1", repeat=2)
+
+            @pytest.mark.energy(repeat=4)
+            @pytest.mark.asyncio
+            async def test_async(self):
+                CALLS.append("async")
+
+        class TestCase(unittest.TestCase):
+            @pytest.mark.energy(repeat=2)
+            def test_once(self):
+                CALLS.append("once")
 
         @pytest.mark.energy(step="iperf", servers="node-1", repeat=3)
         def test_three(tmp_path):
@@ -159,15 +144,24 @@ def test_a_marker_names_repeats_and_limits(write, energy_pytest, runs, tmp_path)
 
         @pytest.mark.energy(budget="12", repeat=0)
         def test_mistaken():
-            assert CALLS.count("long") > 3 and len(set(CALLS)) == 2
+            assert CALLS.count("long") > 3 and CALLS.count("async") == 4 and CALLS.count("once") == 1
+            assert len(set(CALLS)) == 4
+
+        @pytest.mark.energy(budgt="12Wh")
+        def test_mistyped():
+            pass
         """,
     )
     result = energy_pytest("--energy", "--energy-scenario", "marker-1", "-q")
     assert result.returncode == 0, result.stdout
     assert "test_mistaken: marker energy: repeat is 0; allowed: a whole number from 1" in result.stdout
+    assert "'budgt' is not known; allowed: step, servers, budget, repeat, min_duration" in result.stdout
+    assert "test_once: marker energy: repeat and min_duration are for functions" in result.stdout
     steps = runs.by_name("marker-1")
     assert steps["iperf"]["servers"] == ["node-1"]
     assert steps["iperf"]["work"] == 3.0
+    asynchronous = steps["test_a.py::TestLab::test_async"]
+    assert (asynchronous["servers"], asynchronous["work"]) == (["node-1"], 4.0)
     assert steps["iperf"]["title"] == "test_a.py::test_three"
     assert 0.25 <= steps["test_a.py::test_long"]["duration_s"] < 5
     assert steps["test_a.py::test_long"]["work"] > 3
@@ -195,9 +189,7 @@ def test_the_summary_shows_energy_and_a_budget_fails_when_asked(write, energy_py
     row = re.search(r"^module +test_a.py +([\d.]+) s +([\d.]+) ± [\d.]+ Wh", result.stdout, re.MULTILINE)
     assert row, result.stdout
     assert float(row[2]) == pytest.approx(300 * float(row[1]) / 3600, rel=0.1)
-    assert re.search(
-        r"1 tests were too short to measure: these servers resolve from 0\.4\d* s", result.stdout
-    )
+    assert re.search(r"1 test too short to measure: these servers resolve from 0\.4\d* s", result.stdout)
     assert "is above the budget of 0.1 Wh" in result.stdout
     assert "2 passed, 1 error" in result.stdout
     cases = ET.parse(tmp_path / "out.xml").iter("testcase")  # noqa: S314  # our own

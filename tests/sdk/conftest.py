@@ -271,10 +271,7 @@ def start_energy_step(patience):
     def start(*arguments, **more):
         process = subprocess.Popen(
             [*command_line(patience), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **more,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more},
         )
         started.append(process)
         return process
@@ -285,8 +282,8 @@ def start_energy_step(patience):
             process.kill()
         # Not `communicate`: a command that the killed process had started may still hold the pipes.
         process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()
 
 
 class Log:

@@ -181,7 +181,7 @@ def test_results_are_waited_for_and_what_is_still_missing_is_told(served, energy
     assert answers == []
     answers.append(waiting)
     done = energy_step("gate", *SELECTED)
-    assert (done.returncode, "2 runs of the candidate have no result yet" in done.stderr) == (0, True)
+    assert (done.returncode, "no result yet of 2 runs of the candidate" in done.stderr) == (0, True)
 
 
 def test_compare_names_the_first_run_as_baseline(served, energy_step):

@@ -193,7 +193,7 @@ def test_flush_sends_the_spool_and_what_was_kept_before_the_url_was_set(energy_s
     assert len(spool_lines()) == 1
     target = {"ENERGY_URL": annotator.url}
     done = energy_step("flush", "--env", "pod1", env=target)
-    assert (done.returncode, done.stdout) == (0, "1 events sent, 0 left\n")
+    assert (done.returncode, done.stdout) == (0, "1 event sent, 0 left\n")
     assert [(event["scenario"], event["env"]) for event in annotator.events] == [("functest", "pod1")]
 
 
@@ -248,7 +248,7 @@ def test_doctor_is_content_with_a_good_service(told, energy_step, annotator):
     }
     done = energy_step("doctor")
     assert done.returncode == 0, done.stdout
-    assert "1 servers of 'pod1'" in done.stdout
+    assert "1 server of 'pod1'" in done.stdout
 
 
 @pytest.mark.parametrize("trouble", ["away", "no env", "no samples", "clock", "plugin", "sink"])

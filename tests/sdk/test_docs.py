@@ -84,9 +84,3 @@ def test_completion_is_offered_for_each_shell(energy_step, shell):
     words = {"COMP_WORDS": "energy-step st", "COMP_CWORD": "st" if shell == "fish" else "1"}
     done = energy_step(env={"_ENERGY_STEP_COMPLETE": f"{shell}_complete", **words})
     assert {"start", "step", "stop", "status"} <= set(re.split(r"[\n,\t]", done.stdout))
-
-
-def test_what_goes_into_a_file_has_no_colours(told, energy_step):
-    done = energy_step("doctor")
-    assert "WRONG  samples" in done.stdout
-    assert "\x1b" not in done.stdout

@@ -44,6 +44,14 @@ def run(python):
     return run_program
 
 
+@pytest.mark.parametrize("service", ["closed_port", "black_hole"])
+def test_a_service_that_takes_no_connection(request, impatient, run, spool_lines, service):
+    notices = run(request.getfixturevalue(service))
+    # Refused it is told; a black hole may not have been found out when the program ends.
+    assert len(notices) == 1 or (service == "black_hole" and not notices)
+    assert len({(line["op"], line["step_id"]) for line in spool_lines()}) == 4
+
+
 @pytest.mark.parametrize("mode", ["409", "429", "500", "401", "html", "cut", "hang"])
 def test_answers_that_are_no_success(annotator, impatient, run, spool_lines, mode):
     annotator.mode = mode
@@ -91,7 +99,7 @@ def test_proxies_are_not_used_for_this_machine(annotator, run, closed_port):
     assert len(annotator.events) == 4
 
 
-@pytest.mark.parametrize("spool", ["/proc/nowhere", "/dev/full/spool", "file"])
+@pytest.mark.parametrize("spool", ["/sys/spool", "/proc/nowhere", "/dev/full/spool", "file"])
 def test_a_spool_that_cannot_be_written(run, closed_port, tmp_path, spool):
     (tmp_path / "file").write_text("")
     notices = run(

@@ -82,21 +82,30 @@ test()
     assert all(event["at"]["wall_ns"] > 10**18 for event in annotator.events)
 
 
-def test_children_of_multiprocessing_deliver_before_they_end(annotator, python):
-    code = """
-import multiprocessing
-from energyrecorder import set_step
-def work(n):
-    with set_step(f"child {n}"):
-        pass
-if __name__ == "__main__":
-    with set_step("parent"):
-        workers = [multiprocessing.get_context("fork").Process(target=work, args=(n,)) for n in range(2)]
+PROCESSES = """
+        workers = [fork.Process(target=work, args=(n,)) for n in range(2)]
         for worker in workers: worker.start()
         for worker in workers: worker.join()
 """
+POOL = """
+        with concurrent.futures.ProcessPoolExecutor(2, mp_context=fork) as pool:
+            list(pool.map(work, range(2)))
+"""
+
+
+@pytest.mark.parametrize("children", [PROCESSES, POOL], ids=["multiprocessing", "concurrent.futures"])
+def test_child_processes_deliver_before_they_end(annotator, python, children):
+    code = f"""
+import concurrent.futures, multiprocessing
+from energyrecorder import set_step
+fork = multiprocessing.get_context("fork")
+def work(n):
+    with set_step(f"child {{n}}"):
+        pass
+if __name__ == "__main__":
+    with set_step("parent"):{children}"""
     done = python(code, env=environment(annotator.url))
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
     assert sorted(step for _, _, step in annotator.told("stop") if step) == ["child 0", "child 1"]
     assert len(annotator.told("stop")) == 3
 

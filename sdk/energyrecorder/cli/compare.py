@@ -21,6 +21,7 @@ from energyrecorder.cli.asking import (
     wants_summary,
 )
 from energyrecorder.cli.compare_table import comparison_text
+from energyrecorder.cli.figures import counted
 from energyrecorder.cli.job import Job
 from energyrecorder.cli.report import connect
 from energyrecorder.errors import AnnotatorError
@@ -177,7 +178,8 @@ def gate(kind: str, output: Optional[Path], wait: float, *, steps: bool, **asked
     if wants_summary():
         summarise(job, _document(answer, "md"))
     if answer.get("pending"):
-        job.warn(f"{answer['pending']} runs of the candidate have no result yet; --wait waits for them")
+        waiting = counted(answer["pending"], "run")
+        job.warn(f"no result yet of {waiting} of the candidate; --wait waits for them")
     failures = answer.get("failures") or []
     return EXIT_CODES.get(str(failures[0]), 4) if failures else 0
 
@@ -200,7 +202,7 @@ def _waited(job: Job, asked: Callable[[], Dict[str, Any]], wait_s: float) -> Dic
             waited_s = (job.now().boot_ns - start_ns) / 1e9
             if not waiting or waited_s >= wait_s:
                 return answer
-            progress.show(f"waiting for results of {waiting} runs ({waited_s:.0f} s)")
+            progress.show(f"waiting for results of {counted(waiting, 'run')} ({waited_s:.0f} s)")
             progress.pause(min(_LOOK_S, wait_s - waited_s))
 
 

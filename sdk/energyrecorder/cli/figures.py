@@ -106,6 +106,11 @@ def _is_figure(rows: Sequence[Sequence[str]], column: int) -> bool:
     return bool(cells) and all(cell[:1].isdigit() or cell[:1] in "-≤" for cell in cells)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return ``1 event``, ``3 events``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def one_line(text: object, longest: int = 60) -> str:
     """Return foreign text fit for a terminal: one line, no control characters, not too long."""
     plain = "".join(character if character.isprintable() else " " for character in str(text))

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import click
 
-from energyrecorder.cli.figures import duration, local_time, one_line, table
+from energyrecorder.cli.figures import counted, duration, local_time, one_line, table
 from energyrecorder.cli.job import STRICT_EXIT, Job, env_option, strict_option
 from energyrecorder.cli.report import connect
 from energyrecorder.delivery import Delivery, spool_of
@@ -40,7 +40,7 @@ def status(env: Optional[str], *, utc: bool, strict: bool) -> int:
         begun = local_time(item.started_ns, utc=utc)
         click.echo(f"open since {begun}: {one_line(item.scenario)}{step}, run {item.run_id}{stale}")
     waiting = spool_of(job.settings, job.notices).count()
-    click.echo(f"{waiting} events wait in the spool" if waiting else "nothing waits in the spool")
+    click.echo(f"{counted(waiting, 'event')} in the spool" if waiting else "nothing waits in the spool")
     query = {"state": "running", "limit": "100"}
     if job.settings.env is not None:
         query["env"] = job.settings.env
@@ -101,7 +101,7 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
             if replay.busy:
                 job.warn("another process is sending the spool already")
         left += spool.count()
-    click.echo(f"{sent} events sent, {left} left")
+    click.echo(f"{counted(sent, 'event')} sent, {left} left")
     return STRICT_EXIT if strict and (failed or left) else 0
 
 
@@ -123,7 +123,8 @@ def doctor(env: Optional[str]) -> int:
         verdict = click.style("ok   ", fg="green") if good else click.style("WRONG", fg="red", bold=True)
         click.echo(f"{verdict}  {name}: {text}")  # colours reach terminals only
     waiting = spool_of(job.settings, job.notices).count()
-    click.echo(f"{'ok   ' if not waiting else 'note '}  spool: {waiting} events wait")
+    kept = f"{counted(waiting, 'event')}; `energy-step flush` sends them" if waiting else "nothing waits"
+    click.echo(f"{'note ' if waiting else 'ok   '}  spool: {kept}")
     return 0 if all(good for _, good, _ in checks) else AnnotatorError.exit_code
 
 
@@ -192,12 +193,8 @@ def _samples(job: Job, transport: Transport) -> Check:
     newest = [points[-1][0] for series in totals if (points := series.get("points"))]
     if not newest:
         return "samples", False, f"no reading from {env!r} for {_LOOK_BACK_NS // 10**9} s"
-    servers = {series.get("server") for series in totals}
-    return (
-        "samples",
-        True,
-        f"{len(servers)} servers of {env!r}, last reading {(now_ns - max(newest)) / 1e9:.1f} s ago",
-    )
+    servers = counted(len({series.get("server") for series in totals}), "server")
+    return "samples", True, f"{servers} of {env!r}, last reading {(now_ns - max(newest)) / 1e9:.1f} s ago"
 
 
 def _dicts(value: Any) -> List[Dict[str, Any]]:

@@ -34,6 +34,8 @@ _NOT_OURS = frozenset(
         "xfail",
     }
 )
+_ARGUMENTS = ("step", "servers", "budget", "repeat", "min_duration")
+"""Of the marker."""
 _INTERRUPTED, _NO_TESTS = 2, 5
 
 
@@ -221,20 +223,20 @@ class SessionRecording:
         if title or marker.get("step"):
             self._test.title = item.nodeid
         if marker:
-            self._read_marker(item.nodeid, marker)
+            self._read_marker(item, marker)
         item.user_properties.append((STEP_ID, opened.scope.step_id))
 
-    def _read_marker(self, nodeid: str, marker: Dict[str, Any]) -> None:
+    def _read_marker(self, item: pytest.Item, marker: Dict[str, Any]) -> None:
         assert self._test is not None  # noqa: S101  # for mypy: called by `_begin_test` only
         try:
-            self._test.repetition = read_repetition(marker)
+            self._test.repetition = read_repetition(item, marker)
             if marker.get("budget") is not None:
                 self._test.tags["pytest.budget_j"] = repr(parse_energy_j(marker["budget"]))
-            unknown = set(marker) - {"step", "servers", "budget", "repeat", "min_duration"}
+            unknown = set(marker).difference(_ARGUMENTS)
             if unknown:
-                raise ValueError(f"{min(unknown)!r} is not known")  # noqa: TRY301  # told like the others
+                raise ValueError(f"{min(unknown)!r} is not known; allowed: {', '.join(_ARGUMENTS)}")  # noqa: TRY301  # told like the others
         except (TypeError, ValueError) as error:
-            self.mistakes.append(f"{nodeid}: marker energy: {error}")
+            self.mistakes.append(f"{item.nodeid}: marker energy: {error}")
 
     @never_raises
     def _end_test(self, *, interrupted: bool) -> None:

@@ -30,11 +30,9 @@ class Repetition:
 
     @contextlib.contextmanager
     def of(self, item: pytest.Item) -> Iterator[None]:
-        """Make the call of ``item`` a repeated one; methods of a TestCase cannot be."""
-        function = getattr(item, "obj", None)
-        if not isinstance(item, pytest.Function) or function is None or _is_testcase(item):
-            yield
-            return
+        """Make the call of ``item`` a repeated one."""
+        assert isinstance(item, pytest.Function)  # noqa: S101  # for mypy: `read_repetition` takes no other
+        function = item.obj
         item.obj = self._repeated(function)
         try:
             yield
@@ -70,18 +68,19 @@ class Repetition:
         return repeated
 
 
-def _is_testcase(item: pytest.Item) -> bool:
+def _may_repeat(item: pytest.Item) -> bool:
     import unittest  # noqa: PLC0415  # only for tests that repeat
 
     owner = getattr(item, "cls", None)
-    return isinstance(owner, type) and issubclass(owner, unittest.TestCase)
+    is_testcase = isinstance(owner, type) and issubclass(owner, unittest.TestCase)
+    return isinstance(item, pytest.Function) and not is_testcase
 
 
-def read_repetition(marker: Dict[str, Any]) -> Optional[Repetition]:
-    """Return the repetition that a marker's arguments ask for; None when there is none.
+def read_repetition(item: pytest.Item, marker: Dict[str, Any]) -> Optional[Repetition]:
+    """Return the repetition of ``item`` that a marker's arguments ask for; None when there is none.
 
     Raises:
-        ValueError: They are not a count and a duration.
+        ValueError: They are not a count and a duration, or the test cannot be called again.
     """
     repeat, min_duration = marker.get("repeat", 1), marker.get("min_duration")
     if not isinstance(repeat, int) or isinstance(repeat, bool) or repeat < 1:
@@ -96,4 +95,8 @@ def read_repetition(marker: Dict[str, Any]) -> Optional[Repetition]:
             )
         except ValueError as error:
             raise ValueError(f"min_duration is {min_duration!r}; allowed: {error}") from None
-    return None if repeat == 1 and not min_duration_s else Repetition(repeat, min_duration_s)
+    if repeat == 1 and not min_duration_s:
+        return None
+    if not _may_repeat(item):
+        raise ValueError("repeat and min_duration are for functions and methods outside of unittest.TestCase")
+    return Repetition(repeat, min_duration_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from energyrecorder.cli.figures import UNKNOWN, duration, energy_wh, one_line, power_w, table
+from energyrecorder.cli.figures import UNKNOWN, counted, duration, energy_wh, one_line, power_w, table
 from energyrecorder.integrations.budget import EXCEEDED, KEPT, verdict
 from energyrecorder.integrations.run_results import PENDING, StepResult
 
@@ -34,7 +34,7 @@ def summary_lines(steps: Sequence[StepResult], run_id: str) -> List[str]:
     if rows:
         lines += table(("what", "name", "duration", "energy", "average", "quality"), rows).splitlines()
     if len(measured) > MOST_TESTS:
-        lines.append(f"… and {len(measured) - MOST_TESTS} tests that took less")
+        lines.append(f"… and {counted(len(measured) - MOST_TESTS, 'test')} that took less")
     lines += _left_out(modules, tests)
     lines += _budget_lines(tests)
     pending = sum(step.quality == PENDING for step in steps)
@@ -105,12 +105,12 @@ def _marker_rows(tests: Sequence[StepResult]) -> List[List[str]]:
 def _left_out(modules: Sequence[StepResult], tests: Sequence[StepResult]) -> List[str]:
     lines = []
     steps = tests or modules
-    what = "tests" if tests else "modules"
+    what = "test" if tests else "module"
     short, shortest = _too_short(steps)
     if short:
         length = UNKNOWN if shortest is None else f"{shortest:.3g} s"
         lines.append(
-            f"{len(short)} {what} were too short to measure: these servers resolve from {length}; "
+            f"{counted(len(short), what)} too short to measure: these servers resolve from {length}; "
             "repeat them in one bracket: @pytest.mark.energy(min_duration=…)"
         )
     others = [step for step in steps if step.quality == "unresolvable" and step not in short]
@@ -118,7 +118,7 @@ def _left_out(modules: Sequence[StepResult], tests: Sequence[StepResult]) -> Lis
     for step in others:
         reasons[step.reason or "unknown"] = reasons.get(step.reason or "unknown", 0) + 1
     lines += [
-        f"{count} {what} were not measured: {one_line(reason, 100)}" for reason, count in reasons.items()
+        f"{counted(count, what)} not measured: {one_line(reason, 100)}" for reason, count in reasons.items()
     ]
     return lines
 
