@@ -61,6 +61,6 @@ def test_a_line_shows_what_is_awaited_and_is_gone_when_it_comes(told, on_termina
 
     told.pages = Pages(told.pages)
     awaited, _, table = on_terminal("report", RUN_ID, "--wait", "60").rpartition(CLEAR_LINE)
-    assert awaited.startswith(f"{CLEAR_LINE}waiting for results: 0 of 1 (")
+    assert awaited.startswith(f"{CLEAR_LINE}waiting for results of 1 of 1 step (")
     assert table.startswith(f"functest on pod1, run {RUN_ID}")
     assert answers == []

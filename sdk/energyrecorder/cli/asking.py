@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, TypeVar
 from urllib.parse import urlencode
 
 import click
@@ -15,6 +15,7 @@ from energyrecorder.cli.job import Job
 from energyrecorder.errors import ConfigError
 from energyrecorder.transport import Transport, TransportError
 
+F = TypeVar("F", bound=Callable[..., Any])
 TIMEOUT_S = 30.0
 _UNUSABLE = (400, 422)
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -36,28 +37,42 @@ class Percent(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gener
         return part
 
 
-min_effect_option = click.option(
-    "--min-effect",
-    type=Percent(),
-    default="5%",
-    show_default=True,
-    metavar="P",
-    help="Change that matters.",
-)
-alpha_option = click.option(
-    "--alpha",
-    type=Percent(),
-    default="5%",
-    show_default=True,
-    metavar="P",
-    help="False alarms that are allowed, over all steps together.",
-)
-steps_option = click.option(
-    "--steps/--no-steps", default=True, help="Judge each step, too, or the run as a whole only."
+_RULES = (
+    click.option(
+        "--min-effect",
+        type=Percent(),
+        default="5%",
+        show_default=True,
+        metavar="P",
+        help="Change that matters.",
+    ),
+    click.option(
+        "--alpha",
+        type=Percent(),
+        default="5%",
+        show_default=True,
+        metavar="P",
+        help="False alarms that are allowed, over all steps together.",
+    ),
+    click.option(
+        "--steps/--no-steps", default=True, help="Judge each step, too, or the run as a whole only."
+    ),
 )
 output_option = click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write to."
 )
+
+
+def rule_options(command: F) -> F:
+    """Let a verb take the rules of a comparison: ``min_effect``, ``alpha`` and ``steps``."""
+    for option in reversed(_RULES):
+        command = option(command)
+    return command
+
+
+def connect(job: Job) -> Transport:
+    """Return the way to the annotator."""
+    return Transport(job.settings.url, now=job.now, authorization=job.settings.authorization())
 
 
 def ask(

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
 from energyrecorder.cli.asking import (
-    alpha_option,
     as_json,
     ask,
-    min_effect_option,
+    connect,
     output_option,
     put_out,
     query_of,
-    steps_option,
+    rule_options,
     summarise,
     wants_summary,
 )
 from energyrecorder.cli.compare_table import comparison_text
 from energyrecorder.cli.figures import counted
 from energyrecorder.cli.job import Job
-from energyrecorder.cli.report import connect
+from energyrecorder.cli.progress import answer_with_results
 from energyrecorder.errors import AnnotatorError
 from energyrecorder.integrations.budget import parse_energy_j
 
@@ -33,7 +31,6 @@ MANY_FORMATS = ("table", "md", "json")
 VERDICTS = ("regression", "inconclusive", "not-comparable")
 EXIT_CODES = {"regression": 4, "budget": 4, "inconclusive": 5, "not-comparable": 6}
 FEWEST_RUNS = 2
-_LOOK_S = 1.0
 
 wait_option = click.option(
     "--wait",
@@ -73,23 +70,13 @@ class _FailOn(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gener
 
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@min_effect_option
-@alpha_option
-@steps_option
+@rule_options
 @click.option("--format", "kind", type=click.Choice(MANY_FORMATS), default="table", show_default=True)
 @output_option
 @wait_option
 @click.option("--env", metavar="E", help="Only runs of this environment.")
 def compare(
-    runs: Tuple[str, ...],
-    min_effect: float,
-    alpha: float,
-    kind: str,
-    output: Optional[Path],
-    wait: float,
-    env: Optional[str],
-    *,
-    steps: bool,
+    runs: Tuple[str, ...], kind: str, output: Optional[Path], wait: float, env: Optional[str], **rules: Any
 ) -> None:
     """Compare the energy of each RUN with the first one, as a whole and step by step.
 
@@ -110,18 +97,15 @@ def compare(
         [
             ("baseline", runs[0]),
             *(("candidate", run) for run in runs[1:]),
-            ("min_effect", min_effect),
-            ("alpha", alpha),
-            ("steps", steps),
+            *rules.items(),
             ("env", env),
             *(("documents", document) for document in _documents(kind)),
         ]
     )
 
-    def asked() -> Dict[str, Any]:
-        return ask(transport, "GET", f"/v1/compare?{query}")
-
-    answer = _waited(job, asked, wait)
+    answer = answer_with_results(
+        lambda: ask(transport, "GET", f"/v1/compare?{query}"), _missing_results, wait
+    )
     found = _comparisons(answer)
     if kind == "json":
         put_out(as_json(answer), output)
@@ -134,7 +118,7 @@ def compare(
 @click.command()
 @click.option("--candidate", required=True, metavar="SEL", help="Runs to judge.")
 @click.option("--baseline", metavar="SEL", help="Runs to compare with; not needed with --budget.")
-@min_effect_option
+@rule_options
 @click.option(
     "--budget", "budget_j", type=_Budget(), metavar="ENERGY", help="Most a run may take: 12Wh, 43kJ."
 )
@@ -146,14 +130,12 @@ def compare(
     metavar="LIST",
     help="Of regression,inconclusive,not-comparable; a regression always fails.",
 )
-@alpha_option
-@steps_option
 @click.option("--scenario", metavar="S", help="Only runs of this scenario.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="table", show_default=True)
 @output_option
 @wait_option
 @click.option("--env", metavar="E", help="Only runs of this environment.")
-def gate(kind: str, output: Optional[Path], wait: float, *, steps: bool, **asked_for: Any) -> int:
+def gate(kind: str, output: Optional[Path], wait: float, **asked_for: Any) -> int:
     """Fail when the candidate takes more energy than the baseline, or than a budget.
 
     SEL is run:ID, group:ID, commit:SHA, branch:main,last=20 or tag:key=value. Only runs that passed count,
@@ -172,14 +154,14 @@ def gate(kind: str, output: Optional[Path], wait: float, *, steps: bool, **asked
     job = Job()
     transport = connect(job)
     given = {key: value for key, value in asked_for.items() if value is not None}
-    body = {**given, "steps": steps, "documents": _documents(kind)}
-    answer = _waited(job, lambda: ask(transport, "POST", "/v1/gate", body), wait)
+    body = {**given, "documents": _documents(kind)}
+    answer = answer_with_results(lambda: ask(transport, "POST", "/v1/gate", body), _missing_results, wait)
     put_out(as_json(answer) if kind == "json" else _shown(answer, kind), output)
     if wants_summary():
         summarise(job, _document(answer, "md"))
-    if answer.get("pending"):
-        waiting = counted(answer["pending"], "run")
-        job.warn(f"no result yet of {waiting} of the candidate; --wait waits for them")
+    missing = _missing_results(answer)
+    if missing:
+        job.warn(f"no result yet of {missing} of the candidate; --wait waits for them")
     failures = answer.get("failures") or []
     return EXIT_CODES.get(str(failures[0]), 4) if failures else 0
 
@@ -190,20 +172,10 @@ def _documents(kind: str) -> List[str]:
     return sorted(wanted)
 
 
-def _waited(job: Job, asked: Callable[[], Dict[str, Any]], wait_s: float) -> Dict[str, Any]:
-    """Return the answer, once all candidate runs have a result or ``wait_s`` has passed."""
-    from energyrecorder.cli.progress import Progress  # noqa: PLC0415  # only when there is something to wait for
-
-    start_ns = job.now().boot_ns
-    with Progress(sys.stderr) as progress:
-        while True:
-            answer = asked()
-            waiting = sum(int(one.get("pending") or 0) for one in answer.get("comparisons", [answer]))
-            waited_s = (job.now().boot_ns - start_ns) / 1e9
-            if not waiting or waited_s >= wait_s:
-                return answer
-            progress.show(f"waiting for results of {counted(waiting, 'run')} ({waited_s:.0f} s)")
-            progress.pause(min(_LOOK_S, wait_s - waited_s))
+def _missing_results(answer: Dict[str, Any]) -> str:
+    """Return how many candidate runs have no result yet; empty when all have one."""
+    pending = sum(int(one.get("pending") or 0) for one in answer.get("comparisons", [answer]))
+    return counted(pending, "run") if pending else ""
 
 
 def _comparisons(answer: Dict[str, Any]) -> List[Dict[str, Any]]:

@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 import click
 
+from energyrecorder.cli.asking import connect
 from energyrecorder.cli.job import Job, env_option
 from energyrecorder.errors import ConfigError
-from energyrecorder.transport import Transport, TransportError
+from energyrecorder.transport import TransportError
 
 _TIMEOUT_S = 60.0
 _UNUSABLE = (409, 413, 422)
@@ -50,10 +51,9 @@ def import_(
     }
     query: Dict[str, str] = {name: value for name, value in wanted.items() if value}
     named: List[Tuple[str, str]] = [("servers", server) for server in servers or job.settings.servers]
-    transport = Transport(job.settings.url, now=job.now, authorization=job.settings.authorization())
     path = f"/v1/import/junit?{urlencode([*query.items(), *named])}"
     try:
-        answer = transport.exchange("POST", path, raw, timeout_s=_TIMEOUT_S)
+        answer = connect(job).exchange("POST", path, raw, timeout_s=_TIMEOUT_S)
     except TransportError as error:
         if error.status in _UNUSABLE:
             raise ConfigError(f"{str(file)!r}: {error}") from None

@@ -8,19 +8,17 @@ from typing import Any, List, Mapping, Optional
 import click
 
 from energyrecorder.cli.asking import (
-    alpha_option,
     as_json,
     ask,
-    min_effect_option,
+    connect,
     output_option,
     put_out,
     query_of,
-    steps_option,
+    rule_options,
 )
 from energyrecorder.cli.compare_table import plain_wh
 from energyrecorder.cli.figures import UNKNOWN, duration, one_line, table
 from energyrecorder.cli.job import Job, env_option
-from energyrecorder.cli.report import connect
 from energyrecorder.errors import AnnotatorError
 
 _HEAD = (
@@ -40,9 +38,7 @@ _MOST_LAST = 200
 
 @click.command()
 @click.option("--scenario", required=True, metavar="S", help="Scenario whose runs are to be compared.")
-@min_effect_option
-@alpha_option
-@steps_option
+@rule_options
 @click.option(
     "--last",
     type=click.IntRange(3, _MOST_LAST),
@@ -55,15 +51,7 @@ _MOST_LAST = 200
 @output_option
 @env_option
 def plan(
-    scenario: str,
-    min_effect: float,
-    alpha: float,
-    last: int,
-    kind: str,
-    output: Optional[Path],
-    env: Optional[str],
-    *,
-    steps: bool,
+    scenario: str, last: int, kind: str, output: Optional[Path], env: Optional[str], **rules: Any
 ) -> None:
     """Say how many runs on each side it takes to see a change, learned from the runs there are.
 
@@ -76,16 +64,7 @@ def plan(
       energy-step plan --scenario functest --min-effect 2% --no-steps
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env)
-    query = query_of(
-        [
-            ("scenario", scenario),
-            ("env", job.settings.env),
-            ("min_effect", min_effect),
-            ("alpha", alpha),
-            ("steps", steps),
-            ("last", last),
-        ]
-    )
+    query = query_of([("scenario", scenario), ("env", job.settings.env), *rules.items(), ("last", last)])
     answer = ask(connect(job), "GET", f"/v1/plan?{query}")
     put_out(as_json(answer) if kind == "json" else plan_text(answer), output)
 

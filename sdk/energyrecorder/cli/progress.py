@@ -1,9 +1,13 @@
-"""One line that shows that something is going on, on a terminal only."""
+"""Waits for results, with one line that shows that something is going on, on a terminal only."""
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import TextIO
+from typing import Any, Callable, Dict, TextIO
+
+Answer = Dict[str, Any]
+_LOOK_S = 1.0
 
 
 class Progress:
@@ -34,6 +38,24 @@ class Progress:
             self._stream.flush()
             self._shown = True
 
-    def pause(self, pause_s: float) -> None:
-        """Wait between two looks."""
-        time.sleep(max(0.0, pause_s))
+
+def answer_with_results(
+    asked: Callable[[], Answer], missing: Callable[[Answer], str], wait_s: float
+) -> Answer:
+    """Return an answer once nothing is missing in it, else the last one after ``wait_s`` seconds.
+
+    Args:
+        asked: Asks the annotator.
+        missing: Returns what still has no result, such as ``3 of 7 steps``; empty when all have one.
+        wait_s: How long to ask again; 0 asks once.
+    """
+    begun_s = time.monotonic()
+    with Progress(sys.stderr) as progress:
+        while True:
+            answer = asked()
+            waited_s = time.monotonic() - begun_s
+            without = missing(answer)
+            if not without or waited_s >= wait_s:
+                return answer
+            progress.show(f"waiting for results of {without} ({waited_s:.0f} s)")
+            time.sleep(min(_LOOK_S, wait_s - waited_s))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional
 from urllib.parse import quote, urlencode
 
 import click
 
-from energyrecorder.cli.asking import output_option, put_out, summarise, wants_summary
-from energyrecorder.cli.figures import run_table
+from energyrecorder.cli.asking import connect, output_option, put_out, summarise, wants_summary
+from energyrecorder.cli.figures import counted, run_table
 from energyrecorder.cli.job import Job, env_option
+from energyrecorder.cli.progress import answer_with_results
 from energyrecorder.errors import AnnotatorError
 from energyrecorder.transport import Transport
 
@@ -19,12 +19,6 @@ FORMATS = ("table", "md", "json", "html", "junit", "svg")
 _ENDINGS = {"junit": "xml"}
 """How a route calls a format, where it is not the same."""
 _TIMEOUT_S = 10.0
-_LOOK_S = 1.0
-
-
-def connect(job: Job) -> Transport:
-    """Return the way to the annotator."""
-    return Transport(job.settings.url, now=job.now, authorization=job.settings.authorization())
 
 
 @click.command()
@@ -52,7 +46,7 @@ def report(
     job = Job(env)
     transport = connect(job)
     run_id = run or _last_run(job, transport)
-    answer = wait_for_results(job, transport, run_id, wait_s=wait)
+    answer = wait_for_results(transport, run_id, wait_s=wait)
     _summarise(job, transport, run_id)
     text = run_table(answer, utc=utc) if kind == "table" else _document(transport, run_id, kind)
     put_out(text, output)
@@ -71,7 +65,7 @@ def print_report(job: Job, run_id: str, *, wait_s: float, err: bool) -> None:
         AnnotatorError: The annotator does not answer or does not know the run.
     """
     transport = connect(job)
-    click.echo(run_table(wait_for_results(job, transport, run_id, wait_s=wait_s), utc=False), err=err)
+    click.echo(run_table(wait_for_results(transport, run_id, wait_s=wait_s), utc=False), err=err)
     _summarise(job, transport, run_id)
 
 
@@ -90,38 +84,28 @@ def _summarise(job: Job, transport: Transport, run_id: str) -> None:
         job.warn(f"GITHUB_STEP_SUMMARY: {error}")
 
 
-def wait_for_results(job: Job, transport: Transport, run_id: str, *, wait_s: float) -> Dict[str, Any]:
+def wait_for_results(transport: Transport, run_id: str, *, wait_s: float) -> Dict[str, Any]:
     """Return a run, once all of its steps have a result or ``wait_s`` has passed.
 
     Raises:
         AnnotatorError: The annotator does not answer or does not know the run.
     """
-    from energyrecorder.cli.progress import Progress  # noqa: PLC0415  # only when there is something to wait for
-
     path = f"/v1/runs/{quote(run_id, safe='')}"
-    start_ns = job.now().boot_ns
-    with Progress(sys.stderr) as progress:
-        while True:
-            answer = transport.exchange("GET", path, timeout_s=_TIMEOUT_S)
-            waiting, total = count_pending(answer)
-            waited_s = (job.now().boot_ns - start_ns) / 1e9
-            if not waiting or waited_s >= wait_s:
-                return answer
-            progress.show(f"waiting for results: {total - waiting} of {total} ({waited_s:.0f} s)")
-            progress.pause(min(_LOOK_S, wait_s - waited_s))
+    return answer_with_results(
+        lambda: transport.exchange("GET", path, timeout_s=_TIMEOUT_S), _missing_results, wait_s
+    )
 
 
-def count_pending(answer: Mapping[str, Any]) -> Tuple[int, int]:
-    """Return how many steps of a run have no result yet, and how many there are.
+def _missing_results(answer: Mapping[str, Any]) -> str:
+    """Return how many steps of a run have no result yet; empty when all have one.
 
     Raises:
         AnnotatorError: The answer is not a run.
     """
     try:
         items = [answer["run"], *answer["steps"]]
-        return sum((item.get("result") or {}).get("quality", "pending") == "pending" for item in items), len(
-            items
-        )
+        pending = sum((item.get("result") or {}).get("quality", "pending") == "pending" for item in items)
+        return f"{pending} of {counted(len(items), 'step')}" if pending else ""
     except (KeyError, TypeError, AttributeError):
         raise AnnotatorError("the annotator answered something that is not a run") from None
 

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import click
 
+from energyrecorder.cli.asking import connect
 from energyrecorder.cli.figures import counted, duration, local_time, one_line, table
 from energyrecorder.cli.job import STRICT_EXIT, Job, env_option, strict_option
-from energyrecorder.cli.report import connect
 from energyrecorder.delivery import Delivery, spool_of
 from energyrecorder.errors import AnnotatorError
 from energyrecorder.transport import Transport
