@@ -1,8 +1,11 @@
 """Old Functest and Xtesting code, with one import line changed, against a real annotator."""
 
 import sys
+from base64 import b64encode
 
 import pytest
+
+from support.fake_server import FakeServer
 
 CASE = """
     import logging
@@ -96,28 +99,58 @@ def test_start_submit_and_stop_keep_the_rules_of_the_original_service(write, run
     ]
 
 
-@pytest.mark.parametrize("package", ["functest", "xtesting"])
-def test_the_url_of_functests_configuration_is_used(write, run, runs, environ, service, package):
-    """Where no variable is set, `energy_recorder.api_url` and the pod's name are read from Functest."""
-    write(f"{package}/__init__.py", "")
-    write(f"{package}/utils/__init__.py", "")
-    write(
-        f"{package}/utils/functest_utils.py",
-        f"""
-        def get_functest_config(key):
-            return {{"energy_recorder.api_url": "http://127.0.0.1:{service.port}/resources"}}.get(key, "")
+@pytest.fixture
+def configured(write):
+    """Return a function that writes a package whose configuration names a recorder, and a case."""
 
-        def get_pod_name():
-            return "pod1"
-        """,
-    )
-    write(
-        "case.py",
-        f"from energyrecorder.compat.xtesting import Energy\nEnergy.start('xt-{package}')\nEnergy.stop()",
-    )
+    def write_package(package, url):
+        write(f"{package}/__init__.py", "")
+        write(f"{package}/utils/__init__.py", "")
+        write(
+            f"{package}/utils/functest_utils.py",
+            f"""
+            CONFIG = {{
+                "energy_recorder.api_url": "{url}/resources",
+                "energy_recorder.api_user": "lab",
+                "energy_recorder.api_password": "s3cret",
+            }}
+
+            def get_functest_config(key):
+                return CONFIG.get(key, "")
+
+            def get_pod_name():
+                return "pod1"
+            """,
+        )
+        write(
+            "case.py",
+            f"from energyrecorder.compat.xtesting import Energy\nEnergy.start('xt-{package}')\nEnergy.stop()",
+        )
+
+    return write_package
+
+
+@pytest.mark.parametrize("package", ["functest", "xtesting"])
+def test_the_url_of_functests_configuration_is_used(configured, run, runs, environ, service, package):
+    """Where no variable is set, `energy_recorder.api_url` and the pod's name are read from Functest."""
+    configured(package, f"http://127.0.0.1:{service.port}")
     result = run(sys.executable, "case.py", environ=environ)
     assert result.returncode == 0, result.stderr
     assert runs.tree(f"xt-{package}")[1] == "passed"
+
+
+def test_user_and_password_of_functests_configuration_are_sent(configured, run, environ):
+    """As the original sent them, and never told."""
+    recorder = FakeServer(lambda *_request: (500, {}, {}))
+    try:
+        configured("functest", recorder.url)
+        result = run(sys.executable, "case.py", environ=environ)
+    finally:
+        recorder.close()
+    assert result.returncode == 0
+    sent = {request[4]["Authorization"] for request in recorder.requests}
+    assert sent == {"Basic " + b64encode(b"lab:s3cret").decode()}
+    assert "s3cret" not in result.stdout + result.stderr
 
 
 def test_a_service_that_is_away_is_no_business_of_the_case(write, run, environ):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from energyrecorder.sdk_settings import load
 from support.patience import PATIENT_COMMAND
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,11 +30,10 @@ def told(annotator, monkeypatch, tmp_path):
     return annotator
 
 
-def example(page, language):
-    """Return the first block of ``language``."""
-    return re.search(
-        rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL
-    )[1]
+def examples(page, language):
+    """Return the blocks of ``language``."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.mark.skipif(ON_PYPY, reason="the page is generated with the click of constraints.txt")
@@ -53,7 +53,8 @@ def test_every_verb_shows_examples_as_they_are_typed(energy_step):
 
 
 def test_the_shell_example_works(told):
-    script = example("cli.md", "sh")
+    (script,) = examples("cli.md", "sh")
+    assert script.count("\n") <= 10
     script = re.sub(r"^export .*\n|^energy-step report.*\n", "", script, flags=re.MULTILINE)
     done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -66,8 +67,9 @@ def test_the_shell_example_works(told):
 
 
 def test_the_python_example_works(told, python):
-    code = "def boot(): pass\ndef traffic(): pass\n" + example("sdk.md", "python") + "\nrun()\n"
-    done = python(code)
+    code = examples("sdk.md", "python")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    done = python(f"def boot(): pass\ndef traffic(): pass\n{code}\nrun()\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert told.told("stop") == [
         ("stop", "functest", "boot"),
@@ -84,3 +86,34 @@ def test_completion_is_offered_for_each_shell(energy_step, shell):
     words = {"COMP_WORDS": "energy-step st", "COMP_CWORD": "st" if shell == "fish" else "1"}
     done = energy_step(env={"_ENERGY_STEP_COMPLETE": f"{shell}_complete", **words})
     assert {"start", "step", "stop", "status"} <= set(re.split(r"[\n,\t]", done.stdout))
+
+
+def test_the_example_of_a_child_process_works(told, python):
+    child = "from energyrecorder import Energy, set_step\nwith set_step('child'): pass\nEnergy.flush(60)"
+    (_, call) = examples("sdk.md", "python")
+    code = f"""
+import os, subprocess, sys
+from energyrecorder import Energy, set_step
+command = [sys.executable, "-c", {child!r}]
+with set_step("parent"):
+    {call}"""
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("stop", "parent", "child") in told.told()
+
+
+def test_the_file_of_the_example_is_read(tmp_path):
+    pytest.importorskip("tomllib", reason="reading TOML needs Python 3.11")
+    (text,) = examples("sdk.md", "toml")
+    (tmp_path / "energyrecorder.toml").write_text(text)
+    settings = load({"LAB_ENERGY_TOKEN": "t0psecret"}, tmp_path)
+    assert (settings.url, settings.env) == ("http://energy.example:8742", "pod1")
+    assert settings.servers == ("node-*",)
+    assert settings.authorization() == "Bearer t0psecret"
+
+
+@pytest.mark.parametrize("page", ["sdk.md", "cli.md"])
+def test_the_page_says_when_not_to_use_this(page):
+    _, _, said = (ROOT / "docs" / page).read_text(encoding="utf-8").lower().partition("when not to use this")
+    assert "hosted" in said[:300]
+    assert re.search(r"few\s+seconds", said[:300])
