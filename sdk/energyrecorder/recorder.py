@@ -158,12 +158,9 @@ class Recorder:
         event = self._event("start", scope, ttl_s=TTL_S)
         if scope.parent_id:
             event["parent_id"] = scope.parent_id
-        if servers:
-            event["servers"] = [str(server) for server in servers]
-        if tags:
-            event["tags"] = {text_of_name(key): text_of_name(value) for key, value in tags.items()}
-        if work is not None:
-            event["work"] = float(work)
+        if servers or tags or work is not None:
+            # What cannot be understood is left out: the step itself counts.
+            event.update(_options(servers, tags, work) or {})
         if outer is None:
             with self._lock:
                 self._roots.append(scope)
@@ -326,6 +323,20 @@ class Recorder:
         if scope.step is not None:
             event["step"] = scope.step
         return event
+
+
+@never_raises
+def _options(
+    servers: Sequence[str], tags: Optional[Mapping[str, str]], work: Optional[float]
+) -> Dict[str, Any]:
+    found: Dict[str, Any] = {}
+    if servers:
+        found["servers"] = [servers] if isinstance(servers, str) else [str(server) for server in servers]
+    if tags:
+        found["tags"] = {text_of_name(key): text_of_name(value) for key, value in tags.items()}
+    if work is not None:
+        found["work"] = float(work)
+    return found
 
 
 def text_of_name(value: object) -> str:

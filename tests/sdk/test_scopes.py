@@ -195,6 +195,19 @@ def test_servers_tags_and_work_are_told(log):
     )
 
 
+def test_one_server_may_be_given_as_a_text(log):
+    with log.scenario("s", servers="node-1"):
+        pass
+    assert log.events[0]["servers"] == ["node-1"]
+
+
+@pytest.mark.parametrize("options", [{"work": "many"}, {"tags": 5}, {"servers": 5}], ids=str)
+def test_options_that_cannot_be_understood_lose_no_step(log, options):
+    with log.scenario("s", **options):
+        pass
+    assert log.told() == ["+s", "-s passed"]
+
+
 @pytest.mark.parametrize("name", ["a\nb", 'quo"te', "a,b=c d", "🔋" * 10, "x" * 10_000, "bad \udcff byte"])
 def test_any_name_is_text_that_can_be_sent(log, name):
     with log.step(name):
