@@ -150,4 +150,8 @@ def test_properties_are_added_to_known_cases_only(tmp_path):
     written = path.read_text()
     assert '<property name="energy_j" value="1234.57" />' in written
     assert written.count("energy_quality") == 1
+    short = result("b", energy=1.5, quality="unresolvable", reason="shorter than <two> periods")
+    assert add_energy(str(path), {"b": short}, key="id") == 1
+    assert 'name="energy_reason" value="shorter than &lt;two&gt; periods"' in path.read_text()
+    assert path.read_text().count("energy_j") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["out.xml"]

@@ -199,6 +199,7 @@ def test_the_summary_shows_energy_and_a_budget_fails_when_asked(write, energy_py
     }
     assert float(values["test_long"]["energy_j"]) == pytest.approx(1200, rel=0.2)
     assert values["test_short"]["energy_quality"] == "unresolvable"
+    assert "energy_j" not in values["test_short"]
     kept = energy_pytest(*arguments)
     assert kept.returncode == 0, kept.stdout
     assert "budget exceeded: test_a.py::test_long" in kept.stdout

@@ -7,9 +7,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from energyrecorder.cli.figures import UNKNOWN, counted, duration, energy_wh, one_line, power_w, table
 from energyrecorder.integrations.budget import EXCEEDED, KEPT, verdict
-from energyrecorder.integrations.run_results import PENDING, StepResult
+from energyrecorder.integrations.run_results import MEASURED, PENDING, StepResult
 
-MEASURED = ("resolved", "coarse")
 MOST_TESTS = 10
 _SHORTEST = re.compile(r"shorter than two periods of the readings \(([\d.e+]+) s\)")
 

@@ -14,6 +14,8 @@ from energyrecorder.sdk_settings import load, load_from_variables
 from energyrecorder.transport import Transport
 
 PENDING = "pending"
+MEASURED = ("resolved", "coarse")
+"""Qualities of an energy that may be shown as a figure."""
 _LOOK_S = 0.5
 
 
