@@ -15,8 +15,6 @@ from energyrecorder_annotator.lifecycle import expire
 
 SWEEP_S = 1.0
 WRITE_EVERY_SWEEPS = 10
-KEPT_NS = 60 * 1_000_000_000
-"""Signs of runs without an open step are kept so long: a step that begins anew is a sign itself."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +33,7 @@ class LifeWatch:
         self._began_ns = clock()
         self._signs = journal.life()
         self._changed: set[str] = set()
+        self._heard_since: set[str] = set()
         self.open_steps = 0
         """Steps that run, counted at each sweep and kept up by the recorder in between."""
 
@@ -49,6 +48,7 @@ class LifeWatch:
         heard_ns, alive_ns = self._signs.get(run_id, (0, 0))
         self._signs[run_id] = (max(heard_ns, received_ns), max(alive_ns, min(event_ns, received_ns)))
         self._changed.add(run_id)
+        self._heard_since.add(run_id)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -66,6 +66,8 @@ class LifeWatch:
     async def sweep(self) -> list[str]:
         """Mark what fell silent as lost and return the step ids."""
         now_ns = self._clock()
+        # A step that begins while the open ones are read is not among them, but it is heard of after that.
+        self._heard_since = set()
         open_steps = await asyncio.to_thread(self._journal.open_steps)
         self.open_steps = len(open_steps)
         lost = []
@@ -75,13 +77,9 @@ class LifeWatch:
             if silent_ns > step.ttl_s * 1e9:
                 await self._lose(step.step_id, max(alive_ns, step.start_ns))
                 lost.append(step.step_id)
-        still_open = {step.run_id for step in open_steps}
-        recent_ns = now_ns - KEPT_NS
-        self._signs = {
-            run_id: signs
-            for run_id, signs in self._signs.items()
-            if run_id in still_open or signs[0] > recent_ns
-        }
+        wanted = self._heard_since.union(step.run_id for step in open_steps)
+        self._signs = {run_id: signs for run_id, signs in self._signs.items() if run_id in wanted}
+        self._changed &= self._signs.keys()
         return lost
 
     async def _lose(self, step_id: str, alive_ns: int) -> None:
@@ -95,7 +93,7 @@ class LifeWatch:
 
     async def write(self) -> None:
         """Write the signs that are new since the last time."""
-        signs = {run_id: self._signs[run_id] for run_id in self._changed if run_id in self._signs}
+        signs = {run_id: self._signs[run_id] for run_id in self._changed}
         self._changed.clear()
         if signs:
             await asyncio.wrap_future(self._journal.submit(lambda transaction: transaction.put_life(signs)))

@@ -157,3 +157,30 @@ async def test_after_a_restart_a_run_gets_its_time_anew_but_ends_where_it_was_la
     watched.now_s = 2121
     assert await watched.watch.sweep() == ["r"]
     assert watched.step("r").end_ns == 1090 * SECOND
+
+
+async def test_runs_that_have_ended_leave_nothing_in_memory(watched):
+    for number in range(100):
+        watched.take(start(f"r{number}", 1000 + number))
+        watched.take(stop(f"r{number}", 1001 + number))
+    await watched.watch.sweep()
+    assert not watched.watch._signs
+    assert not watched.watch._changed
+
+
+async def test_a_run_that_begins_while_the_open_ones_are_read_is_not_forgotten(watched, monkeypatch):
+    """It is not among those that were read, and its only sign came meanwhile."""
+    watched.now_s = 5000
+    read = watched.journal.open_steps
+
+    def begin_meanwhile():
+        found = read()
+        watched.take(start("r", 5000, ttl_s=120.0))
+        return found
+
+    monkeypatch.setattr(watched.journal, "open_steps", begin_meanwhile)
+    await watched.watch.sweep()
+    monkeypatch.undo()
+    watched.now_s = 5119
+    assert await watched.watch.sweep() == []
+    assert watched.step("r").state == "running"
