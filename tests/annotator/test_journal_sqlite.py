@@ -72,6 +72,38 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == b"this is not a database" * 100
 
 
+PAGE = 4096
+
+
+def test_damaged_pages_are_told_and_left_alone_and_the_rest_is_read(tmp_path):
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path)
+    put(journal, *(step(f"s{n:04}", start_ns=n, title="x" * 200) for n in range(2000)))
+    journal.close()
+    before = bytearray(path.read_bytes())
+    damaged = range(60 * PAGE, 80 * PAGE)
+    before[damaged.start : damaged.stop] = b"\xa5" * len(damaged)
+    path.write_bytes(before)
+    journal = SqliteJournal(path)
+    lost = []
+    try:
+        for number in range(2000):
+            try:
+                assert journal.step(f"s{number:04}")[0].start_ns == number
+            except JournalError:
+                lost.append(f"s{number:04}")
+        assert 0 < len(lost) < 1000
+        with pytest.raises(JournalError, match="malformed"):
+            journal.step(lost[0])
+        with pytest.raises(JournalError, match="malformed"):
+            put(journal, step(lost[0], start_ns=5000))
+        put(journal, step("zz", start_ns=5001))
+        assert journal.step("zz")[0].start_ns == 5001
+    finally:
+        journal.close()
+    assert path.read_bytes()[damaged.start : damaged.stop] == b"\xa5" * len(damaged)
+
+
 def test_a_file_of_a_newer_version_is_refused(tmp_path):
     path = tmp_path / "journal.db"
     SqliteJournal(path).close()

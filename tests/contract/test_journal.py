@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from energyrecorder_annotator.journal.base import Mark, StepQuery, TagMatch
+from energyrecorder_annotator.journal.outbox import Cursor
 from support.journal import ended_step, put, step, take
 from support.steps import SECOND, start
 
@@ -268,6 +269,17 @@ def test_life_signs_of_ended_runs_are_dropped(journal):
     journal.submit(lambda t: t.put_life(signs)).result(60)
     assert journal.life() == {"r": (5, 4)}
     assert [(one.step_id, one.run_id) for one in journal.open_steps()] == [("r", "r")]
+
+
+def test_a_probe_writes_and_nobody_sees_it(journal):
+    put(journal, step("s"))
+    seen, last = journal.changes(0, 10), journal.last_seq()
+    journal.submit(lambda transaction: transaction.probe()).result(60)
+    assert journal.changes(0, 10) == seen
+    assert journal.changes(last, 10) == []
+    assert journal.backlog(Cursor(last, last)) == 0
+    put(journal, step("t", start_ns=2))
+    assert [step_id for _, step_id, _ in journal.changes(last, 10)] == ["t"]
 
 
 def test_everything_is_there_after_opening_again(opened):

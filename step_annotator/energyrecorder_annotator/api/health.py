@@ -32,6 +32,6 @@ async def healthz(service: ServiceDep) -> Answer:
 @router.get("/readyz")
 async def readyz(service: ServiceDep) -> Answer:
     """The journal can be written (503 in the error envelope when it cannot); a sink away is ``degraded``."""
-    await asyncio.wrap_future(service.journal.submit(lambda transaction: transaction.put_life({})))
+    await asyncio.wrap_future(service.journal.submit(lambda transaction: transaction.probe()))
     away = sorted(delivery.sink.name for delivery in service.deliveries if delivery.error is not None)
     return Answer({"status": "degraded" if away else "ready", "away": away})

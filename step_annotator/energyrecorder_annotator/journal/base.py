@@ -200,6 +200,9 @@ class Transaction(StepView, Protocol):
     def put_life(self, signs: Mapping[str, tuple[int, int]]) -> None:
         """Write the last signs of life of runs: run id → (heard, alive), ns since the Unix epoch."""
 
+    def probe(self) -> None:
+        """Write something without a meaning, to see whether the journal can be written."""
+
 
 class Journal(Protocol):
     """Steps, marks and results; see the contract at the top of this file."""

@@ -33,7 +33,6 @@ MAX_GROUP = 512
 """Works that share one write at most, so that the first of them does not wait for ever."""
 
 _MOST_ROWS = 1000
-
 _MOST_NAMES = 10_000
 
 _Work = tuple[Callable[[Transaction], Any], "Future[Any]"]
@@ -277,6 +276,10 @@ class SqliteTransaction:
         self._connection.execute(
             "DELETE FROM life WHERE run_id NOT IN (SELECT run_id FROM steps WHERE end_ns IS NULL)"
         )
+
+    def probe(self) -> None:
+        """See `Transaction`."""
+        self._next_seq()
 
 
 class SqliteJournal(SqliteReads):
