@@ -17,11 +17,13 @@ from energyrecorder.clock import Clock
 from energyrecorder_annotator.journal.base import Journal, JournalError, StepQuery
 from energyrecorder_annotator.results import COUNT_AROUND_NS
 from energyrecorder_annotator.samples.base import Batch
-from energyrecorder_annotator.samples.freshness import Freshness
+from energyrecorder_annotator.samples.freshness import Freshness, Spans
 
 TICK_S = 0.5
 QUIET_S = 2.0
 """So long after the last late reading of an environment its results are looked at…"""
+QUIET_ELSEWHERE_S = 12.0
+"""…or so long where Telegraf writes them to InfluxDB, every ten seconds unless told otherwise…"""
 MOST_S = 20.0
 """…or so long after the first, when they keep coming."""
 
@@ -30,12 +32,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Late readings of one environment: their times, ns since the Unix epoch, and when they came."""
+    """Late readings of one environment: their times, ns since the Unix epoch, and how long more may come."""
 
     first_ns: int
     last_ns: int
-    began_s: float
-    heard_s: float
+    quiet_s: float
+    most_s: float
 
 
 class LateReadings:
@@ -63,15 +65,22 @@ class LateReadings:
         self._spans: dict[str, _Span] = {}
 
     def take(self, batch: Batch) -> None:
-        """Note a batch that is stored; to be called before `Freshness.add`."""
+        """Note the late ones among readings that ``freshness`` does not know of yet."""
+        self._note(self._freshness.late(batch, self._clock()), QUIET_S)
+
+    def take_newest(self, newest: Batch) -> None:
+        """Note what may be late, by newest readings that ``freshness`` does not know of yet."""
+        self._note(self._freshness.resumed(newest, self._clock()), QUIET_ELSEWHERE_S)
+
+    def _note(self, spans: Spans, quiet_s: float) -> None:
         now_s = self._now_s()
-        for env, (first_ns, last_ns) in self._freshness.late(batch, self._clock()).items():
-            known = self._spans.get(env, _Span(first_ns, last_ns, now_s, now_s))
+        for env, (first_ns, last_ns) in spans.items():
+            known = self._spans.get(env, _Span(first_ns, last_ns, 0.0, now_s + MOST_S))
             self._spans[env] = replace(
                 known,
                 first_ns=min(known.first_ns, first_ns),
                 last_ns=max(known.last_ns, last_ns),
-                heard_s=now_s,
+                quiet_s=max(known.quiet_s, now_s + quiet_s),
             )
 
     async def run(self) -> None:
@@ -86,11 +95,7 @@ class LateReadings:
     async def tick(self) -> int:
         """Have those results looked at whose readings have all come, and return how many."""
         now_s = self._now_s()
-        due = [
-            env
-            for env, span in self._spans.items()
-            if now_s - span.heard_s >= QUIET_S or now_s - span.began_s >= MOST_S
-        ]
+        due = [env for env, span in self._spans.items() if now_s >= min(span.quiet_s, span.most_s)]
         found = 0
         for env in due:
             span = self._spans.pop(env)

@@ -180,7 +180,13 @@ async def _watch(service: Service) -> None:
 
     if isinstance(service.samples, InfluxSamples):
         switched = partial(_mark_switched, service.journal)
-        watch = InfluxWatch(service.samples, service.freshness, switched, clock=service.clock)
+        watch = InfluxWatch(
+            service.samples,
+            service.freshness,
+            switched,
+            on_newest=service.late.take_newest,
+            clock=service.clock,
+        )
         await watch.run()
 
 

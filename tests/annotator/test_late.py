@@ -1,11 +1,13 @@
 """Readings that come after their time: results are looked at again soon, once, and without being asked."""
 
 import time
+import uuid
+from dataclasses import replace
 
 import pytest
 
-from energyrecorder_annotator.late import MOST_S, QUIET_S, LateReadings
-from energyrecorder_annotator.samples.base import Batch, BmcPoll
+from energyrecorder_annotator.late import MOST_S, QUIET_ELSEWHERE_S, QUIET_S, LateReadings
+from energyrecorder_annotator.samples.base import Batch, BmcPoll, Reading
 from support.annotator import begin, running
 from support.results import T0, Bench
 from support.steps import SECOND, start, stop
@@ -22,6 +24,19 @@ class LateBench(Bench):
         self.samples.add(batch)
         self.late.take(batch)
         self.freshness.add(batch)
+
+    def written_elsewhere(self, from_s, to_s):
+        """Readings of n1 in a database that is asked for the newest alone."""
+        readings = [
+            Reading("pod1", "n1", "server", None, second * SECOND, 100.0, window_s=1.0, clock="bmc")
+            for second in range(from_s, to_s)
+        ]
+        self.samples.add(Batch(readings=readings))
+        self.newest(readings[-1])
+
+    def newest(self, reading):
+        self.late.take_newest(Batch(readings=[reading]))
+        self.freshness.add(Batch(readings=[reading]))
 
     def mute_step(self):
         """A step from T0+100 to T0+160 whose result is computed without its only server."""
@@ -123,6 +138,66 @@ async def test_the_plan_begins_anew_so_that_still_later_readings_are_found_too(b
     assert [one.look for one in bench.journal.looks(2**62, 10)] == [2]
 
 
+async def test_what_telegraf_writes_late_is_known_by_the_jump_of_the_newest(bench):
+    bench.written_elsewhere(T0, T0 + 90)
+    bench.now_s += MOST_S
+    assert await bench.late.tick() == 0, "no step yet"
+    bench.step()
+    assert bench.tick_at(T0 + 290) == 1
+    assert bench.result()["energy_j"] is None
+    bench.written_elsewhere(T0 + 90, T0 + 290)
+    bench.now_s += QUIET_ELSEWHERE_S - 1
+    assert await bench.late.tick() == 0, "Telegraf writes every ten seconds"
+    bench.now_s += 1
+    assert await bench.late.tick() == 1
+    assert bench.tick_at(bench.now_s) == 1
+    assert bench.result()["quality"] == "resolved"
+
+
+async def test_what_comes_slowly_is_known_by_its_age(bench):
+    bench.written_elsewhere(T0, T0 + 90)
+    bench.now_s += MOST_S
+    assert await bench.late.tick() == 0, "no step yet"
+    bench.step()
+    bench.now_s = T0 + 1000
+    bench.results.tick()
+    looked = 0
+    for second in range(25):
+        bench.written_elsewhere(T0 + 90 + 5 * second, T0 + 95 + 5 * second)
+        bench.now_s += 1
+        looked += await bench.late.tick()
+    assert looked == 1
+    bench.results.tick()
+    assert bench.result()["quality"] == "resolved"
+
+
+async def test_a_server_that_is_new_is_looked_at_for_the_hour_before(bench):
+    bench.step()
+    bench.now_s = T0 + 290
+    bench.results.tick()
+    bench.samples.add(Batch(readings=[Reading("pod1", "n1", "server", None, (T0 + 120) * SECOND, 100.0)]))
+    bench.written_elsewhere(T0 + 280, T0 + 290)
+    bench.now_s += QUIET_ELSEWHERE_S
+    assert await bench.late.tick() == 1
+
+
+@pytest.mark.parametrize("every_s", [1, 10, 60, 119])
+async def test_a_newest_reading_in_its_time_is_not_late_nor_is_one_that_stays(bench, every_s):
+    bench.written_elsewhere(T0, T0 + 1)
+    bench.now_s += MOST_S
+    await bench.late.tick()
+    reading = Reading("pod1", "n1", "server", None, round(bench.now_s) * SECOND, 100.0)
+    bench.newest(reading)
+    for _ in range(5):
+        bench.now_s += every_s
+        reading = replace(reading, t_ns=round(bench.now_s) * SECOND)
+        bench.newest(reading)
+    for _ in range(300):
+        bench.now_s += 1
+        bench.newest(reading)
+    assert bench.late._spans == {}
+
+
 def lines(env, first_ns, count):
     return "".join(
         f"server_power,env={env},server=n1,scope=server "
@@ -150,3 +225,24 @@ def test_samples_that_a_site_pushes_after_the_fact_give_the_step_its_energy(tmp_
         assert result["energy_j"] == pytest.approx(60 * 200, rel=0.01)
         assert result["computed_ns"] - first["computed_ns"] < 60 * SECOND
         assert any("late readings: 1 results" in line for line in annotator.log)
+
+
+def test_samples_that_telegraf_writes_after_the_fact_give_the_step_its_energy(tmp_path, influxd):
+    """They never pass by the annotator; the first planned look would be a minute later."""
+    database = f"db{uuid.uuid4().hex}"
+    more = f'[samples]\nkind = "influxdb"\n[influxdb]\nurl = "{influxd.url}"\ndatabase = "{database}"\n'
+    with running(tmp_path, more=more) as annotator:
+        client = annotator.client()
+        began_ns = time.time_ns() - 600 * SECOND
+        run_id, _ = begin(client, "site", started_at=began_ns, ttl_s=3600)
+        stop_at = {"outcome": "passed", "ended_at": began_ns + 60 * SECOND}
+        assert client.post(f"/v1/steps/{run_id}/stop", stop_at)[0] == 202
+        run = annotator.client
+        first = annotator.until(lambda: run().get(f"/v1/runs/{run_id}")["run"]["result"])
+        assert first["energy_j"] is None
+        influxd.write(database, lines("site", began_ns - 20 * SECOND, 610).decode())
+        result = annotator.until(
+            lambda: (r := run().get(f"/v1/runs/{run_id}")["run"]["result"])["quality"] == "resolved" and r
+        )
+        assert result["energy_j"] == pytest.approx(60 * 200, rel=0.01)
+        assert result["computed_ns"] - first["computed_ns"] < 60 * SECOND

@@ -245,18 +245,22 @@ def test_an_influxdb_that_is_away_is_told_and_known_by_the_watch(tmp_path, influ
     samples = InfluxSamples(InfluxSettings(influxd_of_its_own.url, "energyrecorder", timeout_s=2.0))
     switched = []
     freshness = Freshness()
-    watch = InfluxWatch(samples, freshness, switched.extend, clock=lambda: (T0 + 10) * SECOND)
+    seen = []
+    watch = InfluxWatch(
+        samples, freshness, switched.extend, on_newest=seen.append, clock=lambda: (T0 + 10) * SECOND
+    )
     samples.add(Batch(readings=[reading("n1", T0, 1.0)], polls=[poll("n1", T0, "on")]))
-    watch.look()
+    watch.take(watch.read())
     assert freshness.covers("pod1", ["n1"], T0 * SECOND)
     influxd_of_its_own.stop()
     with pytest.raises(SampleStoreError, match="cannot be reached"):
         samples.add(Batch(readings=[reading("n1", T0 + 1, 1.0)]))
-    watch.look()
+    assert watch.read() is None
     assert "cannot be reached" in watch.error
     influxd_of_its_own.start()
     samples.add(Batch(readings=[reading("n1", T0 + 1, 1.0)], polls=[poll("n1", T0 + 1, "off")]))
-    watch.look()
+    watch.take(watch.read())
     assert watch.error is None
+    assert [one.readings[0].t_ns for one in seen] == [T0 * SECOND, (T0 + 1) * SECOND]
     assert [one.host for one in switched] == ["off"]
     samples.close()

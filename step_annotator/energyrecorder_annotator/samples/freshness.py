@@ -12,6 +12,11 @@ HOUR_NS = 3600 * 1_000_000_000
 DELAY_SPAN_NS = 300 * 1_000_000_000
 LATE_NS = 60 * 1_000_000_000
 """Readings that come so long after their time are late even when they are the newest of their server."""
+SILENT_NS = 120 * 1_000_000_000
+"""A server may be silent for so long before a result is computed without it."""
+
+Spans = dict[str, tuple[int, int]]
+"""First and last time of readings, ns since the Unix epoch, by environment."""
 
 
 @dataclass(slots=True)
@@ -104,27 +109,48 @@ class Freshness:
                     server.host = poll.host
         return switched
 
-    def late(self, batch: Batch, now_ns: int) -> dict[str, tuple[int, int]]:
-        """Return for each environment the first and last time of readings that come after their time.
+    def late(self, batch: Batch, now_ns: int) -> Spans:
+        """Return the spans of readings that come after their time.
 
-        Those are the readings older than the newest of their server, and any of more than `LATE_NS` ago:
-        results may have been computed without them.
+        Results may have been computed without them. Those are the readings older than the newest of their
+        server, and any of more than `LATE_NS` ago.
 
         Args:
             batch: Points, not yet added.
             now_ns: Our wall clock.
         """
         before_ns = now_ns - LATE_NS
-        found: dict[str, tuple[int, int]] = {}
+        found: Spans = {}
         with self._lock:
             for reading in batch.readings:
                 if reading.scope != "server" or reading.watts is None:
                     continue
-                known = self._envs.get(reading.env, {}).get(reading.server)
-                if reading.t_ns < before_ns or (known is not None and reading.t_ns < known.sample_ns):
-                    first_ns, last_ns = found.get(reading.env, (reading.t_ns, reading.t_ns))
-                    found[reading.env] = (min(first_ns, reading.t_ns), max(last_ns, reading.t_ns))
+                if reading.t_ns < max(before_ns, self._newest_ns(reading)):
+                    _widen(found, reading.env, reading.t_ns, reading.t_ns)
         return found
+
+    def resumed(self, newest: Batch, now_ns: int) -> Spans:
+        """Return the spans in which readings may have come late, by the newest of each server alone.
+
+        Where the newest is `SILENT_NS` younger than the newest before, the readings in between may be new
+        too; one that is new but that old already is one of many that are still coming.
+
+        Args:
+            newest: Newest reading of each server, not yet added.
+            now_ns: Our wall clock.
+        """
+        found: Spans = {}
+        with self._lock:
+            for reading in newest.readings:
+                before_ns = self._newest_ns(reading) or reading.t_ns - HOUR_NS
+                is_old = reading.t_ns < now_ns - SILENT_NS
+                if reading.t_ns - before_ns > (0 if is_old else SILENT_NS):
+                    _widen(found, reading.env, before_ns, reading.t_ns)
+        return found
+
+    def _newest_ns(self, reading: Reading) -> int:
+        known = self._envs.get(reading.env, {}).get(reading.server)
+        return 0 if known is None else known.sample_ns
 
     def servers(self, env: str, since_ns: int) -> dict[str, ServerFreshness]:
         """Return the servers of ``env`` heard since; empty for an environment nobody reports."""
@@ -167,3 +193,8 @@ class Freshness:
 
     def _server(self, env: str, server: str) -> ServerFreshness:
         return self._envs.setdefault(env, {}).setdefault(server, ServerFreshness())
+
+
+def _widen(spans: Spans, env: str, first_ns: int, last_ns: int) -> None:
+    known_first_ns, known_last_ns = spans.get(env, (first_ns, last_ns))
+    spans[env] = (min(known_first_ns, first_ns), max(known_last_ns, last_ns))

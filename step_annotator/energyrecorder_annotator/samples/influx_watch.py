@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from energyrecorder.clock import Clock
-from energyrecorder_annotator.samples.base import BmcPoll, SampleStoreError
+from energyrecorder_annotator.samples.base import Batch, BmcPoll, SampleStoreError
 from energyrecorder_annotator.samples.freshness import Freshness
 from energyrecorder_annotator.samples.influx import InfluxSamples
 
@@ -25,6 +25,7 @@ class InfluxWatch:
         samples: Where readings are.
         freshness: Told of them.
         on_switched: Told of polls that show a host switched on or off.
+        on_newest: Told of what was read before ``freshness`` is.
         clock: Our wall clock.
     """
 
@@ -34,11 +35,13 @@ class InfluxWatch:
         freshness: Freshness,
         on_switched: Callable[[Sequence[BmcPoll]], None],
         *,
+        on_newest: Callable[[Batch], None],
         clock: Clock,
     ) -> None:
         self._samples = samples
         self._freshness = freshness
         self._on_switched = on_switched
+        self._on_newest = on_newest
         self._clock = clock
         self._error: str | None = None
 
@@ -50,21 +53,28 @@ class InfluxWatch:
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
-            await asyncio.to_thread(self.look)
+            newest = await asyncio.to_thread(self.read)
+            if newest is not None:
+                self.take(newest)
             await asyncio.sleep(EVERY_S)
 
-    def look(self) -> None:
-        """Ask once."""
+    def read(self) -> Batch | None:
+        """Return what is newest; None while it cannot be read."""
         try:
             newest = self._samples.newest(self._clock() - LOOK_BACK_NS)
         except SampleStoreError as error:
             if self._error is None:
                 _log.warning("%s; results wait", error)
             self._error = str(error)
-            return
+            return None
         if self._error is not None:
             _log.info("samples are read again")
             self._error = None
+        return newest
+
+    def take(self, newest: Batch) -> None:
+        """Pass on what was read."""
+        self._on_newest(newest)
         switched = self._freshness.add(newest, self._clock())
         if switched:
             self._on_switched(switched)
