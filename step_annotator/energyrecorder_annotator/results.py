@@ -146,6 +146,8 @@ class Results:
         counted = self._samples.count(
             step.env, expected.servers, step.start_ns - COUNT_AROUND_NS, end_ns + COUNT_AROUND_NS
         )
+        if before is not None and _has_lost_readings(before, counted[0]):
+            return None
         rivals = rivals_of(step, self._journal.overlapping(step), expected, seen)
         if (
             before is not None
@@ -163,3 +165,11 @@ class Results:
         end_ns = step.start_ns if step.end_ns is None else step.end_ns
         seen = self._samples.servers_seen(step.env, step.start_ns - LOOK_BACK_NS, end_ns + 1)
         return expected_servers(step.servers, seen), seen
+
+
+def _has_lost_readings(result: StoredResult, count: int) -> bool:
+    """Tell whether readings that an energy was made of are gone: retention ends them, never a result.
+
+    Where it is to be computed whatever its readings (`Transaction.look_again`), any that are left will do.
+    """
+    return result.detail["energy_j"] is not None and count < max(result.samples, 1)

@@ -264,3 +264,33 @@ def test_recompute_looks_again_whatever_the_readings_and_keeps_the_result_until_
     assert bench.tick_at(T0 + 200_001) == 1
     assert bench.result()["energy_j"] == pytest.approx(8000, rel=0.02)
     assert bench.tick_at(T0 + 200_002) == 0
+
+
+@pytest.mark.parametrize("whatever", [True, False])
+def test_retention_deletes_readings_never_steps_and_their_results(bench, whatever):
+    bench.power("n1", T0, T0 + 170)
+    bench.step()
+    bench.tick_at(T0 + 170)
+    for after_s in (240, 500, 2000, 87_000):
+        bench.tick_at(T0 + 170 + after_s)
+    before = bench.journal.step("r")
+    bench.now_s = T0 + 90 * 86_400
+    assert bench.samples.forget(bench.clock()) == 170
+    bench.journal.submit(lambda t: t.look_again(StepQuery(), bench.clock(), whatever=whatever)).result(60)
+    assert bench.tick_at(bench.now_s + 1) == 1
+    step, result = bench.journal.step("r")
+    assert (step, result.detail) == (before[0], before[1].detail)
+    assert result.detail["energy_j"] == pytest.approx(6000, abs=60)
+
+
+@pytest.mark.parametrize(("whatever", "energy_j"), [(False, 9000), (True, 12_000)])
+def test_when_readings_are_gone_those_that_are_left_count_on_demand_only(bench, whatever, energy_j):
+    bench.power("n1", T0, T0 + 130)
+    bench.power("n1", T0 + 130, T0 + 170, watts=200.0)
+    bench.step()
+    bench.tick_at(T0 + 170)
+    assert bench.result()["energy_j"] == pytest.approx(9000, rel=0.02)
+    bench.samples.forget((T0 + 131) * SECOND)
+    bench.journal.submit(lambda t: t.look_again(StepQuery(), bench.clock(), whatever=whatever)).result(60)
+    assert bench.tick_at(bench.now_s + 1) == 1
+    assert bench.result()["energy_j"] == pytest.approx(energy_j, rel=0.02)
