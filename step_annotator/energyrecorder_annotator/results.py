@@ -159,7 +159,9 @@ class Results:
             step.env, expected.servers, step.start_ns - AROUND_NS, end_ns + AROUND_NS, self._prefer
         )
         result = step_result(step, expected, readings, rivals=rivals, computed_ns=now_ns, counted=counted)
-        return None if before is not None and says_the_same(before, result) else result
+        if before is not None and says_the_same(before, result):
+            return replace(result, detail=before.detail)
+        return result
 
     def _expected(self, step: Step) -> tuple[Expected, set[str]]:
         end_ns = step.start_ns if step.end_ns is None else step.end_ns

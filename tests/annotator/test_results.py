@@ -283,6 +283,17 @@ def test_retention_deletes_readings_never_steps_and_their_results(bench, whateve
     assert result.detail["energy_j"] == pytest.approx(6000, abs=60)
 
 
+def test_a_demand_that_finds_the_same_is_forgotten_and_no_change(bench):
+    bench.power("n1", T0, T0 + 170)
+    bench.step()
+    bench.tick_at(T0 + 170)
+    before = bench.journal.step("r")
+    bench.journal.submit(lambda t: t.look_again(StepQuery(), bench.clock())).result(60)
+    assert bench.journal.step("r")[1].samples == -1
+    assert bench.tick_at(T0 + 180) == 1
+    assert bench.journal.step("r") == before
+
+
 @pytest.mark.parametrize(("whatever", "energy_j"), [(False, 9000), (True, 12_000)])
 def test_when_readings_are_gone_those_that_are_left_count_on_demand_only(bench, whatever, energy_j):
     bench.power("n1", T0, T0 + 130)

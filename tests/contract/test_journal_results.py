@@ -24,6 +24,17 @@ def test_a_step_that_ends_is_due_and_its_result_is_part_of_it(journal):
     assert journal.step("r")[1] == RESULT
 
 
+def test_a_result_that_says_the_same_of_more_readings_is_no_change_of_the_step(journal):
+    look = ended_step(journal)
+    following = replace(look, look=1, due_ns=65 * SECOND)
+    journal.submit(lambda t: t.put_result(look, RESULT, following)).result(60)
+    before, changes = journal.step("r")[0], journal.changes(0, 10)
+    more = replace(RESULT, samples=99)
+    assert journal.submit(lambda t: t.put_result(following, more, None)).result(60)
+    assert journal.step("r") == (before, more)
+    assert journal.changes(0, 10) == changes
+
+
 def test_a_result_for_edges_that_have_changed_meanwhile_is_refused(journal):
     look = ended_step(journal)
     moved = replace(journal.step("r")[0], servers=("n1",))

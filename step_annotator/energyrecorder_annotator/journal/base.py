@@ -173,7 +173,7 @@ class Transaction(StepView, Protocol):
 
         Args:
             look: The look that was due.
-            result: None leaves the stored one as it is.
+            result: None leaves the stored one as it is; one with the same detail is no change of the step.
             following: The next look; None when there is none.
 
         Returns:
