@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ from energyrecorder_analysis.series import Floats, Ints, PowerSeries
 
 _GAP_PERIODS = 1.6
 """A hole longer than this many periods is a gap (`Timing.period_s`): one late reading is none yet."""
+
+Timings = Mapping[tuple[str, bool], Timing]
+"""Timing of the sources of one server, by `Timing.kind`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,9 @@ class Hole:
     right_w: float | None
 
 
-def power_curve(series: PowerSeries, *, lag_correction: bool = True) -> PowerCurve | None:
+def power_curve(
+    series: PowerSeries, *, known: Timings | None = None, lag_correction: bool = True
+) -> PowerCurve | None:
     """Return the power over time that the readings describe, or None when there is no reading at all.
 
     A record stamped by the BMC covers [t - window, t]; a polled reading speaks of the moment half a window
@@ -101,6 +107,8 @@ def power_curve(series: PowerSeries, *, lag_correction: bool = True) -> PowerCur
 
     Args:
         series: Readings of one server; missing ones are left out.
+        known: Timing of sources out of more readings than these, such as those of a whole run: then parts
+            of the run add up to it exactly. None learns all of it from the readings here.
         lag_correction: False takes every reading as true when it was read, as most tools do. It exists to
             show in tests what that costs.
     """
@@ -109,9 +117,9 @@ def power_curve(series: PowerSeries, *, lag_correction: bool = True) -> PowerCur
         return None
     origin_ns = int(series.time_ns[0])
     read_s = (series.time_ns - origin_ns) / 1e9
-    timings, timing_index = _timings(series)
+    timings, timing_index = _timings(series, known or {})
     lag_s = np.array([timing.lag_s for timing in timings])[timing_index]
-    half_s = np.array([_half_width_s(timing) for timing in timings])[timing_index]
+    half_s = np.array([timing.half_width_s for timing in timings])[timing_index]
     if not lag_correction:
         lag_s, half_s = np.zeros_like(lag_s), np.zeros_like(half_s)
     center_s = read_s - lag_s
@@ -163,16 +171,14 @@ def holes(curve: PowerCurve, from_s: float, to_s: float) -> list[Hole]:
     return found
 
 
-def _timings(series: PowerSeries) -> tuple[tuple[Timing, ...], Ints]:
+def _timings(series: PowerSeries, known: Timings) -> tuple[tuple[Timing, ...], Ints]:
     key = series.source * 2 + series.bmc_clock
     kinds = np.unique(key)
     index = np.searchsorted(kinds, key).astype(np.int64)
-    if kinds.size == 1:
-        return (timing_of(series),), index
-    return tuple(timing_of(series.take(np.flatnonzero(key == kind))) for kind in kinds), index
+    parts = [series] if kinds.size == 1 else [series.take(np.flatnonzero(key == kind)) for kind in kinds]
+    return tuple(known.get(_kind(part)) or timing_of(part) for part in parts), index
 
 
-def _half_width_s(timing: Timing) -> float:
-    """Return half of what one reading covers; 0 where it is better taken as a moment."""
-    contiguous = timing.spacing_s / 2 <= timing.window_s <= 1.2 * timing.spacing_s
-    return timing.window_s / 2 if timing.bmc_clock and contiguous else 0.0
+def _kind(series: PowerSeries) -> tuple[str, bool]:
+    """Return `Timing.kind` of readings that share one."""
+    return series.sources[int(series.source[0])], bool(series.bmc_clock[0])

@@ -71,8 +71,8 @@ def server_energy(
     """Return the energy of one server from ``start_ns`` to ``end_ns``.
 
     Readings from before and after the interval sharpen its edges: give the curve at least two periods and
-    one lag more on both sides (a minute does for most BMCs). Build one curve for a whole run: then steps add
-    up to the run exactly.
+    one lag more on both sides (a minute does for most BMCs). Build one curve for a whole run, or each with
+    the timing of the run's (``known`` of `power_curve`): then steps add up to the run exactly.
 
     Args:
         server: Server id.

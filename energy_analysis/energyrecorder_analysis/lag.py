@@ -30,6 +30,7 @@ class Timing:
         window_most_s: Longest window that the readings allow when nobody declared it; else ``window_s``.
         refresh_assumed: True when the refresh period was neither declared nor learned.
         provenance: Where window and refresh period come from, for ``method``.
+        is_fixed: True when every reading declares the same, so that any part of them has the same delay.
     """
 
     source: str
@@ -43,11 +44,23 @@ class Timing:
     window_most_s: float
     refresh_assumed: bool
     provenance: str
+    is_fixed: bool
+
+    @property
+    def kind(self) -> tuple[str, bool]:
+        """Source and clock, by which readings share one timing."""
+        return self.source, self.bmc_clock
 
     @property
     def lag_s(self) -> float:
         """Mean delay of a reading behind the middle of what it averages."""
         return self.window_s / 2 if self.bmc_clock else (self.window_s + self.refresh_s) / 2
+
+    @property
+    def half_width_s(self) -> float:
+        """Half of what one reading covers; 0 where it is better taken as a moment."""
+        contiguous = self.spacing_s / 2 <= self.window_s <= 1.2 * self.spacing_s
+        return self.window_s / 2 if self.bmc_clock and contiguous else 0.0
 
     @property
     def period_s(self) -> float:
@@ -122,13 +135,11 @@ def timing_of(series: PowerSeries) -> Timing:
         provenance = "assumed from the poll spacing" if refresh_assumed else "refresh learned, window assumed"
     refresh_s = spacing_s if refresh_s is None else refresh_s
     window_assumed = window_s is None
+    window_most_s = learn_window_most_s(time_s, series.watts, refresh_s) if window_s is None else window_s
     if window_s is None:
-        window_most_s = learn_window_most_s(time_s, series.watts, refresh_s)
         # Most meters average over the period at which they renew, so that is what is taken; one that
         # moves more slowly than it renews is a moving average, or a host that is slow itself.
         window_s = max(refresh_s, window_most_s / 2)
-    else:
-        window_most_s = window_s
     return Timing(
         source=series.sources[int(series.source[0])],
         bmc_clock=bmc_clock,
@@ -141,7 +152,14 @@ def timing_of(series: PowerSeries) -> Timing:
         window_most_s=window_most_s,
         refresh_assumed=refresh_assumed,
         provenance=provenance,
+        is_fixed=_is_fixed(series),
     )
+
+
+def _is_fixed(series: PowerSeries) -> bool:
+    # What a BMC's record covers depends on the spacing too; nan, unknown, does not equal itself.
+    declared = (series.window_s, series.refresh_s)
+    return not series.bmc_clock[0] and all(bool((one == one[0]).all()) for one in declared)
 
 
 def _known(values: Floats) -> float | None:

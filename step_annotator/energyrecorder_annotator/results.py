@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from itertools import islice
 
 from energyrecorder.clock import Clock
 from energyrecorder_annotator.expected import LOOK_BACK_NS, Expected, expected_servers
-from energyrecorder_annotator.journal.base import Journal, JournalError, Look, StoredResult, edges_of
+from energyrecorder_annotator.journal.base import (
+    Journal,
+    JournalError,
+    Look,
+    StepQuery,
+    StoredResult,
+    Transaction,
+    edges_of,
+)
 from energyrecorder_annotator.lifecycle import Step
 from energyrecorder_annotator.overlap import rivals_of
-from energyrecorder_annotator.samples.base import SampleStore, SampleStoreError
+from energyrecorder_annotator.run_timings import RunTimings, ServerTimings
+from energyrecorder_annotator.samples.base import SampleStore, SampleStoreError, ServerReadings
 from energyrecorder_annotator.samples.freshness import Freshness
 
 SECOND_NS = 1_000_000_000
@@ -73,6 +83,7 @@ class Results:
         self._clock = clock
         self._prefer = prefer
         self._waiting: dict[Look, tuple[str, Expected]] = {}
+        self._timings = RunTimings()
 
     async def run(self) -> None:
         """Look for what is due until cancelled."""
@@ -88,9 +99,14 @@ class Results:
         now_ns = self._clock()
         due = self._due(now_ns)
         written = [self._do(look) for look in due]
-        for future in written:
-            if future is not None:
-                future.result()
+        try:
+            for future in written:
+                if future is not None:
+                    future.result()
+        except JournalError:
+            # Steps that were to be computed anew were not told so: their runs are taken as new ones.
+            self._timings = RunTimings()
+            raise
         return len(due)
 
     def _due(self, now_ns: int) -> list[Look]:
@@ -128,17 +144,27 @@ class Results:
         if found is None or edges_of(found[0]) != look.edges:
             return None
         step, before = found
+        steps_differ = False
         try:
-            result = self._computed(step, before, now_ns)
+            result, steps_differ = self._computed(step, before, now_ns)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             # What readings nobody thought of may raise: they must not keep all others from their results.
             _log.exception("energy of step %s cannot be computed", step.step_id)
             result = failed_result(now_ns)
         following = following_look(look, now_ns)
-        return self._journal.submit(lambda transaction: transaction.put_result(look, result, following))
 
-    def _computed(self, step: Step, before: StoredResult | None, now_ns: int) -> StoredResult | None:
-        """Return the result, or None when the stored one still says the same."""
+        def work(transaction: Transaction) -> bool:
+            written = transaction.put_result(look, result, following)
+            if steps_differ and transaction.children(step.step_id):
+                transaction.look_again(StepQuery(run_id=step.run_id), now_ns)
+            return written
+
+        return self._journal.submit(work)
+
+    def _computed(
+        self, step: Step, before: StoredResult | None, now_ns: int
+    ) -> tuple[StoredResult | None, bool]:
+        """Return the result, None when the stored one stands, and whether steps of this run need new ones."""
         from energyrecorder_annotator.energy import says_the_same, step_result  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
         end_ns = step.start_ns if step.end_ns is None else step.end_ns
@@ -147,21 +173,50 @@ class Results:
             step.env, expected.servers, step.start_ns - COUNT_AROUND_NS, end_ns + COUNT_AROUND_NS
         )
         if before is not None and _has_lost_readings(before, counted[0]):
-            return None
+            return None, False
         rivals = rivals_of(step, self._journal.overlapping(step), expected, seen)
         if (
             before is not None
             and counted == (before.samples, before.newest_ns)
             and len(rivals) == before.detail["overlap"]
         ):
-            return None
-        readings = self._samples.readings(
-            step.env, expected.servers, step.start_ns - AROUND_NS, end_ns + AROUND_NS, self._prefer
+            return None, False
+        result, timings = step_result(
+            step,
+            expected,
+            self._readings(step, expected),
+            rivals=rivals,
+            known=self._known_timings(step),
+            computed_ns=now_ns,
+            counted=counted,
         )
-        result = step_result(step, expected, readings, rivals=rivals, computed_ns=now_ns, counted=counted)
+        is_run = step.run_id == step.step_id
+        steps_differ = is_run and self._timings.put(step.run_id, timings)
         if before is not None and says_the_same(before, result):
-            return replace(result, detail=before.detail)
-        return result
+            result = replace(result, detail=before.detail)
+        return result, steps_differ
+
+    def _known_timings(self, step: Step) -> ServerTimings:
+        """Return what the readings of the whole run tell of its sensors; nothing before it has its result."""
+        from energyrecorder_annotator.energy import timings_of  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+
+        if step.run_id == step.step_id:
+            return {}
+        remembered = self._timings.get(step.run_id)
+        if remembered is not None:
+            return remembered
+        found = self._journal.step(step.run_id)
+        if found is None or found[1] is None:
+            return {}
+        run = found[0]
+        timings = timings_of(self._readings(run, self._expected(run)[0]))
+        self._timings.put(step.run_id, timings)
+        return timings
+
+    def _readings(self, step: Step, expected: Expected) -> Iterator[ServerReadings]:
+        end_ns = step.start_ns if step.end_ns is None else step.end_ns
+        from_ns, to_ns = step.start_ns - AROUND_NS, end_ns + AROUND_NS
+        return self._samples.readings(step.env, expected.servers, from_ns, to_ns, self._prefer)
 
     def _expected(self, step: Step) -> tuple[Expected, set[str]]:
         end_ns = step.start_ns if step.end_ns is None else step.end_ns

@@ -15,6 +15,7 @@ from energyrecorder_analysis.series import PowerRow, PowerSeries
 
 T0_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
+AROUND_NS = 300 * SECOND_NS
 
 watts = st.one_of(st.none(), st.floats(0, 2000).map(lambda value: round(value, 1)), st.just(math.nan))
 rows = st.builds(
@@ -55,6 +56,45 @@ def test_contiguous_steps_add_up_to_their_run(found, edges):
         curve.energy_j(curve.seconds(start), curve.seconds(end)) for start, end in itertools.pairwise(edges)
     )
     assert parts_j == pytest.approx(run_j, rel=1e-6, abs=1e-6)
+
+
+@st.composite
+def undeclared_runs(draw):
+    """Polls of a sensor that declares nothing, over a run whose parts do not all betray the same."""
+    poll_s = draw(st.sampled_from([1, 2, 5, 10]))
+    hold = draw(st.integers(1, 6))
+    levels = draw(st.lists(st.integers(100, 500), min_size=40, max_size=80))
+    offsets_ms = draw(st.lists(st.integers(-300, 300), min_size=8, max_size=8))
+    bmc = draw(st.booleans())
+    found = [
+        PowerRow(
+            T0_NS + number * poll_s * SECOND_NS + offsets_ms[number % 8] * 1_000_000,
+            float(level),
+            clock="bmc" if bmc else "poll",
+        )
+        for number, level in enumerate(level for level in levels for _ in range(hold))
+    ]
+    last_s = len(found) * poll_s
+    edges_s = draw(st.lists(st.integers(0, last_s), min_size=3, max_size=8, unique=True))
+    return found, sorted(edges_s)
+
+
+@given(undeclared_runs())
+def test_steps_computed_apart_add_up_to_their_run_by_the_timing_of_its_readings(run):
+    """Each from the readings around it alone, as the annotator does, whatever the sensor is like."""
+    found, edges_s = run
+    edges = [T0_NS + second * SECOND_NS for second in edges_s]
+    whole = curve_of(found)
+    known = {timing.kind: timing for timing in whole.timings}
+    run_j = server_energy("n1", whole, edges[0], edges[-1]).energy_j
+    parts_j = 0.0
+    for start, end in itertools.pairwise(edges):
+        around = [row for row in found if start - AROUND_NS <= row.time_ns < end + AROUND_NS]
+        curve = power_curve(PowerSeries.from_rows("n1", around), known=known)
+        part = server_energy("n1", curve, start, end)
+        assert part.u95_j == pytest.approx(server_energy("n1", whole, start, end).u95_j, rel=1e-6, abs=1e-6)
+        parts_j += part.energy_j
+    assert parts_j == pytest.approx(run_j, rel=1e-9, abs=1e-6)
 
 
 @given(some_rows, moments, moments, st.integers(-(10**17), 10**17))

@@ -61,6 +61,14 @@ class Bench:
         ]
         self.add(Batch(readings=readings))
 
+    def undeclared(self, server, from_s, watts):
+        """A reading each second of a sensor that declares nothing."""
+        readings = [
+            Reading("pod1", server, "server", None, (from_s + n) * SECOND, float(one), clock="poll")
+            for n, one in enumerate(watts)
+        ]
+        self.add(Batch(readings=readings))
+
     def add(self, batch):
         self.samples.add(batch)
         self.freshness.add(batch)

@@ -102,7 +102,9 @@ def _compute(store: EmbeddedSamples, servers: int, seconds: int) -> None:
     step = Step("x", "x", None, "bench", "load", None, start_ns=start_ns, end_ns=end_ns)
     counted = store.count("bench", names, start_ns - COUNT_AROUND_NS, end_ns + COUNT_AROUND_NS)
     readings = store.readings("bench", names, start_ns - AROUND_NS, end_ns + AROUND_NS, PREFERENCES)
-    result = step_result(step, Expected(names), readings, rivals=[], computed_ns=0, counted=counted)
+    result, _ = step_result(
+        step, Expected(names), readings, rivals=[], known={}, computed_ns=0, counted=counted
+    )
     if result.detail["samples"] < servers * (seconds - 1):
         raise RuntimeError(f"{result.detail['samples']} samples")
 

@@ -210,7 +210,8 @@ class SqliteTransaction:
 
     def _put_result(self, step_id: str, result: StoredResult) -> None:
         detail = json.dumps(result.detail)
-        known = self._connection.execute("SELECT detail FROM results WHERE step_id = ?", (step_id,)).fetchone()
+        query = "SELECT detail FROM results WHERE step_id = ?"
+        known = self._connection.execute(query, (step_id,)).fetchone()
         self._connection.execute(
             "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)",
             (step_id, result.samples, result.newest_ns, detail),
