@@ -14,10 +14,11 @@ SELECTOR_ALLOWED = "run:ID, group:ID, commit:SHA, branch:NAME or tag:KEY=VALUE, 
 MOST_RUNS = 200
 """Runs of one scenario that a selector stands for at most: the newest."""
 BRANCH_LAST = 20
+COMMIT_KEYS = ("commit", "vcs.ref.head.revision")
+"""Tags that name the revision under test: what somebody says, else what the CI system built."""
 
 _KINDS = ("run", "group", "commit", "branch", "tag")
 _LAST = re.compile(r"(?P<name>.*?),last=(?P<last>\d+)", re.DOTALL)
-_COMMIT_KEYS = ("vcs.ref.head.revision", "commit")
 _BRANCH_KEYS = ("vcs.ref.head.name", "branch")
 _SHORT_SHA = re.compile(r"[0-9a-f]{7,39}")
 """A commit may be shortened to no less than what git shows."""
@@ -81,7 +82,7 @@ def parse_selector(text: str) -> Selector:
         return Selector(text, group=name, last=last)
     if kind == "commit":
         prefix = name if _SHORT_SHA.fullmatch(name) else None
-        return Selector(text, tag=TagMatch(_COMMIT_KEYS, (name,), prefix), last=last)
+        return Selector(text, tag=TagMatch(COMMIT_KEYS, (name,), prefix), last=last)
     if kind == "branch":
         # Jenkins calls it by its remote, too.
         tag = TagMatch(_BRANCH_KEYS, (name, f"origin/{name}"))

@@ -4,6 +4,7 @@ import pytest
 
 from energyrecorder_annotator.lifecycle import Step
 from energyrecorder_annotator.sinks.backoff import FIRST_S, pause_s
+from energyrecorder_annotator.sinks.points import step_points
 from energyrecorder_annotator.sinks.wording import MOST_NAME, html_text, safe_link, tag_name
 
 
@@ -46,3 +47,16 @@ def test_long_names_stay_apart_in_a_bounded_tag():
     assert len(tag_name(one)) == MOST_NAME
     assert tag_name(one) != tag_name(other)
     assert tag_name("short") == "short"
+
+
+@pytest.mark.parametrize(
+    ("tags", "commit"),
+    [
+        ({"vcs.ref.head.revision": "4f1c0de"}, "4f1c0de"),
+        ({"commit": "said", "vcs.ref.head.revision": "built"}, "said"),
+        ({}, None),
+    ],
+)
+def test_the_commit_is_what_somebody_says_or_else_what_ci_built(tags, commit):
+    [point] = step_points(Step("r", "r", None, "pod1", "sc", None, tags=tags), None, name=None, now_ns=0)
+    assert point.fields["commit"] == commit

@@ -18,6 +18,7 @@ from energyrecorder.schema import (
 )
 from energyrecorder_annotator.journal.base import Mark, StoredResult
 from energyrecorder_annotator.lifecycle import Step
+from energyrecorder_annotator.selectors import COMMIT_KEYS
 from energyrecorder_annotator.sinks.wording import html_text, safe_link, tag_list, tag_name, title_of
 
 PROVISIONAL_NS = 1_000_000_000
@@ -130,7 +131,7 @@ def step_points(step: Step, result: StoredResult | None, *, name: str | None, no
         "newState": GRAFANA_STATES[step.state],
         "quality": "pending",
         "ci_url": safe_link(step.url),
-        "commit": step.tags.get("commit"),
+        "commit": next((step.tags[key] for key in COMMIT_KEYS if key in step.tags), None),
         "time_end": end_ns // 1_000_000,
         "duration_s": duration_s,
         "depth": step.depth,
