@@ -87,6 +87,24 @@ def test_the_report_opens_offline_and_answers_the_pointer(browser, page_file, sc
     context.close()
 
 
+def test_a_narrow_screen_shows_every_energy_without_scrolling_aside(browser, page_file):
+    """Name and energy of a step stand first, the rest below; each with what it is."""
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(page_file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    tables = page.locator(".scroll")
+    assert tables.evaluate("table => table.scrollWidth <= table.clientWidth")
+    rows = page.locator("tr:has(> td[data-head=Energy])")
+    assert rows.count() == 3
+    for row in rows.all():
+        cells = row.locator("td[data-head]")
+        heads = [cell.get_attribute("data-head") for cell in cells.all()]
+        boxes = dict(zip(heads, (cell.bounding_box() for cell in cells.all()), strict=True))
+        assert sorted(heads, key=lambda head: boxes[head]["y"])[:2] == ["Step", "Energy"]
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes.values())
+    page.close()
+
+
 def test_names_of_the_picture_are_told_to_assistive_technology(browser, page_file):
     page = browser.new_page()
     page.goto(page_file.as_uri())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.markup import Markup, element, join, text
 from energyrecorder_analysis.report.model import Report, ReportRun, ReportStep, ServerPart
@@ -16,36 +18,37 @@ _QUALITY_WORDS = {
 }
 
 
+class _Cell(NamedTuple):
+    """One cell of a step's row, with the head of its column."""
+
+    head: str
+    content: Markup
+    kind: str = ""
+    title: str | None = None
+
+    def drawn(self) -> Markup:
+        """Return the cell; its head goes along for narrow screens, where the row of heads is not shown."""
+        return element(
+            "td", self.content, class_=self.kind or None, title=self.title, data_head=self.head or None
+        )
+
+
 def run_section(run: ReportRun, report: Report) -> Markup:
     """Return the table of one run."""
-    truth = has_truth(report)
-    zone = words.offset(run.whole.start_ns, report.zone)
-    heads = [
-        ("State", ""),
-        ("Step", ""),
-        (f"Start ({zone})", "n"),
-        ("Duration", "n"),
-        ("Energy", "n"),
-        ("", ""),
-    ]
-    heads += [("True energy", "n")] if truth else []
-    heads += [("Mean power", "n"), ("Quality", "")]
-    head = element(
-        "tr", *(element("th", text(label), scope="col", class_=kind or None) for label, kind in heads)
+    heads = (
+        element("th", text(cell.head), scope="col", class_=cell.kind or None)
+        for cell in _cells(run.whole, report, top_j=0.0)
     )
     top_j = max((_upper_j(step) for step in run.steps), default=0.0)
-    rows = [_row(run.whole, report, truth=truth, top_j=0.0, is_whole=True)]
-    rows += [_row(step, report, truth=truth, top_j=top_j, is_whole=False) for step in run.steps]
+    rows = [_row(run.whole, report, top_j=0.0, is_whole=True)]
+    rows += [_row(step, report, top_j=top_j, is_whole=False) for step in run.steps]
+    table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="steps")
     day = words.moment(run.whole.start_ns, report.zone, pattern="%Y-%m-%d")
     caption = f"{words.shorten(run.whole.name)} · {words.shorten(run.env)} · {day}"
     return element(
         "section",
         element("h2", text(caption), title=run.whole.name[:2000]),
-        element(
-            "div",
-            element("table", element("thead", head), element("tbody", *rows)),
-            class_="scroll",
-        ),
+        element("div", table, class_="scroll"),
         class_="panel",
     )
 
@@ -69,26 +72,29 @@ def energy_words(row: Row) -> Markup:
     return join([text(head), *(element("small", text(line)) for line in below if line)])
 
 
-def _row(step: ReportStep, report: Report, *, truth: bool, top_j: float, is_whole: bool) -> Markup:
-    row = Row.of(step, report)
-    reason = element("small", text(step.reason), class_="why") if step.reason else Markup("")
-    cells = [
-        element("td", state(step)),
-        element("td", _name(row), class_="name", title=step.name if row.name != step.name else None),
-        element("td", text(row.start), class_="n"),
-        element("td", text(row.duration), class_="n"),
-        element("td", energy_words(row), class_="n"),
-        element("td", _gauge(step, top_j)),
-    ]
-    if truth:
-        cells.append(element("td", text(row.true), *_deviation(step), class_="n"))
-    cells += [
-        element("td", text(row.power), class_="n"),
-        element("td", badge(step.quality), reason),
-    ]
+def _row(step: ReportStep, report: Report, *, top_j: float, is_whole: bool) -> Markup:
+    cells = _cells(step, report, top_j=top_j)
     kinds = ["whole"] * is_whole + ["has-parts"] * bool(step.parts)
-    drawn = element("tr", *cells, class_=" ".join(kinds) or None)
+    drawn = element("tr", *(cell.drawn() for cell in cells), class_=" ".join(kinds) or None)
     return join([drawn, _parts(step, len(cells))]) if step.parts else drawn
+
+
+def _cells(step: ReportStep, report: Report, *, top_j: float) -> list[_Cell]:
+    row = Row.of(step, report)
+    zone = words.offset(step.start_ns, report.zone)
+    reason = element("small", text(step.reason), class_="why") if step.reason else Markup("")
+    true = _Cell("True energy", join([text(row.true), *_deviation(step)]), "n")
+    return [
+        _Cell("State", state(step)),
+        _Cell("Step", _name(row), "name", step.name if row.name != step.name else None),
+        _Cell(f"Start ({zone})", text(row.start), "n"),
+        _Cell("Duration", text(row.duration), "n"),
+        _Cell("Energy", energy_words(row), "n"),
+        _Cell("", _gauge(step, top_j)),
+        *([true] if has_truth(report) else []),
+        _Cell("Mean power", text(row.power), "n"),
+        _Cell("Quality", join([badge(step.quality), reason])),
+    ]
 
 
 def _name(row: Row) -> Markup:
