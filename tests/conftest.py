@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.influxd import Influxd
+from influxd import PROGRAM, Influxd
+from support.tools import need
 
 # A run in the background of a shell, or under nohup, starts with these ignored, and so would all it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,16 +33,14 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def influxd(tmp_path_factory):
     """A real InfluxDB 1.x, one for the session; tests use databases of their own."""
-    server = Influxd(tmp_path_factory.mktemp("influxd"))
-    server.start()
-    yield server
-    server.stop()
+    need(PROGRAM)
+    with Influxd(tmp_path_factory.mktemp("influxd")) as server:
+        yield server
 
 
 @pytest.fixture
 def influxd_of_its_own(tmp_path):
     """A real InfluxDB 1.x that the test may stop and start."""
-    server = Influxd(tmp_path / "influxd")
-    server.start()
-    yield server
-    server.stop()
+    need(PROGRAM)
+    with Influxd(tmp_path / "influxd") as server:
+        yield server

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from influxd import free_port
 from support.annotator import Annotator as Process
 from support.annotator import config_file
-from support.influxd import free_port
 from support.load import Load, listed
 
 KILLS = 50

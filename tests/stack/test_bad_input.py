@@ -11,13 +11,14 @@ import pytest
 
 from energyrecorder.schema import SERVER_BMC
 from energyrecorder_annotator.doctor_influx import LEAST_GAPS, polled_twice
+from influxd import PROGRAM, Influxd
 from support.annotator import begin, running
 from support.bmcsim import PASSWORD
 from support.fake_grafana import TOKEN, grafana, url_of
 from support.fake_server import FakeServer
-from support.influxd import CONFIG, Influxd
 from support.stack import three_bmcs
 from support.telegraf import Telegraf
+from support.tools import need
 
 NOBODY = "http://127.0.0.1:1"
 BOSS, WRITER, READER = "boss-of-influx", "writer-of-influx", "reader-of-influx"
@@ -55,10 +56,8 @@ def influx(url, **keys):
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
     """An InfluxDB that asks for passwords, with our users but without our database."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("support.influxd.CONFIG", CONFIG.replace("[http]", "[http]\n  auth-enabled = true"))
-        server = Influxd(tmp_path_factory.mktemp("guarded"))
-    server.start()
+    need(PROGRAM)
+    server = Influxd(tmp_path_factory.mktemp("guarded"), guarded=True)
     environ = {
         **os.environ,
         "ENERGY_INFLUX_ADMIN_PASSWORD": BOSS,
@@ -66,11 +65,11 @@ def guarded(tmp_path_factory):
         "ENERGY_INFLUX_READER_PASSWORD": READER,
     }
     command = [sys.executable, "-m", "energyrecorder_annotator", "init-influxdb", "--url", server.url]
-    subprocess.run(
-        [*command, "--database", "known"], env=environ, capture_output=True, timeout=60, check=True
-    )
-    yield server
-    server.stop()
+    with server:
+        subprocess.run(
+            [*command, "--database", "known"], env=environ, capture_output=True, timeout=60, check=True
+        )
+        yield server
 
 
 def test_a_user_who_may_not_create_the_database(tmp_path, guarded):

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.grafana import (
-    DAY_MS,
-    ODD,
-    STEPS,
-    dashboards,
-    demo_lines,
-    fill,
-    interpolated,
-    now_ms,
-    queries,
-)
+from grafana_data import DAY_MS, ODD, STEPS, demo_lines, now_ms
+from grafana_queries import dashboards, interpolated, queries
 
 BOARDS = dashboards()
 DATABASE = "dashboards"
@@ -32,7 +23,7 @@ MAY_BE_EMPTY = {"Lost and failed steps/A", "Running/A", "Lost steps/A", "Steps w
 @pytest.fixture(scope="module")
 def filled(influxd):
     now = now_ms()
-    fill(influxd, DATABASE, demo_lines(now))
+    influxd.fill(DATABASE, demo_lines(now))
     return influxd, now
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dashboards.__main__ import built
 from energyrecorder import schema
-from support.grafana import DASHBOARDS, dashboards, queries
+from grafana_queries import DASHBOARDS, dashboards, queries
 
 BOARDS = dashboards()
 CORE = {

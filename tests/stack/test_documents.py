@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from grafana_queries import DASHBOARDS, dashboards
 from stack.test_beside_others import NAMEDROP
-from support.grafana import DASHBOARDS, dashboards
 from support.telegraf import DROP_INS
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"

@@ -5,18 +5,9 @@ from __future__ import annotations
 import pytest
 
 from energyrecorder import schema
+from grafana_data import DAY_MS, MINUTE_MS, demo_lines, now_ms
+from grafana_queries import dashboards, interpolated, interval_ms, queries
 from support import grafana_mapper
-from support.grafana import (
-    DAY_MS,
-    MINUTE_MS,
-    dashboards,
-    demo_lines,
-    fill,
-    interpolated,
-    interval_ms,
-    now_ms,
-    queries,
-)
 
 BOARDS = dashboards()
 DATABASE = "mapper"
@@ -58,14 +49,14 @@ def mapper(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def steps(influxd):
-    fill(influxd, DATABASE, lines())
+    influxd.fill(DATABASE, lines())
     return influxd
 
 
 @pytest.fixture(scope="module")
 def demo(influxd):
     now = now_ms()
-    fill(influxd, DEMO, demo_lines(now))
+    influxd.fill(DEMO, demo_lines(now))
     return influxd, now
 
 

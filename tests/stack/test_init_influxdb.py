@@ -19,7 +19,8 @@ import pytest
 
 from energyrecorder import schema
 from energyrecorder_annotator.influx.setup import continuous_query
-from support.influxd import CONFIG, Influxd
+from influxd import PROGRAM, Influxd
+from support.tools import need
 
 PASSWORDS = {
     "ENERGY_INFLUX_ADMIN_PASSWORD": "adm'in\\1",
@@ -39,13 +40,11 @@ def init(url, *arguments, **environ):
 
 
 @pytest.fixture
-def guarded(tmp_path, monkeypatch):
+def guarded(tmp_path):
     """An InfluxDB that asks for a password."""
-    monkeypatch.setattr("support.influxd.CONFIG", CONFIG.replace("[http]", "[http]\n  auth-enabled = true"))
-    server = Influxd(tmp_path / "influxd")
-    server.start()
-    yield server
-    server.stop()
+    need(PROGRAM)
+    with Influxd(tmp_path / "influxd", guarded=True) as server:
+        yield server
 
 
 def ask(server, path, user, password, body):

@@ -9,9 +9,9 @@ import urllib.request
 import pytest
 from line_protocol_parser import parse_line
 
+from influxd import free_port
 from support import annotator
 from support.bmcsim import PASSWORD
-from support.influxd import free_port
 from support.proxy import Proxy
 from support.stack import PROTOCOLS, three_bmcs
 from support.telegraf import Telegraf

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support.grafana import DASHBOARDS, dashboards, demo_lines, fill, now_ms
+from grafana_data import demo_lines, now_ms
+from grafana_queries import DASHBOARDS, dashboards
 from support.tools import need
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -108,7 +109,7 @@ def smoke(server):
 @pytest.fixture(scope="module")
 def filled(influxd):
     need("chromium")
-    fill(influxd, DATABASE, demo_lines(now_ms()))
+    influxd.fill(DATABASE, demo_lines(now_ms()))
     return influxd
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from grafana_queries import dashboards, interpolated, queries
 from stack.test_beside_others import NAMEDROP, names
 from support.bmcsim import PASSWORD
-from support.grafana import dashboards, interpolated, queries
 from support.stack import PROTOCOLS, three_bmcs
 from support.telegraf import Telegraf
 from support.tools import need

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import (
     annotator,
+    dashboards,
     demo,
     energy,
     imports,
@@ -50,6 +51,7 @@ def main() -> int:
         redfish.measure,
         under_telegraf.measure,
         ipmi.measure,
+        dashboards.measure,
         demo.measure,
     ):
         for figure in measure(quick=quick):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.measure import BUILD, Figure, median_of_interleaved, rss_mb, with_tools
+from bench.measure import BUILD, Figure, cpu_of_process_s, median_of_interleaved, rss_mb, with_tools
 from bench.original import original_pattern
 
 CLIENTS = 32
@@ -116,9 +116,3 @@ def _load(port: int, seconds: float) -> dict[str, float]:
     )
     found: dict[str, float] = json.loads(answer.stdout)
     return found
-
-
-def cpu_of_process_s(pid: int) -> float:
-    """Return the CPU time that a process has taken so far, seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

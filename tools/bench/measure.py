@@ -66,6 +66,12 @@ def cpu_s(call: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
+def cpu_of_process_s(pid: int) -> float:
+    """Return the CPU time that a process has used so far, seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def median_of_interleaved(calls: Sequence[Callable[[], float]], rounds: int) -> list[float]:
     """Return the median of each call's results, the calls taken in turn so that drift hits all alike."""
     results: list[list[float]] = [[] for _ in calls]

@@ -8,56 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 from bench.measure import with_tools
+from influxd import Influxd, program
 
-_CONFIG = """
-reporting-disabled = true
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-dir = "{folder}/meta"
-[data]
-dir = "{folder}/data"
-wal-dir = "{folder}/wal"
-query-log-enabled = false
-[http]
-bind-address = "127.0.0.1:{http}"
-log-enabled = false
-[monitor]
-store-enabled = false
-"""
 _LAST = 'SELECT last("started") FROM "RunningScenarios" WHERE "environment" = \'bench\''
 _READ = f"/query?db=NRG&q={quote(_LAST)}"
-_READY_S = 30.0
 
 
 @contextlib.contextmanager
 def original_pattern(folder: Path) -> Iterator[int | None]:
     """Run InfluxDB and the peer before it; yield the peer's port, None where InfluxDB is not installed."""
-    influxd = shutil.which("influxd")
-    if influxd is None:
+    if program() is None:
         yield None
         return
-    rpc, port = _free_port(), _free_port()
-    config = folder / "influxdb.conf"
-    config.write_text(_CONFIG.format(folder=folder, rpc=rpc, http=port), encoding="utf-8")
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context((folder / "influxd.log").open("wb"))
-        database = stack.enter_context(
-            subprocess.Popen([influxd, "-config", str(config)], stdout=log, stderr=log)
-        )
-        stack.callback(database.terminate)
-        _create_database(port)
-        command = [sys.executable, "-m", "bench.original", str(port)]
+        database = stack.enter_context(Influxd(folder / "influxd"))
+        database.query("CREATE DATABASE NRG")
+        command = [sys.executable, "-m", "bench.original", str(database.port)]
         peer = stack.enter_context(
             subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=with_tools())
         )
@@ -65,29 +39,6 @@ def original_pattern(folder: Path) -> Iterator[int | None]:
         if peer.stdout is None:
             raise AssertionError("started with a pipe")
         yield int(peer.stdout.readline())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _create_database(port: int) -> None:
-    end_s = time.monotonic() + _READY_S
-    while True:
-        try:
-            _call(
-                http.client.HTTPConnection("127.0.0.1", port, timeout=5),
-                "/query?q=CREATE%20DATABASE%20NRG",
-                b"",
-            )
-        except OSError:
-            if time.monotonic() > end_s:
-                raise
-            time.sleep(0.1)
-        else:
-            return
 
 
 def _call(connection: http.client.HTTPConnection, path: str, body: bytes) -> None:

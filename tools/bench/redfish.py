@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.measure import Figure, rss_mb
+from bench.measure import Figure, cpu_of_process_s, rss_mb
 from bench.simulated import PASSWORD, USER, Simulated, simulated
 
 INTERVAL_S = 2
@@ -51,12 +51,6 @@ class Client:
         """Median over the windows of CPU time per reading, ms."""
         each = [1e3 * cpu / polls for cpu, polls in zip(self.cpu_s, self.polls, strict=True)]
         return statistics.median(each)
-
-
-def cpu_time_s(pid: int) -> float:
-    """Return the CPU time that a process has used, seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
@@ -106,10 +100,10 @@ def _ratios(count: int, windows: int, window_s: int, *, bounded: bool) -> Iterat
 def _window(
     clients: Sequence[Client], sim: Simulated, ids: Mapping[str, Sequence[str]], window_s: int
 ) -> None:
-    before_s = [cpu_time_s(client.process.pid) for client in clients]
+    before_s = [cpu_of_process_s(client.process.pid) for client in clients]
     before, began_s = sim.stats(), time.monotonic()
     time.sleep(window_s)
-    after_s = [cpu_time_s(client.process.pid) for client in clients]
+    after_s = [cpu_of_process_s(client.process.pid) for client in clients]
     after = sim.stats()
     for client, earlier_s, later_s in zip(clients, before_s, after_s, strict=True):
         client.cpu_s.append(later_s - earlier_s)
@@ -194,9 +188,9 @@ def _large(count: int, seconds: int, *, bounded: bool) -> Iterator[Figure]:
             client = _own(folder, sim, ids, "10s")
             try:
                 time.sleep(20)
-                before_s = cpu_time_s(client.process.pid)
+                before_s = cpu_of_process_s(client.process.pid)
                 time.sleep(seconds)
-                spent_s = cpu_time_s(client.process.pid) - before_s
+                spent_s = cpu_of_process_s(client.process.pid) - before_s
                 memory_mb = rss_mb(client.process.pid)
             finally:
                 _end([client])

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.annotator import annotator, cpu_of_process_s
-from bench.measure import BUILD, Figure
+from bench.annotator import annotator
+from bench.measure import BUILD, Figure, cpu_of_process_s
 
 SERVERS = 500
 PER_BODY = 1000

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.measure import Figure
-from bench.redfish import Client, cpu_time_s
+from bench.measure import Figure, cpu_of_process_s
+from bench.redfish import Client
 from bench.simulated import PASSWORD, Simulated, simulated
 
 INTERVAL_S = 2
@@ -41,7 +41,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         plugin = _child(telegraf.process.pid)
         for _ in range(windows):
             _window(sim, ids, {alone.process.pid: alone, plugin: telegraf}, window_s)
-        host_s = cpu_time_s(telegraf.process.pid)
+        host_s = cpu_of_process_s(telegraf.process.pid)
     ratio = telegraf.ms_per_poll / alone.ms_per_poll
     peer = f"alone: {alone.ms_per_poll:.2f} ms"
     limit = None if quick else LIMIT
@@ -84,12 +84,12 @@ def _child(pid: int) -> int:
 
 
 def _window(sim: Simulated, ids: dict[str, list[str]], clients: dict[int, Client], window_s: float) -> None:
-    before_s = {pid: cpu_time_s(pid) for pid in clients}
+    before_s = {pid: cpu_of_process_s(pid) for pid in clients}
     before = sim.stats()
     time.sleep(window_s)
     after = sim.stats()
     for pid, client in clients.items():
-        client.cpu_s.append(cpu_time_s(pid) - before_s[pid])
+        client.cpu_s.append(cpu_of_process_s(pid) - before_s[pid])
         requests = sum(after[one]["requests"] - before[one]["requests"] for one in ids[client.name])
         client.polls.append(float(requests or 1))
 

@@ -1,98 +1,20 @@
-"""What Grafana does to a query before the data source sees it, and a database full of demo data to ask."""
+"""Demo data for the dashboards, in line protocol: servers, and runs with their results."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from energyrecorder import schema
 
-DASHBOARDS = Path(__file__).resolve().parent.parent.parent / "dashboards"
 ODD = "fw/upgrade (v2.1) 100%"
 SCENARIOS = ("functest", ODD)
 STEPS = ("boot", "vm up/down [3]", "iperf, 10 GBit", "cleanup")
 SERVERS = ("node-1", "node-2", "box/1")
-ALL = "$__all"
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
-# Grafana takes the second where the exact interval is below the first (`rangeUtil.roundInterval`).
-INTERVALS_S = (
-    (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300), (750, 600), (1050, 900),
-    (1500, 1200), (2700, 1800), (5400, 3600), (9000, 7200), (16_200, 10_800), (32_400, 21_600),
-    (86_400, 43_200), (604_800, 86_400),
-)  # fmt: skip
-
-
-def dashboards() -> dict[str, dict[str, Any]]:
-    """Return the committed dashboards by uid."""
-    return {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((DASHBOARDS / "energy").glob("*.json"))
-    }
-
-
-def queries(board: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield (where it stands, result format, query) of every target, annotation and variable."""
-    for panel in board["panels"]:
-        for target in panel["targets"]:
-            yield f"{panel['title']}/{target['refId']}", target["resultFormat"], target["query"]
-    for layer in board["annotations"]["list"]:
-        if "target" in layer:
-            yield f"annotation {layer['name']}", layer["target"]["resultFormat"], layer["target"]["query"]
-    for variable in board["templating"]["list"]:
-        if variable["type"] == "query":
-            yield f"variable {variable['name']}", "variable", variable["query"]
-
-
-def _escaped(text: str) -> str:
-    # Grafana's regexEscape, as its InfluxDB data source applies it to values of multi-value variables.
-    return re.sub(r"[\\^$*+?.()|[\]{}/]", r"\\\g<0>", text)
-
-
-def chosen(variable: Mapping[str, Any], value: Sequence[str] | str | None) -> str:
-    """Return what stands for a variable: its default, or the given value or values."""
-    if variable["type"] != "query":
-        text: str = value if isinstance(value, str) else variable["current"]["value"]
-        return text
-    values = [value] if isinstance(value, str) else list(value or [ALL])
-    if values == [ALL]:
-        return str(variable.get("allValue", ".*"))
-    return _escaped(values[0]) if len(values) == 1 else f"({'|'.join(map(_escaped, values))})"
-
-
-def interval_ms(length_ms: int, points: int) -> int:
-    """Return the interval that Grafana takes for a window; our data source says 10 s at least."""
-    exact_s = length_ms / points / 1000
-    return next(rounded for below, rounded in INTERVALS_S if exact_s < below) * 1000
-
-
-def interpolated(
-    query: str,
-    board: Mapping[str, Any],
-    from_ms: int,
-    to_ms: int,
-    values: Mapping[str, Sequence[str] | str] | None = None,
-    points: int = 500,
-) -> str:
-    """Return the query as the data source gets it."""
-    grid_ms = interval_ms(to_ms - from_ms, points)
-    known = {
-        variable["name"]: chosen(variable, (values or {}).get(variable["name"]))
-        for variable in board["templating"]["list"]
-    }
-    known |= {
-        "timeFilter": f"time >= {from_ms}ms and time <= {to_ms}ms",
-        "__interval": f"{grid_ms}ms",
-        "__interval_ms": str(grid_ms),
-        "__from": str(from_ms),
-        "__to": str(to_ms),
-    }
-    return re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda match: known[match[1] or match[2]], query)
 
 
 def demo_lines(now_ms: int) -> Iterator[str]:
@@ -102,9 +24,9 @@ def demo_lines(now_ms: int) -> Iterator[str]:
     for server in SERVERS:
         yield from server_lines(server, times)
     for number, start_ms in enumerate(range(now_ms - 29 * DAY_MS, now_ms - 120 * MINUTE_MS, DAY_MS // 2)):
-        yield from _run(number, start_ms, "lost" if number % 7 == 6 else "passed")
-    yield from _run(98, now_ms - 25 * MINUTE_MS, "failed")
-    yield from _run(99, now_ms - 8 * MINUTE_MS, "running")
+        yield from run_lines(number, start_ms, "passed" if (number + 1) % 7 else "lost")
+    yield from run_lines(98, now_ms - 25 * MINUTE_MS, "failed")
+    yield from run_lines(99, now_ms - 8 * MINUTE_MS, "running")
     for kind in schema.MARK_KINDS:
         tags = {"env": "pod1", "scenario": ODD, "kind": kind}
         fields = {"title": kind, "text": f"<b>{kind}</b>", "tags": "a,b", "run_id": "run-98"}
@@ -115,7 +37,8 @@ def demo_lines(now_ms: int) -> Iterator[str]:
 
 def _line(measurement: str, tags: Mapping[str, str | None], fields: Mapping[str, Any], ms: int) -> str:
     line = schema.measurement(measurement).line(tags, fields, ms * 10**6)
-    assert line is not None
+    if line is None:
+        raise ValueError(f"{measurement} without a field")
     return line
 
 
@@ -151,7 +74,8 @@ def _result(duration_s: float, quality: str) -> dict[str, Any]:
     return {**found, "duration_s": duration_s, "samples": 100}
 
 
-def _run(number: int, start_ms: int, state: str) -> Iterator[str]:
+def run_lines(number: int, start_ms: int, state: str, servers: Sequence[str] = SERVERS) -> Iterator[str]:
+    """Yield one run of eight minutes: its steps, their results by server, and its profile."""
     scenario, run = SCENARIOS[number % 2], f"run-{number}"
     for index, step in enumerate((None, *STEPS)):
         begin_ms = start_ms if step is None else start_ms + (index - 1) * 2 * MINUTE_MS
@@ -168,9 +92,9 @@ def _run(number: int, start_ms: int, state: str) -> Iterator[str]:
         if quality == "pending":
             figures = {"quality": quality, "duration_s": length_s}
         end_ms = begin_ms + int(length_s * 1000)
-        fields = {**ids, **texts, **figures, "time_end": end_ms, "servers": len(SERVERS)}
+        fields = {**ids, **texts, **figures, "time_end": end_ms, "servers": len(servers)}
         yield _line(schema.ENERGY_STEPS, tags, fields, begin_ms)
-        for server in SERVERS if step and quality == "resolved" else ():
+        for server in servers if step and quality == "resolved" else ():
             numbers = {k: v for k, v in _result(length_s, quality).items() if k != "quality"}
             result = {"run_id": run, "step_id": ids["step_id"], **numbers}
             level = {"env": "pod1", "scenario": scenario, "step": step, "server": server}
@@ -183,19 +107,6 @@ def _run(number: int, start_ms: int, state: str) -> Iterator[str]:
             {"watts": 780.0 + second / 10, "elapsed_s": float(second)},
             second * 1000,
         )
-
-
-def fill(influxd: Any, database: str, lines: Iterator[str]) -> None:
-    """Write lines in batches into a new database."""
-    influxd.query(f'CREATE DATABASE "{database}"')
-    batch: list[str] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == 5000:  # InfluxDB's recommended batch
-            influxd.write(database, "\n".join(batch))
-            batch.clear()
-    if batch:
-        influxd.write(database, "\n".join(batch))
 
 
 def now_ms() -> int:

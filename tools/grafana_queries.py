@@ -1,0 +1,85 @@
+"""The queries of the committed dashboards, as InfluxDB gets them: what Grafana does to one beforehand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DASHBOARDS = Path(__file__).resolve().parent.parent / "dashboards"
+ALL = "$__all"
+# Grafana takes the second where the exact interval is below the first (`rangeUtil.roundInterval`).
+INTERVALS_S = (
+    (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300), (750, 600), (1050, 900),
+    (1500, 1200), (2700, 1800), (5400, 3600), (9000, 7200), (16_200, 10_800), (32_400, 21_600),
+    (86_400, 43_200), (604_800, 86_400),
+)  # fmt: skip
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    """Return the committed dashboards by uid."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((DASHBOARDS / "energy").glob("*.json"))
+    }
+
+
+def queries(board: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield (where it stands, result format, query) of every target, annotation and variable."""
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            yield f"{panel['title']}/{target['refId']}", target["resultFormat"], target["query"]
+    for layer in board["annotations"]["list"]:
+        if "target" in layer:
+            yield f"annotation {layer['name']}", layer["target"]["resultFormat"], layer["target"]["query"]
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            yield f"variable {variable['name']}", "variable", variable["query"]
+
+
+def _escaped(text: str) -> str:
+    # Grafana's regexEscape, as its InfluxDB data source applies it to values of multi-value variables.
+    return re.sub(r"[\\^$*+?.()|[\]{}/]", r"\\\g<0>", text)
+
+
+def chosen(variable: Mapping[str, Any], value: Sequence[str] | str | None) -> str:
+    """Return what stands for a variable: its default, or the given value or values."""
+    if variable["type"] != "query":
+        text: str = value if isinstance(value, str) else variable["current"]["value"]
+        return text
+    values = [value] if isinstance(value, str) else list(value or [ALL])
+    if values == [ALL]:
+        return str(variable.get("allValue", ".*"))
+    return _escaped(values[0]) if len(values) == 1 else f"({'|'.join(map(_escaped, values))})"
+
+
+def interval_ms(length_ms: int, points: int) -> int:
+    """Return the interval that Grafana takes for a window; our data source says 10 s at least."""
+    exact_s = length_ms / points / 1000
+    return next(rounded for below, rounded in INTERVALS_S if exact_s < below) * 1000
+
+
+def interpolated(
+    query: str,
+    board: Mapping[str, Any],
+    from_ms: int,
+    to_ms: int,
+    values: Mapping[str, Sequence[str] | str] | None = None,
+    points: int = 500,
+) -> str:
+    """Return the query as the data source gets it."""
+    grid_ms = interval_ms(to_ms - from_ms, points)
+    known = {
+        variable["name"]: chosen(variable, (values or {}).get(variable["name"]))
+        for variable in board["templating"]["list"]
+    }
+    known |= {
+        "timeFilter": f"time >= {from_ms}ms and time <= {to_ms}ms",
+        "__interval": f"{grid_ms}ms",
+        "__interval_ms": str(grid_ms),
+        "__from": str(from_ms),
+        "__to": str(to_ms),
+    }
+    return re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda match: known[match[1] or match[2]], query)
