@@ -157,7 +157,8 @@ def load_config(
     Args:
         config: Path of ``annotator.toml``; None looks at ``ENERGY_ANNOTATOR_CONFIG``, then the usual place.
         fleet: Path of a fleet file to run the collector on instead of the file's plugins; None looks at
-            ``ENERGY_FLEET`` and the usual place if there is no settings file either.
+            ``ENERGY_FLEET`` and the usual place if there is no settings file either, and readings come
+            from nowhere else.
         environ: Environment variables.
         flags: ``host`` and ``port`` as given on the command line; None = not given.
 
@@ -176,7 +177,7 @@ def load_config(
     listen, embedded = values["listen"], values["embedded"]
     listen.update({name: value for name, value in flags.items() if value is not None})
     commands = embedded["commands"]
-    if fleet is not None or path is None:
+    if fleet is not None or (path is None and values["samples"]["kind"] == "embedded"):
         commands = (collector_command(_fleet_file(fleet, environ)),)
     more: dict[str, Any] = {
         **_listening(listen, where, environ),

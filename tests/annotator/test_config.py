@@ -80,6 +80,16 @@ def test_with_a_fleet_the_collector_runs_on_it(tmp_path):
     assert command[1:] == ("run", "--fleet", str(fleet))
 
 
+def test_variables_are_enough_where_readings_are_in_influxdb(tmp_path):
+    """No file is needed, and no second collector runs beside that of Telegraf."""
+    environ = {"ENERGY_ANNOTATOR_SAMPLES_KIND": "influxdb", "ENERGY_INFLUX_URL": "http://127.0.0.1:18086"}
+    config = load_config(
+        config=None, fleet=None, environ={**environ, "ENERGY_FLEET": str(tmp_path / "fleet.toml")}, flags={}
+    )
+    assert config.commands == ()
+    assert config.influxdb.url == "http://127.0.0.1:18086"
+
+
 def test_a_fleet_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"fleet file '.*nope\.toml' is not there"):
         load_config(config=None, fleet=str(tmp_path / "nope.toml"), environ={}, flags={})

@@ -1,14 +1,16 @@
 """What docs/telegraf.md and docs/grafana.md tell somebody with an existing installation to do, done.
 
 Their commands are taken out of the documents and run by a shell. Only three things differ from a machine of
-yours: `sudo` puts another root before absolute paths, `systemctl` tells the test what to restart, and the
+yours: `sudo` puts another root before absolute paths, `systemctl` tells the test what to start, and the
 package comes from this checkout.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ import pytest
 import yaml
 
 from grafana_queries import dashboards, interpolated, queries
+from influxd import free_port
 from stack.test_beside_others import NAMEDROP, names
 from support.bmcsim import PASSWORD
 from support.stack import PROTOCOLS, three_bmcs
@@ -30,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TELEGRAF = (ROOT / "docs" / "telegraf.md").read_text(encoding="utf-8")
 GRAFANA = (ROOT / "docs" / "grafana.md").read_text(encoding="utf-8")
 MOST_COMMANDS = 8
+SHOWN = ("Power now/A", "Servers up/A", "Power and steps/A", "annotation Steps")
 THEIRS = """
 [[inputs.cpu]]
   percpu = false
@@ -53,7 +57,7 @@ words = ["{root}" + word if word.startswith(apart) else word for word in words]
 os.execvp(words[0], words)
 """
 SYSTEMCTL = """#!/bin/sh
-echo "$@" >>{root}/restarts
+echo "$@" >>{root}/started
 """
 
 
@@ -101,10 +105,37 @@ class Machine:
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
 
-    def restarted(self):
-        """Return what was to be restarted so far."""
-        file = self.root / "restarts"
+    def started(self):
+        """Return what systemctl was told so far."""
+        file = self.root / "started"
         return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+    @contextlib.contextmanager
+    def service(self, unit):
+        """Run the command of a systemd unit with the environment that it names, as systemd would."""
+        lines = Path(unit).read_text(encoding="utf-8").splitlines()
+        said = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+        file = self.root / said["EnvironmentFile"].removeprefix("-/")
+        state = self.root / "var" / "lib" / said["StateDirectory"]
+        state.mkdir(parents=True)
+        environ = {**variables_of(file), "PATH": os.environ["PATH"], "STATE_DIRECTORY": str(state)}
+        command = shlex.split(f"{self.root}{said['ExecStart']}")
+        with (self.root / "service.log").open("wb") as log:
+            process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def tell_annotator(self, port, influxd):
+        """Write its environment as the document has it, with this test's port and InfluxDB."""
+        annotator = blocks(TELEGRAF, "## Six commands")[1]
+        theirs = ["ENERGY_INFLUX_URL=http://127.0.0.1:8086"]
+        assert theirs[0] in annotator
+        lines = [line for line in annotator if line not in theirs]
+        lines += [f"ENERGY_INFLUX_URL={influxd.url}", f"ENERGY_ANNOTATOR_PORT={port}"]
+        (self.root / "etc/default/energy-annotator").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def edit(self, influxd):
         """Do what the document tells between commands: a line for the other output, and the environment."""
@@ -123,36 +154,56 @@ class Machine:
         self.telegraf.environ = {**os.environ, **{name: str(value) for name, value in variables.items()}}
 
 
+def variables_of(file):
+    """Return the variables of an environment file."""
+    return dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines())
+
+
 def test_there_are_eight_commands():
-    commands, _, restart, _ = blocks(TELEGRAF, "## Six commands")
+    commands, *_ = blocks(TELEGRAF, "## Six commands")
     grafana, _ = blocks(GRAFANA, "## Two commands")
-    assert len(commands + restart + grafana) == MOST_COMMANDS
-    assert not any(mark in line for line in commands + restart + grafana for mark in ("&&", ";", "|"))
+    assert len(commands + grafana) == MOST_COMMANDS
+    assert not any(mark in line for line in commands + grafana for mark in ("&&", ";", "|"))
 
 
-def test_an_existing_installation_shows_power_within_ten_minutes(tmp_path, influxd_of_its_own):
-    """Readings of three BMCs are in InfluxDB and in the dashboards' queries; what was there is as it was."""
+def test_an_existing_installation_shows_steps_on_curves_within_ten_minutes(tmp_path, influxd_of_its_own):
+    """Readings of three BMCs and a step are in the dashboards' queries; what was there is as it was."""
     influxd = influxd_of_its_own
-    commands, _, restart, look = blocks(TELEGRAF, "## Six commands")
+    commands, _, _, look, [first_step] = blocks(TELEGRAF, "## Six commands")
     copy, variables = blocks(GRAFANA, "## Two commands")
     machine = Machine(tmp_path, influxd)
+    port = free_port()
     with three_bmcs(machine.home):
+        machine.tell_annotator(port, influxd)
         for command in commands:
             machine.run(command)
         machine.edit(influxd)
         shown = [machine.run(command) for command in look]
         assert all(server in shown[-1] for server in PROTOCOLS), shown
-        machine.run(*restart)
-        assert machine.restarted() == ["restart telegraf"]
-        with machine.telegraf as telegraf:
+        for command in copy:
+            machine.run(command)
+        enabled, restarted = machine.started()
+        assert restarted == "restart telegraf grafana-server"
+        with machine.service(enabled.removeprefix("enable --now ")), machine.telegraf as telegraf:
             telegraf.until(lambda: ["energyrecorder"] in names_of_databases(influxd), 120)
             telegraf.until(lambda: set(PROTOCOLS) <= servers(influxd), 120)
             telegraf.until(lambda: "cpu" in names(influxd, "SHOW MEASUREMENTS", "theirs"), 120)
-            for command in copy:
-                machine.run(command)
+            machine.environ["ENERGY_URL"] = f"http://127.0.0.1:{port}"
+            machine.run(first_step.replace(" /opt/", f" {machine.root}/opt/").replace("sleep 60", "sleep 5"))
+            telegraf.until(lambda: qualities(influxd) - {"pending"}, 120)
             assert_dashboards_find_it(machine, influxd, variables)
-    assert machine.restarted() == ["restart telegraf", "restart grafana-server"]
     assert names(influxd, "SHOW MEASUREMENTS", "theirs") == {"cpu"}
+
+
+def qualities(influxd):
+    """Return the qualities of the first step and of its scenario."""
+    return {
+        row[1]
+        for series in influxd.query(
+            "SELECT quality FROM energy_steps WHERE state = 'passed'", "energyrecorder"
+        )
+        for row in series["values"]
+    }
 
 
 def names_of_databases(influxd):
@@ -182,8 +233,8 @@ def assert_dashboards_find_it(machine, influxd, variables):
     assert {path.stem for path in folder.glob("*.json")} == set(dashboards())
     board = dashboards()["energy-live"]
     now = time.time_ns() // 10**6
-    for where, _, query in queries(board):
-        if where in ("Power now/A", "Servers up/A", "Power and steps/A"):
-            assert influxd.query(
-                interpolated(query, board, now - 3_600_000, now), known["ENERGY_INFLUX_DB"]
-            ), where
+    found = {where: query for where, _, query in queries(board) if where in SHOWN}
+    assert set(found) == set(SHOWN)
+    for where, query in found.items():
+        asked = interpolated(query, board, now - 3_600_000, now)
+        assert influxd.query(asked, known["ENERGY_INFLUX_DB"]), where
