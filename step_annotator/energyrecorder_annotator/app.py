@@ -17,6 +17,7 @@ from energyrecorder_annotator.api import (
     v1_samples,
     v1_steps,
     v1_upkeep,
+    web,
 )
 from energyrecorder_annotator.api.docs_page import add_docs
 from energyrecorder_annotator.api.fast import FastRoutes
@@ -36,6 +37,7 @@ ROUTES = (
     v1_upkeep,
     health,
     metrics,
+    web,
 )
 
 

@@ -14,7 +14,7 @@ from typing import NewType
 Markup = NewType("Markup", str)
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]")
-_VOID = frozenset({"br", "circle", "hr", "line", "meta", "path", "polygon", "rect", "stop"})
+_VOID = frozenset({"br", "circle", "hr", "input", "line", "meta", "path", "polygon", "rect", "stop"})
 
 
 def text(plain: str) -> Markup:

@@ -29,12 +29,14 @@ class ServerFreshness:
         covered_ns: Power is known up to here: a BMC's record ends its window then; a polled reading is
             late by half its window and half its refresh period on average.
         host: Power state in its last poll.
+        watts: Its last valid reading; None if there was none.
     """
 
     heard_ns: int = 0
     sample_ns: int = 0
     covered_ns: int = 0
     host: str = "unknown"
+    watts: float | None = None
 
     def add_reading(self, reading: Reading) -> None:
         """Take in a reading, which may be older than the newest."""
@@ -42,7 +44,8 @@ class ServerFreshness:
         if reading.watts is None:
             return
         self.covered_ns = max(self.covered_ns, reading.t_ns - _lag_ns(reading, self.sample_ns))
-        self.sample_ns = max(self.sample_ns, reading.t_ns)
+        if reading.t_ns >= self.sample_ns:
+            self.sample_ns, self.watts = reading.t_ns, reading.watts
 
 
 @dataclass(slots=True)
