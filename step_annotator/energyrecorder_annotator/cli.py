@@ -14,6 +14,7 @@ from energyrecorder import logs
 from energyrecorder.errors import EnergyError
 from energyrecorder_annotator.cli_calibrate import calibrate
 from energyrecorder_annotator.cli_grafana import grafana_setup
+from energyrecorder_annotator.cli_import import import_legacy
 from energyrecorder_annotator.cli_influx import init_influxdb
 from energyrecorder_annotator.cli_tokens import token
 from energyrecorder_annotator.cli_upkeep import COMMANDS
@@ -101,6 +102,7 @@ for _command in COMMANDS:
 cli.add_command(init_influxdb)
 cli.add_command(calibrate)
 cli.add_command(grafana_setup)
+cli.add_command(import_legacy)
 
 
 @cli.command()

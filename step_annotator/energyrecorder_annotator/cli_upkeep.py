@@ -16,7 +16,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_URL = "http://127.0.0.1:8742"
 
 
-def _service_options(command: Command) -> Command:
+def service_options(command: Command) -> Command:
+    """Add the options that say which running service is meant."""
     for option in (
         click.option("--url", envvar="ENERGY_URL", default=DEFAULT_URL, help="Where the service listens."),
         click.option(
@@ -36,7 +37,7 @@ def _config(config: str | None) -> Any:
 @click.command()
 @click.option("--config", metavar="FILE", help="Settings: has InfluxDB, Grafana and TLS looked at too.")
 @click.option("--grafana", metavar="URL", help="Look at this Grafana: version and clock.")
-@_service_options
+@service_options
 def doctor(config: str | None, grafana: str | None, url: str, token_env: str) -> int:
     """Look at service, clocks, samples and sinks. Exit 3 if something is not as it should be."""
     from energyrecorder_annotator.doctor import Service, examine  # noqa: PLC0415  # only what needs it loads it: short start, little memory
@@ -56,7 +57,7 @@ def doctor(config: str | None, grafana: str | None, url: str, token_env: str) ->
 @click.option("--scenario")
 @click.option("--from", "from_", metavar="TIME", help="ISO 8601 with zone: steps that end after it.")
 @click.option("--to", metavar="TIME", help="Steps that begin before it.")
-@_service_options
+@service_options
 def recompute(url: str, token_env: str, **chosen: str | None) -> None:
     """Have results computed anew from the readings there are now."""
     from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory

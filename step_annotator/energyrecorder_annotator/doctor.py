@@ -50,26 +50,28 @@ class Service:
     Args:
         url: Where it listens.
         token: Bearer token; None = none.
+        timeout_s: Longest wait for an answer.
     """
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._url = url.rstrip("/")
+        self._timeout_s = timeout_s
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
-        """Return status and text of the answer.
+        """Return status and text of the answer; a body is sent as JSON, bytes as they are.
 
         Raises:
             EnergyError: There is none.
         """
         if not self._url.startswith(("http://", "https://")):
             raise EnergyError(f"service URL is {self._url!r}; allowed: http:// or https://")
-        raw = None if body is None else json.dumps(body).encode()
+        raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, raw, self._headers, method=method)  # noqa: S310  # checked
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310  # checked above
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310  # checked above
                 return answer.status, answer.read().decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             with error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StrictFloat, StrictInt, StrictStr
@@ -94,7 +93,7 @@ def points(body: MeasurementsBody, env: str, server: str, received_ns: int) -> l
         received_ns: Our wall clock, for values without a time.
     """
     totals = _totals(body.measurements)
-    place = () if body.topology is None else body.topology.place
+    place: Place = () if body.topology is None else body.topology.place
     found: list[Point] = []
     for one in body.measurements:
         t_ns = _time_ns(one.time, body.time, received_ns)
@@ -102,29 +101,36 @@ def points(body: MeasurementsBody, env: str, server: str, received_ns: int) -> l
         if factor is None:
             found.append(SensorReading(env, server, one.sensor, one.unit, t_ns, float(one.value), place))
         else:
-            total = one.sensor in totals
-            part = "legacy" if total else one.sensor
-            watts = float(one.value) * factor
-            point = power_point(env, server, watts, t_ns, scope="server" if total else "component", part=part)
-            found.append(replace(point, place=place))
+            part = None if one.sensor in totals else one.sensor
+            found.append(power_point(env, server, float(one.value) * factor, t_ns, part=part, place=place))
     return found
 
 
 def power_point(
-    env: str, server: str, watts: float, t_ns: int, *, scope: str = "server", part: str = "legacy"
+    env: str, server: str, watts: float, t_ns: int, *, part: str | None = None, place: Place = ()
 ) -> Reading:
-    """Return a reading of power as the original API knows it: nothing is known of its window."""
+    """Return a reading of power as the original API knows it: nothing is known of its window.
+
+    Args:
+        env: Environment.
+        server: Id of the equipment.
+        watts: Its power, or that of a part.
+        t_ns: When, ns since the Unix epoch.
+        part: Sensor of a part; None means the server as a whole.
+        place: Where it stands.
+    """
     return Reading(
         env=env,
         server=server,
-        scope=scope,
-        part=part,
+        scope="server" if part is None else "component",
+        part="legacy" if part is None else part,
         t_ns=t_ns,
         watts=watts,
         clock="poll",
         protocol="legacy",
         source="legacy",
         side="unknown",
+        place=place,
     )
 
 

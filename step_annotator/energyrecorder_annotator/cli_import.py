@@ -1,0 +1,94 @@
+"""The command that brings over what an original recorder has in its InfluxDB."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from energyrecorder_annotator.cli_upkeep import service_options
+
+TIMEOUT_S = 60.0
+KEPT_NS = 90 * 86400 * 1_000_000_000
+"""Default of ``[embedded] retention``."""
+TOO_OLD = (
+    'W! there are samples older than 90 days: with [samples] kind = "embedded" they are deleted within the '
+    "hour, and a day later their results with them, unless [embedded] retention is longer"
+)
+
+
+@click.command("import-legacy")
+@click.option(
+    "--influx-url",
+    envvar="ENERGY_INFLUX_URL",
+    default="http://127.0.0.1:8086",
+    show_default=True,
+    help="InfluxDB 1.x of the original.",
+)
+@click.option("--influx-database", default="NRG", show_default=True, help="Its database.")
+@click.option("--influx-user", envvar="ENERGY_INFLUX_USER", help="Password: ENERGY_INFLUX_PASSWORD.")
+@click.option("--from", "from_", metavar="TIME", help="ISO 8601 with zone; default: all there is.")
+@click.option("--to", metavar="TIME", help="When the annotator took over; default: now.")
+@click.option("--dry-run", is_flag=True, help="Read and count only.")
+@service_options
+def import_legacy(**options: Any) -> None:
+    """Hand samples and sessions of an original energyrecorder to the running service.
+
+    Doing it again is harmless.
+    """
+    from energyrecorder.clock import wall_ns  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder.secret import Secret  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.influx.settings import InfluxSettings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.original.history.hand_over import HandOver  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.original.history.read import OriginalDatabase  # noqa: PLC0415  # loads `requests`
+
+    password = os.environ.get("ENERGY_INFLUX_PASSWORD")
+    client = InfluxClient(
+        InfluxSettings(
+            url=_url(options["influx_url"]),
+            database=options["influx_database"],
+            user=options["influx_user"] or None,
+            password=Secret(password) if password else None,
+            timeout_s=TIMEOUT_S,
+        )
+    )
+    service = Service(options["url"], os.environ.get(options["token_env"]), timeout_s=TIMEOUT_S)
+    now_ns = wall_ns()
+    try:
+        database = OriginalDatabase(client)
+        oldest_ns = database.oldest_ns()
+        if oldest_ns is None:
+            click.echo("the database has none of the original's measurements")
+            return
+        from_ns = _time("--from", options["from_"]) or oldest_ns
+        taken = HandOver(service, dry_run=options["dry_run"]).run(
+            database, max(from_ns, oldest_ns), _time("--to", options["to"]) or now_ns
+        )
+    finally:
+        client.close()
+    click.echo(taken.text(is_planned=options["dry_run"]))
+    if taken.oldest_ns is not None and now_ns - taken.oldest_ns > KEPT_NS:
+        click.echo(TOO_OLD, err=True)
+
+
+def _url(text: str) -> str:
+    from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.settings import http_url  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+
+    try:
+        return http_url(text)
+    except ValueError as error:
+        raise ConfigError(f"--influx-url: {text!r}: allowed: {error}") from None
+
+
+def _time(option: str, text: str | None) -> int | None:
+    from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_analysis.timestamp import TIME_ALLOWED, parse_time_ns  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+
+    try:
+        return None if text is None else parse_time_ns(text)
+    except ValueError:
+        raise ConfigError(f"{option}: {text!r}: allowed: {TIME_ALLOWED}") from None

@@ -1,0 +1,1 @@
+"""What the original recorder left in its InfluxDB, read and handed to a running annotator."""
