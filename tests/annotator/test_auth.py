@@ -1,5 +1,7 @@
 """Tokens: hashed at rest, scoped, bound to environments, acting at once; and what guessing costs."""
 
+import base64
+import hmac
 import json
 import re
 import stat
@@ -108,6 +110,25 @@ class TestGuard:
         assert guard().caller(header, "", basic=False) is None
         assert guard().caller("Basic !!", "", basic=True) is None
 
+    @pytest.mark.parametrize("kind", ["Bearer", "Basic"])
+    @pytest.mark.parametrize("whose", ["settings", "file"])
+    def test_each_way_in_compares_in_constant_time(self, guard, tmp_path, monkeypatch, kind, whose):
+        text = create_token(tmp_path / "tokens.json", "a", ["read"], [])
+        one = guard()
+        sent = "right" if whose == "settings" else text
+        header = (
+            f"Basic {base64.b64encode(f'u:{sent}'.encode()).decode()}"
+            if kind == "Basic"
+            else f"Bearer {sent}"
+        )
+        compared = []
+        compare = hmac.compare_digest
+        monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append(a) or compare(a, b))
+        assert one.caller(header, "", basic=True) is not None
+        assert compared, "something else has decided"
+        monkeypatch.setattr(hmac, "compare_digest", lambda _a, _b: False)
+        assert one.caller(header, "", basic=True) is None, "and nothing else lets anybody in"
+
     def test_a_file_that_breaks_or_vanishes_does_not_open_the_service(self, guard, now, tmp_path):
         path = tmp_path / "tokens.json"
         text = create_token(path, "a", ["read"], [])
@@ -140,10 +161,17 @@ def sites(tmp_path_factory):
 
 
 class TestSites:
-    def test_strangers_stay_out(self, sites):
-        annotator, _ = sites
-        assert error(annotator.client(None).json("GET", "/v1/runs")) == (401, "unauthorized")
-        assert annotator.client(None).ask("GET", "/metrics")[0] == 401
+    def test_strangers_stay_out_of_every_route(self, sites):
+        annotator, clients = sites
+        stranger = annotator.client(None)
+        asked = [("GET", path) for path in ("/docs", "/openapi.json", "/resources/doc/", "/swagger.json")]
+        for document, prefix in (("/openapi.json", ""), ("/resources/swagger.json", "/resources")):
+            paths = clients["all"].get(document)["paths"]
+            asked += [(verb.upper(), f"{prefix}{path}") for path, verbs in paths.items() for verb in verbs]
+        let_in = {path for verb, path in asked if stranger.ask(verb, path, b"{}")[0] != 401}
+        assert let_in == {"/healthz", "/readyz"}
+        assert len(asked) >= 30
+        assert error(stranger.json("GET", "/v1/runs")) == (401, "unauthorized")
 
     def test_a_reader_does_not_write_and_only_an_admin_recomputes(self, sites):
         _, clients = sites
