@@ -14,7 +14,7 @@ KEPT_NS = 90 * 86400 * 1_000_000_000
 """Default of ``[embedded] retention``."""
 TOO_OLD = (
     'W! there are samples older than 90 days: with [samples] kind = "embedded" they are deleted within the '
-    "hour, and a day later their results with them, unless [embedded] retention is longer"
+    "hour unless [embedded] retention is longer"
 )
 
 

@@ -334,3 +334,14 @@ def test_without_always_record_samples_need_a_session_and_basic_opens_the_door(t
 
         assert annotator.until(stored) == [[2.0, 2.0, 2.0]], "what was refused is not kept"
         client.close()
+
+
+def test_a_session_that_falls_silent_is_lost(tmp_path):
+    with running(tmp_path, more='[legacy]\nttl = "1s"\n') as annotator:
+        recorder = Recorder(annotator.client(), "e")
+        recorder.post("functest", "vping")
+        annotator.until(lambda: recorder.get() == recorder.none())
+        found = recorder.run()
+        assert {one["state"] for one in (found["run"], *found["steps"])} == {"lost"}
+        recorder.post("functest", "vping")
+        assert len(recorder.client.get("/v1/runs?env=e")["runs"]) == 2

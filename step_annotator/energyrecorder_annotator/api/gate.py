@@ -17,7 +17,6 @@ from energyrecorder_annotator.auth.guard import Guard
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
-MAX_IMPORT_BYTES = 16 * 1024 * 1024
 BODY_S = 30.0
 """A body that takes longer to arrive is not waited for."""
 DRAIN_S = 2.0
@@ -26,7 +25,7 @@ DRAIN_BYTES = 8 * 1024 * 1024
 _LIMITS = {
     "/v1/batch": MAX_BATCH_BYTES,
     "/v1/samples": MAX_BATCH_BYTES,
-    "/v1/import/junit": MAX_IMPORT_BYTES,
+    "/v1/import/junit": MAX_BATCH_BYTES,
 }
 _OPEN = frozenset({"/healthz", "/readyz"})
 _ADMIN = frozenset({"/v1/recompute", "/v1/sinks"})

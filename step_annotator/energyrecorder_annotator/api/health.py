@@ -8,8 +8,18 @@ from fastapi import APIRouter
 
 from energyrecorder_annotator.api.answers import Answer
 from energyrecorder_annotator.api.context import ServiceDep
+from energyrecorder_annotator.journal.base import Journal
 
 router = APIRouter(tags=["health"], default_response_class=Answer)
+
+
+async def prove_writable(journal: Journal) -> None:
+    """See that the journal takes a write.
+
+    Raises:
+        JournalError: It does not.
+    """
+    await asyncio.wrap_future(journal.submit(lambda transaction: transaction.probe()))
 
 
 @router.get("/healthz")
@@ -32,6 +42,6 @@ async def healthz(service: ServiceDep) -> Answer:
 @router.get("/readyz")
 async def readyz(service: ServiceDep) -> Answer:
     """The journal can be written (503 in the error envelope when it cannot); a sink away is ``degraded``."""
-    await asyncio.wrap_future(service.journal.submit(lambda transaction: transaction.probe()))
+    await prove_writable(service.journal)
     away = sorted(delivery.sink.name for delivery in service.deliveries if delivery.error is not None)
     return Answer({"status": "degraded" if away else "ready", "away": away})

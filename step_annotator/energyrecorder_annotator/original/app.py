@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query
@@ -13,6 +14,7 @@ from energyrecorder_annotator.api.answers import Answer
 from energyrecorder_annotator.api.bodies import Arrival
 from energyrecorder_annotator.api.context import ArrivalDep, ServiceDep
 from energyrecorder_annotator.api.docs_page import add_docs
+from energyrecorder_annotator.api.health import prove_writable
 from energyrecorder_annotator.clocks import DEFAULT_ERROR_NS, ServerTime
 from energyrecorder_annotator.journal.base import StepQuery
 from energyrecorder_annotator.lifecycle import StepRefusedError
@@ -27,6 +29,7 @@ from energyrecorder_annotator.original.bodies import (
 )
 from energyrecorder_annotator.original.errors import OriginalError
 from energyrecorder_annotator.original.stack import Session
+from energyrecorder_annotator.samples.base import Point
 from energyrecorder_annotator.service import Service
 
 _AT_ONCE = 1000
@@ -75,7 +78,7 @@ Id = Annotated[str, Path(min_length=1, max_length=200)]
 
 async def ping(service: ServiceDep) -> Answer:
     """Tell that the service works: its journal can be written."""
-    await asyncio.wrap_future(service.journal.submit(lambda transaction: transaction.put_life({})))
+    await prove_writable(service.journal)
     return Answer({"status": "OK"})
 
 
@@ -134,8 +137,7 @@ async def take_measurements(
     """Measurements of an equipment; each is stored with its own time."""
     env = _usable(body.environment, arrival, service)
     await _refuse_unless_recording(service, env)
-    for point in points(body, env, equipement, arrival.received_ns):
-        service.intake.take(point)
+    _store(points(body, env, equipement, arrival.received_ns), service)
     return Answer({"status": "OK"})
 
 
@@ -145,7 +147,7 @@ async def take_consumption(
     """Power of a server, in watts."""
     env = _usable(body.environment, arrival, service)
     found = await _refuse_unless_recording(service, env)
-    service.intake.take(consumption_point(body, env, server, arrival.received_ns))
+    _store([consumption_point(body, env, server, arrival.received_ns)], service)
     return Answer(
         {
             "environment": body.environment,
@@ -162,6 +164,15 @@ async def _refuse_unless_recording(service: Service, env: str) -> Session | None
         # The original's answer; the sample is not kept, which is what its README promises of this setting.
         raise OriginalError(500, "An unhandled exception occurred.")
     return found
+
+
+def _store(found: Sequence[Point], service: Service) -> None:
+    if service.intake.is_full(len(found)):
+        raise OriginalError(
+            500, "Error while storing measurment: the sample store is behind; send it again later"
+        )
+    for point in found:
+        service.intake.take(point)
 
 
 async def _session(service: Service, env: str) -> Session | None:
