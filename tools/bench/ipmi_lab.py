@@ -24,10 +24,11 @@ _SERVER = '[[server]]\nid = "bmc-{number}"\nhost = "127.0.0.1"\nport = {port}\np
 
 
 @contextmanager
-def simulated(folder: Path, count: int) -> Iterator[Mapping[str, Any]]:
-    """Run ``count`` BMCs; the value is what ``energy-bmcsim serve --json`` printed."""
+def simulated(folder: Path, count: int, keys: str = "") -> Iterator[Mapping[str, Any]]:
+    """Run ``count`` BMCs, each with these lines of TOML; the value is what ``energy-bmcsim`` printed."""
     spec = folder / f"sim-{count}.toml"
-    spec.write_text(_SIM + "".join(_BMC.format(number=number) for number in range(count)), encoding="utf-8")
+    bmcs = (_BMC.format(number=number) + keys for number in range(count))
+    spec.write_text(_SIM + "".join(bmcs), encoding="utf-8")
     command = [str(BIN / "energy-bmcsim"), "serve", "--spec", str(spec), "--json"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
