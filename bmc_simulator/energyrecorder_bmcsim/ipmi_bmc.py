@@ -43,6 +43,7 @@ _CONTROLLER = (
     Setting("share", "float", "Part of the power that belongs to it.", minimum=0),
     Setting("statistics_window_s", "float", "Of the DCMI statistics.", minimum=1),
     Setting("clock_offset_s", "int", "Its clock minus UTC."),
+    Setting("bridged", "tables", "Controllers behind it.", default=()),
 )
 _SATELLITE = (
     *_CONTROLLER,
@@ -59,7 +60,6 @@ _BMC = (
     Setting("idle_s", "float", "Time after which an unused session ends.", minimum=0),
     Setting("suite_refusal", "int", "RMCP+ status for a suite not offered."),
     Setting("bridge_style", "str", "How satellites answer.", choices=("forwarded", "inline")),
-    Setting("bridged", "tables", "Controllers behind it.", default=()),
     Setting("network", "table", "A bad network in front of it."),
     Setting("faults", "tables", "What goes wrong, and when.", default=()),
 )
@@ -179,7 +179,6 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(spec: BmcSpec, values: Mapping[str, Any]) -> IpmiSettings:
     controller_keys = {setting.name for setting in _CONTROLLER}
-    satellites = [read_table(raw, _SATELLITE, where=f"{spec.where}: bridged") for raw in values["bridged"]]
     kg = b""
     if values["kg"] is not None:
         # Tools pad a shorter key with zeros (ipmitool -k).
@@ -190,7 +189,6 @@ def _settings(spec: BmcSpec, values: Mapping[str, Any]) -> IpmiSettings:
         kg=kg,
         latency_s=spec.sensor.latency_s,
         controller=_controller({key: values[key] for key in controller_keys}, spec.where),
-        bridged=tuple(_controller(satellite, f"{spec.where}: bridged") for satellite in satellites),
         **{key: value for key, value in _given(values).items() if key not in controller_keys},
     )
 
@@ -203,7 +201,10 @@ def _controller(values: Mapping[str, Any], where: str) -> ControllerSettings:
     if not values["sdr"]:
         sensors = ()
     sensors += temperature_sensors(values["temperature_sensors"])
-    return ControllerSettings(sensors=sensors, **_given(values))
+    behind = f"{where}: bridged"
+    satellites = (read_table(raw, _SATELLITE, where=behind) for raw in values["bridged"])
+    bridged = tuple(_controller(satellite, behind) for satellite in satellites)
+    return ControllerSettings(sensors=sensors, bridged=bridged, **_given(values))
 
 
 def _weather(raw: object, where: str) -> Weather:

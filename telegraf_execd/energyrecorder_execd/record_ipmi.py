@@ -10,7 +10,7 @@ from energyrecorder_execd.readers.ipmi import IpmiExchange
 from energyrecorder_execd.readers.ipmi.fru import READ, without_serials
 from energyrecorder_execd.readers.ipmi.transport import NETFN_STORAGE
 
-_OPTIONS = ("cipher_suite", "privilege", "sensor")
+_OPTIONS = ("cipher_suite", "bridge", "privilege", "sensor")
 _READ_FRU = (NETFN_STORAGE, READ)
 
 
@@ -45,8 +45,6 @@ def ipmi_description(talk: Conversation) -> str:
     bmc = ["[bmc]", 'protocol = "ipmi"', *([] if suite is None else [f"suites = [{suite}]"])]
     server = ["[server]", 'protocol = "ipmi"']
     server += [f"{key} = {toml_value(options[key])}" for key in _OPTIONS if options.get(key)]
-    if bridge := options.get("bridge"):
-        server.append(f'bridge = "{bridge >> 8}/0x{bridge & 0xFF:02x}"')
     return "\n".join([*bmc, "", *server]) + "\n"
 
 

@@ -24,6 +24,7 @@ SDR_INFO = (0x0A, 0x20)
 RESERVE = (0x0A, 0x22)
 GET_SDR = (0x0A, 0x23)
 SATELLITE = ControllerSettings(address=0x82, product_name="NM", manufacturer=343, share=0.5)
+BOARD = ControllerSettings(bridged=(SATELLITE,))
 
 
 def power_reading(data):
@@ -279,7 +280,7 @@ def send_message(address, message, *, channel=0x40):
 @pytest.mark.parametrize("style", ["forwarded", "inline"])
 async def test_bridging_to_a_satellite(style):
     """The satellite's own DCMI answers, after an acknowledgement or within the answer."""
-    async with Bench(bridged=(SATELLITE,), bridge_style=style) as bench:
+    async with Bench(controller=BOARD, bridge_style=style) as bench:
         console = await bench.logged_in()
         code, data = await console.command(0x06, 0x34, send_message(0x82, DCMI_POWER))
         assert code == 0
@@ -310,18 +311,18 @@ async def test_bridging_to_a_satellite(style):
 )
 async def test_bridging_that_fails(data, code):
     """Nobody at the address 83h; no tracking, a bad inner checksum CCh; too short C7h."""
-    async with Bench(bridged=(SATELLITE,)) as bench:
+    async with Bench(controller=BOARD) as bench:
         console = await bench.logged_in()
         assert await console.command(0x06, 0x34, data) == (code, b"")
 
 
-COMMANDS = sorted(Bench(bridged=(SATELLITE,)).bmc._controller._commands)
+COMMANDS = sorted(Bench(controller=BOARD).bmc._controller._commands)
 
 
 @given(key=st.sampled_from(COMMANDS), data=st.binary(max_size=24), group=st.booleans(), lun=st.integers(0, 3))
 def test_any_data_gets_a_completion_code(key, data, group, lun):
     """Whatever data a logged-in console sends with any command, the BMC answers and lives."""
-    bench = Bench(bridged=(SATELLITE,))
+    bench = Bench(controller=BOARD)
     session = Session(7, 8, 0, SUITES[17], ("127.0.0.1", 9), 4, bench.clock.now_ns, handle=1)
     session.privilege = 4
     if group and key[0] == 0x2C:

@@ -18,7 +18,10 @@ from support.tools import need
 
 CLIENT_S = 20.0
 NODE = SdrSensor("Node Pwr", m=1, share=0.5)
-SATELLITE = ControllerSettings(address=0x82, product_name="Satellite", manufacturer=343, sensors=(NODE,))
+MODULE = ControllerSettings(address=0x72, channel=7, manufacturer=674, share=0.5)
+SATELLITE = ControllerSettings(
+    address=0x82, product_name="Satellite", manufacturer=343, sensors=(NODE,), bridged=(MODULE,)
+)
 CONTROLLER = ControllerSettings(
     vendor_name="Dell",
     product_name="PowerEdge R640",
@@ -29,6 +32,7 @@ CONTROLLER = ControllerSettings(
         *temperature_sensors(3),
     ),
     extra_records=(full_sensor_record(NODE, owner=0x82, lun=0, number=1),),
+    bridged=(SATELLITE,),
 )
 
 PYGHMI = """
@@ -90,7 +94,7 @@ async def pyghmi(port, *wanted, password="secret"):
 
 @pytest.fixture
 async def bench():
-    async with Bench(controller=CONTROLLER, bridged=(SATELLITE,)) as bench:
+    async with Bench(controller=CONTROLLER) as bench:
         yield bench
 
 
@@ -158,6 +162,8 @@ async def test_ipmitool_further_commands(bench):
         (("sensor",), "Pwr Consumption  | 212.000"),
         (("-t", "0x82", "-b", "0", "mc", "info"), "Intel Corporation"),
         (("-t", "0x82", "-b", "0", "dcmi", "power", "reading"), "213 Watts"),
+        (("-T", "0x82", "-B", "0", "-t", "0x72", "-b", "7", "mc", "info"), "Dell"),
+        (("-T", "0x82", "-B", "0", "-t", "0x72", "-b", "7", "dcmi", "power", "reading"), "107 Watts"),
     ]:
         code, output = await ipmitool(bench.port, *command)
         assert code == 0, command
@@ -165,8 +171,11 @@ async def test_ipmitool_further_commands(bench):
 
 
 async def test_ipmitool_and_bridging_inline():
-    """The ipmitool client takes the satellite's answer from within the answer to Send Message too."""
-    async with Bench(bridged=(SATELLITE,), bridge_style="inline") as bench:
+    """The ipmitool client takes the satellite's answer from within the answer to Send Message too.
+
+    But not two deep: ipmitool 1.8.19 forgets its request when it opens the first of two answers.
+    """
+    async with Bench(controller=CONTROLLER, bridge_style="inline") as bench:
         code, output = await ipmitool(bench.port, "-t", "0x82", "-b", "0", "dcmi", "power", "reading")
         assert code == 0
         assert re.search(r"Instantaneous power reading: +213 Watts", output)

@@ -12,6 +12,7 @@ ANSWERS = {
     "2c/02 dc010000": ["c0", "00dc0a00"],
     "04.1/2d 05": ["0035c0"],
     "@6/2c 2e/c8 5701": ["00570100"],
+    "@0/82:7/72 06/01": ["00208103"],
 }
 
 
@@ -38,12 +39,26 @@ async def test_a_recorded_satellite_answers_behind_the_bmc():
         assert (forwarded[3], forwarded[6:-1]) == (0x2C, bytes.fromhex("00570100"))
 
 
+async def test_a_recorded_satellite_answers_behind_a_satellite():
+    """By a Send Message in a Send Message: two acknowledgements, then its answer."""
+    async with Bench(recording=Recording(ANSWERS)) as bench:
+        console = await bench.logged_in()
+        inner = ipmi_message(6, 1, responder=0x72)
+        middle = ipmi_message(6, 0x34, b"\x47" + inner, responder=0x82)
+        assert await console.command(6, 0x34, b"\x40" + middle) == (0, b"")
+        acknowledged = console.opened(await console.receive())
+        assert (acknowledged[3], acknowledged[5:-1]) == (0x82, b"\x34\x00")
+        answer = console.opened(await console.receive())
+        assert (answer[3], answer[6:-1]) == (0x72, bytes.fromhex("00208103"))
+
+
 @pytest.mark.parametrize(
     "content",
     [
         [],
         {"06-01": ["00"]},
         {"6/1": ["00"]},
+        {"@0/82: 06/01": ["00"]},
         {"06/01 DC": ["00"]},
         {"06/01": []},
         {"06/01": "00"},

@@ -249,7 +249,8 @@ async def test_a_satellite_is_reached_through_the_bmc(connect, kind, style):
     if (kind, style) == ("pyghmi", "inline"):
         pytest.skip("pyghmi 1.6 drops the answer to Send Message and waits for a second one")
     satellite = ControllerSettings(address=0x82, manufacturer=343, share=0.5)
-    async with another_bmc(bridged=(satellite,), bridge_style=style) as bmc:
+    board = ControllerSettings(bridged=(satellite,))
+    async with another_bmc(controller=board, bridge_style=style) as bmc:
         transport = connect(bmc.login())
         data = await transport.request(*GET_DEVICE_ID, bridge=Bridge(0x82))
         assert int.from_bytes(data[6:9], "little") == 343
@@ -257,6 +258,27 @@ async def test_a_satellite_is_reached_through_the_bmc(connect, kind, style):
         assert (await transport.request(*DCMI_POWER))[:3] == bytes((0xDC, 216, 0))
         with pytest.raises(BmcError):
             await transport.request(*GET_DEVICE_ID, bridge=Bridge(0x84))
+
+
+@pytest.mark.parametrize("style", ["forwarded", "inline"])
+async def test_a_satellite_behind_a_satellite_answers(connect, kind, style):
+    """Two Send Messages, one in the other; pyghmi has no such thing and says so without a request."""
+    module = ControllerSettings(address=0x72, channel=7, manufacturer=343, share=0.25)
+    carrier = ControllerSettings(address=0x82, share=0.5, bridged=(module,))
+    async with another_bmc(controller=ControllerSettings(bridged=(carrier,)), bridge_style=style) as bmc:
+        transport = connect(bmc.login())
+        way = Bridge(0x72, 7, via=Bridge(0x82))
+        if kind == "pyghmi":
+            with pytest.raises(BmcError, match="it bridges once") as caught:
+                await transport.request(*DCMI_POWER, bridge=way)
+            assert (caught.value.reason, transport.requests) == ("unsupported", 0)
+            return
+        assert (await transport.request(*DCMI_POWER, bridge=way))[:3] == bytes((0xDC, 54, 0))
+        assert (await transport.request(*DCMI_POWER, bridge=Bridge(0x82)))[:3] == bytes((0xDC, 108, 0))
+        for nowhere in (Bridge(0x74, 7, via=Bridge(0x82)), Bridge(0x72, 7, via=Bridge(0x84))):
+            with pytest.raises(CompletionCodeError) as refusal:
+                await transport.request(*DCMI_POWER, bridge=nowhere)
+            assert refusal.value.code == 0x83
 
 
 async def test_two_bmcs_are_not_mixed_up(connect, bmc):

@@ -68,17 +68,16 @@ def test_the_example_of_the_documentation(tmp_path, load):
     assert first.target.password.reveal() == "sikrit"
     assert (first.target.timeout_s, first.target.tls, first.target.options) == (8.0, "verify", {})
     assert (old.protocol, old.interval_s, old.target.timeout_s, old.target.port) == ("ipmi", 1.0, 0.5, 623)
-    assert old.target.options["bridge"] == 0x82
+    assert old.target.options["bridge"] == "0x82"
     assert old.target.options["kg"].reveal() == "0123"
     assert fleet.disabled == ("spare",)
     assert "sikrit" not in repr(fleet)
 
 
-def test_a_bridge_may_name_its_channel(load):
-    """Channel and address as one number; channel 0 is the one that goes without saying."""
-    texts = {"0x82": 0x82, "0/0x82": 0x82, "6/0x2C": 0x62C, "11/0x7": 0xB07}
-    found = [load(_server(f'bridge = "{text}"')).servers[0].target.options["bridge"] for text in texts]
-    assert found == list(texts.values())
+@pytest.mark.parametrize("bridge", ["0x82", "0/0x82", "6/0x2C", "11/0x7", "0x82:7/0x72"])
+def test_a_bridge_may_name_channels_and_the_satellite_before(load, bridge):
+    """Channel 0 goes without saying."""
+    assert load(_server(f'bridge = "{bridge}"')).servers[0].target.options["bridge"] == bridge
 
 
 @pytest.mark.parametrize(
@@ -121,6 +120,8 @@ def test_a_bridge_may_name_its_channel(load):
         (_server('bridge = "0x100"'), "key 'bridge' is '0x100'; allowed: an IPMB address"),
         (_server('bridge = "0x00"'), "key 'bridge' is '0x00'; allowed: an IPMB address"),
         (_server('bridge = "12/0x2c"'), "or with its channel (0 to 11) such as '6/0x2c'"),
+        (_server('bridge = "0x82:7"'), "one behind another such as '0x82:7/0x72'"),
+        (_server('bridge = "0x82:0x72:0x74"'), "one behind another such as '0x82:7/0x72'"),
         (
             _server('privilege = "root"'),
             "key 'privilege' is 'root'; allowed: 'user', 'operator', 'administrator'",

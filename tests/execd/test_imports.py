@@ -105,7 +105,7 @@ def test_the_originals_yaml_becomes_a_fleet(loaded):
     assert set(fleet.disabled) == {"node3", "pod2-node1"}
     assert servers["node1"].env == "opnfv-pod1"
     assert servers["node1"].interval_s == 20.0
-    assert servers["node1"].target.options["bridge"] == 0x82
+    assert servers["node1"].target.options["bridge"] == "0x82"
     assert servers["node1"].target.address == "172.16.0.1"
     assert servers["node2"].protocol == "redfish"
     assert "calvin" not in text

@@ -1,4 +1,4 @@
-"""Send Message: hands a request to a satellite and brings its answer back (IPMI 2.0 §22.7, §6.13)."""
+"""Send Message: hands a request to a satellite and brings its answers back (IPMI 2.0 §22.7, §6.13)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAK_ON_WRITE = 0x83
 
 
 class Bridge:
-    """The way from a BMC to its satellites.
+    """The way from a controller to those behind it.
 
     Args:
         satellites: Channel and slave address → controller.
@@ -57,11 +57,12 @@ class Bridge:
             return build_response(inner, body)
         # The BMC put its own address and number on the IPMB and puts the originator's back (§6.13.2).
         outer = call.request
-        original = replace(
-            inner,
-            requester=outer.requester,
-            sequence=outer.sequence,
-            requester_lun=outer.requester_lun,
-        )
-        call.follow_ups.append(build_response(original, body))
+        for request, answer in ((inner, body), *inner_call.follow_ups):
+            original = replace(
+                request,
+                requester=outer.requester,
+                sequence=outer.sequence,
+                requester_lun=outer.requester_lun,
+            )
+            call.follow_ups.append((original, answer))
         return b""

@@ -32,7 +32,7 @@ class Call:
         data: Its data; of a DCMI command without the group id.
         now_ns: Moment of the request, nanoseconds since the Unix epoch, UTC.
         session: The session it came in; None outside.
-        follow_ups: IPMI messages that are sent after the answer.
+        follow_ups: What is sent after the answer: requests, and completion codes with data that answer them.
         delay_s: What the command costs beyond the usual, seconds.
     """
 
@@ -40,7 +40,7 @@ class Call:
     data: bytes
     now_ns: int
     session: Session | None
-    follow_ups: list[bytes] = field(default_factory=list)
+    follow_ups: list[tuple[Request, bytes]] = field(default_factory=list)
     delay_s: float = 0.0
 
     @property

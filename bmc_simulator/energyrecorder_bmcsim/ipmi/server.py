@@ -18,7 +18,7 @@ from energyrecorder_bmcsim.ipmi.identity import Identity
 from energyrecorder_bmcsim.ipmi.message import BMC_ADDRESS, build_response, parse_request
 from energyrecorder_bmcsim.ipmi.oem import EnergyCounters, NodeManager
 from energyrecorder_bmcsim.ipmi.rakp import LogIn
-from energyrecorder_bmcsim.ipmi.recording import RecordedController, Recording
+from energyrecorder_bmcsim.ipmi.recording import Place, RecordedController, Recording
 from energyrecorder_bmcsim.ipmi.rmcp import PayloadType, WireError
 from energyrecorder_bmcsim.ipmi.sdr import SdrRepository, controller_locator_record, full_sensor_record
 from energyrecorder_bmcsim.ipmi.sensors import SensorDevice
@@ -59,7 +59,7 @@ class IpmiBmc:
         guid = settings.guid or os.urandom(16)
         self._log_in = LogIn(settings, guid, self._sessions, self._faults)
         if isinstance(source, Recording):
-            self._controller = self._recorded_controller(source)
+            self._controller = self._recorded(source, ())
         else:
             self._controller = self._build_controller(guid, source)
         self._transport: asyncio.DatagramTransport | None = None
@@ -116,41 +116,44 @@ class IpmiBmc:
         }
 
     def _build_controller(self, guid: bytes, source: ReadingSource) -> Controller:
-        settings = self._settings
-        satellites = {
-            (satellite.channel, satellite.address): Controller(
-                self._device_commands(satellite, source, os.urandom(16), ()), self._faults
-            )
-            for satellite in settings.bridged
-        }
-        locators = tuple(controller_locator_record(satellite) for satellite in settings.bridged)
+        settings = self._settings.controller
         return Controller(
             {
-                **self._device_commands(settings.controller, source, guid, locators),
-                **self._session_commands(satellites),
+                **self._device_commands(settings, source, guid),
+                **self._session_commands(self._satellites(settings, source)),
             },
             self._faults,
         )
 
-    def _recorded_controller(self, recording: Recording) -> Controller:
-        satellites = {
-            place: RecordedController({}, self._faults, recording, place) for place in recording.places
+    def _satellites(
+        self, settings: ControllerSettings, source: ReadingSource
+    ) -> dict[tuple[int, int], Controller]:
+        """Return the controllers behind one, by channel and address, with those behind them."""
+        return {
+            (satellite.channel, satellite.address): Controller(
+                {
+                    **self._device_commands(satellite, source, os.urandom(16)),
+                    **self._bridge_commands(self._satellites(satellite, source)),
+                },
+                self._faults,
+            )
+            for satellite in settings.bridged
         }
-        return RecordedController(self._session_commands(satellites), self._faults, recording, None)
+
+    def _recorded(self, recording: Recording, place: Place) -> Controller:
+        behind = {hop: self._recorded(recording, (*place, hop)) for hop in recording.behind(place)}
+        commands = self._bridge_commands(behind) if place else self._session_commands(behind)
+        return RecordedController(commands, self._faults, recording, place)
 
     def _session_commands(self, satellites: Mapping[tuple[int, int], Controller]) -> CommandTable:
-        settings = self._settings
-        return {
-            **Channel(settings, self._sessions).commands(),
-            **Bridge(satellites, settings.bridge_style).commands(),
-        }
+        channel = Channel(self._settings, self._sessions)
+        return {**channel.commands(), **self._bridge_commands(satellites)}
+
+    def _bridge_commands(self, satellites: Mapping[tuple[int, int], Controller]) -> CommandTable:
+        return Bridge(satellites, self._settings.bridge_style).commands()
 
     def _device_commands(
-        self,
-        settings: ControllerSettings,
-        source: ReadingSource,
-        guid: bytes,
-        locators: tuple[bytes, ...],
+        self, settings: ControllerSettings, source: ReadingSource, guid: bytes
     ) -> CommandTable:
         started_ns = self._clock()
         device = SensorDevice(settings, source, self._faults)
@@ -158,7 +161,8 @@ class IpmiBmc:
             full_sensor_record(sensor, owner=settings.address, lun=lun, number=number)
             for (lun, number), sensor in device.sensors.items()
         )
-        records += locators + settings.extra_records
+        records += tuple(controller_locator_record(satellite) for satellite in settings.bridged)
+        records += settings.extra_records
         meter = PowerMeter(settings, source, self._faults, started_ns)
         energy = EnergyCounters(source, settings.share, started_ns)
         return {
@@ -243,8 +247,9 @@ class IpmiBmc:
         if request.responder != BMC_ADDRESS:
             raise WireError("not for the BMC: satellites are reached by Send Message")
         call = Call(request, request.data, now_ns, session)
-        messages = [build_response(request, self._controller.answer(call)), *call.follow_ups]
-        return [wrap(message) for message in messages], call.delay_s
+        body = self._controller.answer(call)
+        answers = [(request, body), *call.follow_ups]
+        return [wrap(build_response(*answer)) for answer in answers], call.delay_s
 
     def _send(self, answers: list[bytes], peer: Peer, delay_s: float) -> None:
         """Send answers when the BMC has got round to them: it works on one request after the other."""

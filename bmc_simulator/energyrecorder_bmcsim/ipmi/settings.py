@@ -132,6 +132,7 @@ class ControllerSettings:
         share: Part of the source's watts that belongs to it.
         statistics_window_s: Window of the DCMI statistics, seconds.
         clock_offset_s: Its clock minus UTC, seconds: BMCs on local time.
+        bridged: Controllers that it reaches by Send Message.
     """
 
     address: int = BMC_ADDRESS
@@ -151,6 +152,7 @@ class ControllerSettings:
     share: float = 1.0
     statistics_window_s: float = 60.0
     clock_offset_s: int = 0
+    bridged: tuple[ControllerSettings, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.address in _ADDRESSES, "address", self.address, "even, 2 to 254")
@@ -188,8 +190,7 @@ class IpmiSettings:
         suite_refusal: RMCP+ status that answers a suite not offered; 11h is the standard's, some say 04h.
         bridge_style: How answers of satellites come back: ``forwarded``, an acknowledgement and then the
             satellite's own message, or ``inline``, within the answer to Send Message.
-        controller: The BMC's own identity and sensors.
-        bridged: Controllers that Send Message reaches.
+        controller: The BMC's own identity and sensors, and what is behind it.
     """
 
     user: bytes
@@ -204,7 +205,6 @@ class IpmiSettings:
     suite_refusal: int = 0x11
     bridge_style: BridgeStyle = "forwarded"
     controller: ControllerSettings = ControllerSettings()
-    bridged: tuple[ControllerSettings, ...] = ()
 
     def __post_init__(self) -> None:
         _require(0 < len(self.user) <= _LONGEST_USER, "user", self.user, "1 to 16 octets")

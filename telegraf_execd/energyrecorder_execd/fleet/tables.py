@@ -16,10 +16,12 @@ PROTOCOLS = ("auto", "redfish", "ilo", "ipmi")
 
 _PIN = re.compile(r"pin:sha256:[0-9a-f]{2}(:?[0-9a-f]{2}){31}")
 _TLS_ALLOWED = "verify, ca:FILE, pin:sha256:HEX (64 hex digits), tofu or off"
-_BRIDGE_ALLOWED = "an IPMB address from '0x01' to '0xff', or with its channel (0 to 11) such as '6/0x2c'"
-_BRIDGE = re.compile(
-    r"(?:(?P<channel>1[01]|[0-9])/)?0x(?P<address>0?[1-9a-f]|[1-9a-f][0-9a-f])", re.IGNORECASE
+_BRIDGE_ALLOWED = (
+    "an IPMB address from '0x01' to '0xff', or with its channel (0 to 11) such as '6/0x2c'; "
+    "one behind another such as '0x82:7/0x72'"
 )
+_HOP = "(?:(?:1[01]|[0-9])/)?0x(?:0?[1-9a-f]|[1-9a-f][0-9a-f])"
+_BRIDGE = re.compile(f"{_HOP}(?::{_HOP})?", re.IGNORECASE)
 
 
 def interval(text: str) -> float | None:
@@ -53,12 +55,10 @@ def _proxy(text: str) -> str:
     return text
 
 
-def _bridge(text: str) -> int:
-    """Return channel and address as one number: 0x62c is address 2Ch on channel 6."""
-    found = _BRIDGE.fullmatch(text)
-    if found is None:
+def _bridge(text: str) -> str:
+    if _BRIDGE.fullmatch(text) is None:
         raise ValueError(_BRIDGE_ALLOWED)
-    return int(found["channel"] or 0) << 8 | int(found["address"], 16)
+    return text
 
 
 def _tags(table: Any) -> dict[str, str]:
@@ -131,7 +131,7 @@ DEFAULTS = (
     Setting("components", "bool", "true: CPUs, memory, GPUs and power supplies as series of their own"),
     Setting("cipher_suite", "int", "IPMI cipher suite; default: 17, then 3, remembered", choices=(17, 3)),
     Setting("bridge", "str", "IPMB address of the controller behind this BMC, such as '0x82'; on channel 6: "
-            "'6/0x2c'", check=_bridge),
+            "'6/0x2c'; behind another one: '0x82:7/0x72'", check=_bridge),
     Setting("kg", "str", "IPMI BMC key, as a password is given"),
     Setting("privilege", "str", "IPMI privilege, never raised by itself",
             choices=("user", "operator", "administrator")),

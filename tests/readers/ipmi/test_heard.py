@@ -51,11 +51,16 @@ async def test_what_is_heard_is_what_a_recording_holds():
     scripted.answers[DCMI] = BmcError("no answer", reason="timeout")
     transport = HeardTransport(scripted, (heard.append,))
     await transport.request(4, 0x2D, b"\x05", lun=1, bridge=Bridge(0x2C, 6))
-    await transport.request(6, 1)
+    await transport.request(6, 1, bridge=Bridge(0x72, 7, via=Bridge(0x82)))
     with pytest.raises(BmcError):
         await transport.request(0x0A, 0x20)
     with pytest.raises(BmcError):
         await transport.request(*DCMI, b"\xdc")
-    assert [one.request_text() for one in heard] == ["@6/2c 04.1/2d 05", "06/01", "0a/20", "2c/02 dc"]
+    assert [one.request_text() for one in heard] == [
+        "@6/2c 04.1/2d 05",
+        "@0/82:7/72 06/01",
+        "0a/20",
+        "2c/02 dc",
+    ]
     answers = [one.answer_text() for one in heard]
     assert (answers[0], answers[2:]) == ("0035c0", ["c1", None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 from pyghmi.exceptions import IpmiException
@@ -27,6 +28,7 @@ NOTHING = ControllerSettings(dcmi=False, sensors=(), manufacturer=10876)
 NODE_MANAGER = ControllerSettings(
     address=0x2C, channel=6, dcmi=False, sensors=(), node_manager=True, manufacturer=343
 )
+BOARD = replace(NOTHING, bridged=(NODE_MANAGER,))
 LENOVO = ControllerSettings(manufacturer=19046, lenovo_energy=True)
 SUPERMICRO, LENOVO_BMC = Device(10876, 1, "1.0", ""), Device(19046, 1, "1.0", "")
 STATISTICS = (0x2E, 0xC8)
@@ -49,7 +51,7 @@ async def poll_once(bmc, facts=None, polls=1):
 @pytest.mark.parametrize("style", ["forwarded", "inline"])
 async def test_node_manager_is_read_where_nothing_else_tells(style):
     """No DCMI and no sensor: the bridged statistics are the power, remembered, one request per poll."""
-    bmc = await start_bmc(controller=NOTHING, bridged=(NODE_MANAGER,), bridge_style=style)
+    bmc = await start_bmc(controller=BOARD, bridge_style=style)
     facts = {}
     poll = await poll_once(bmc, facts, polls=2)
     reading = poll.readings[0]
@@ -71,7 +73,7 @@ async def test_without_a_node_manager_the_bmc_is_asked_once():
 async def test_ipmitool_decodes_the_same_statistics():
     """An independent reader of the simulated Node Manager."""
     command = [need("ipmitool"), "-I", "lanplus", "-H", "127.0.0.1", "-U", USER, "-P", PASSWORD]
-    bmc = await start_bmc(controller=NOTHING, bridged=(NODE_MANAGER,))
+    bmc = await start_bmc(controller=BOARD)
     command += ["-p", str(bmc.port), "-b", "6", "-t", "0x2c"]
     command += ["nm", "statistics", "power", "domain", "platform"]
     done = await asyncio.to_thread(

@@ -269,9 +269,21 @@ async def test_a_non_linear_sensor_asks_for_the_factors_of_each_new_value_once(e
 async def test_a_satellite_beyond_channel_0_is_asked(endpoint):
     """`bridge = "6/0x2c"`: DCMI and sensors of the controller at 2Ch on channel 6."""
     satellite = ControllerSettings(address=0x2C, channel=6, manufacturer=343, share=0.5)
-    async with polling(endpoint, bridged=(satellite,), options={"bridge": 0x62C}) as (_, reader):
+    board = ControllerSettings(bridged=(satellite,))
+    async with polling(endpoint, controller=board, options={"bridge": "6/0x2c"}) as (_, reader):
         assert watts_of(await reader.poll()) == 108.0
         assert [one.watts for one in await reader.survey()] == [108.0, 108.0]
+
+
+async def test_a_satellite_behind_a_satellite_is_asked(endpoint):
+    """`bridge = "0x82:7/0x72"`: the sensors of the module 72h on channel 7 of the carrier 82h."""
+    module = ControllerSettings(address=0x72, channel=7, dcmi=False, share=0.5)
+    carrier = ControllerSettings(address=0x82, dcmi=False, sensors=(), bridged=(module,))
+    board = ControllerSettings(bridged=(carrier,))
+    async with polling(endpoint, controller=board, options={"bridge": "0x82:7/0x72"}) as (_, reader):
+        poll = await reader.poll()
+        assert (watts_of(poll), poll.source) == (108.0, "sdr")
+        assert (await reader.poll()).requests == 1
 
 
 async def test_the_survey_shows_what_each_source_says_or_lacks(endpoint):

@@ -54,6 +54,15 @@ class IpmiEndpoint:
         self._pyghmi.close()
 
 
+def _bridge(text: str | None) -> Bridge | None:
+    """Return the satellite that the fleet file names: ``0x82``, ``6/0x2c``, or ``0x82:7/0x72``."""
+    bridge: Bridge | None = None
+    for hop in text.split(":") if text else ():
+        channel, _, address = hop.rpartition("/")
+        bridge = Bridge(int(address, 16), int(channel or "0"), bridge)
+    return bridge
+
+
 class IpmiReader(reader.IpmiReader):
     """The reader of one BMC of the fleet file.
 
@@ -66,8 +75,7 @@ class IpmiReader(reader.IpmiReader):
     def __init__(self, target: Target, context: Context, endpoint: IpmiEndpoint) -> None:
         facts = own_facts(context.memory, reader.PROTOCOL)
         options = target.options
-        where = options.get("bridge")
-        bridge = Bridge(where & 0xFF, where >> 8) if where else None
+        bridge = _bridge(options.get("bridge"))
         pattern = options.get("sensor")
         privilege = options.get("privilege") or "user"
         suite = options.get("cipher_suite")

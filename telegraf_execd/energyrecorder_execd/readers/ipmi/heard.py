@@ -33,7 +33,7 @@ class IpmiExchange:
 
     def request_text(self) -> str:
         """Return the request as hex, such as ``2c/02 dc010000``, or ``@6/2c 2e/c8 …`` to a satellite."""
-        where = "" if self.bridge is None else f"@{self.bridge.channel:x}/{self.bridge.address:02x} "
+        where = "" if self.bridge is None else f"@{self.bridge} "
         lun = f".{self.lun}" if self.lun else ""
         return f"{where}{self.netfn:02x}{lun}/{self.command:02x} {self.data.hex()}".rstrip()
 

@@ -225,6 +225,10 @@ class PyghmiRemote:
     ) -> bytes:
         """Send one request and return the response's data; see the contract."""
         message = {"do": "request", "netfn": netfn, "command": command, "data": data.hex(), "lun": lun}
+        if bridge is not None and bridge.via is not None:
+            raise BmcError(
+                f"pyghmi cannot reach {bridge}: it bridges once; transport lanplus can", reason="unsupported"
+            )
         where = None if bridge is None else (bridge.address, bridge.channel)
         return await self._ask({**message, "bridge": where})
 

@@ -104,15 +104,18 @@ class Bridge:
 
     Args:
         address: Its 8-bit slave address, such as 82h.
-        channel: Channel that it sits on; 0 is the primary IPMB.
+        channel: Channel that it sits on, of the BMC or of ``via``; 0 is the primary IPMB.
+        via: The satellite that passes requests on to it, by a Send Message of its own; None is the BMC.
     """
 
     address: int
     channel: int = 0
+    via: Bridge | None = None
 
     def __str__(self) -> str:
-        """Return address and channel as the fleet file has them, without its ``0x``."""
-        return f"{self.channel}/{self.address:02x}" if self.channel else f"{self.address:02x}"
+        """Return the way to it as in the fleet file, all channels named and without ``0x``: ``0/82:7/72``."""
+        way = f"{self.channel:x}/{self.address:02x}"
+        return way if self.via is None else f"{self.via}:{way}"
 
 
 @dataclass(frozen=True, slots=True)

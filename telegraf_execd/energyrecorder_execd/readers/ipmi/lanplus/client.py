@@ -142,10 +142,10 @@ class LanplusTransport:
             response = packet.decode_response(session.unseal(datagram))
             if response.sequence != sequence:
                 return None
-            if bridge is not None and response.command == packet.SEND_MESSAGE:
+            while bridge is not None and response.command == packet.SEND_MESSAGE:
                 if response.code or not response.data:  # refused; or accepted, and the answer follows
                     return response if response.code else None
-                # Some BMCs put the satellite's whole answer in here (ipmitool's lan.c knows both forms).
+                # Some BMCs and satellites put the whole answer in here (ipmitool's lan.c knows both forms).
                 response = packet.decode_response(response.data)
             wanted = response.netfn == netfn | 1 and response.command == command
             return response if wanted else None
@@ -192,7 +192,7 @@ def _encode(
 ) -> bytes:
     if bridge is None:
         return packet.encode_request(netfn=netfn, command=command, data=data, sequence=sequence, lun=lun)
-    inner = packet.encode_request(
+    message = packet.encode_request(
         netfn=netfn,
         command=command,
         data=data,
@@ -201,7 +201,16 @@ def _encode(
         responder=bridge.address,
         requester=packet.BMC_ADDRESS,
     )
-    return packet.encode_bridged(inner, channel=bridge.channel, sequence=sequence)
+    while bridge.via is not None:
+        message = packet.encode_bridged(
+            message,
+            channel=bridge.channel,
+            sequence=sequence,
+            responder=bridge.via.address,
+            requester=packet.BMC_ADDRESS,
+        )
+        bridge = bridge.via
+    return packet.encode_bridged(message, channel=bridge.channel, sequence=sequence)
 
 
 def _session_bytes(session: SecureSession) -> bytes:

@@ -82,10 +82,23 @@ def encode_request(
     return head + bytes((checksum(head),)) + body + bytes((checksum(body),))
 
 
-def encode_bridged(inner: bytes, *, channel: int, sequence: int) -> bytes:
+def encode_bridged(
+    inner: bytes,
+    *,
+    channel: int,
+    sequence: int,
+    responder: int = BMC_ADDRESS,
+    requester: int = CONSOLE_ADDRESS,
+) -> bytes:
     """Return the Send Message request that carries ``inner`` to ``channel`` (IPMI 2.0 §22.7, tracked)."""
-    data = bytes((_TRACK_REQUEST | channel,)) + inner
-    return encode_request(netfn=0x06, command=SEND_MESSAGE, data=data, sequence=sequence)
+    return encode_request(
+        netfn=0x06,
+        command=SEND_MESSAGE,
+        data=bytes((_TRACK_REQUEST | channel,)) + inner,
+        sequence=sequence,
+        responder=responder,
+        requester=requester,
+    )
 
 
 def decode_response(payload: bytes) -> Response:
