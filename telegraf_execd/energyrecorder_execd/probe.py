@@ -182,7 +182,8 @@ def as_text(found: Finding) -> str:
     ]
     lines += [f"  also      {_watts(value):>9}  {text}" for value, text in also]
     lines.append(f"  refresh   {_seconds(found.refresh_s, 'no period seen; probe longer')} (measured)")
-    lines.append(f"  window    {_seconds(found.window_s, 'not declared')}")
+    undeclared = "unknown; IPMI has no field for it" if found.protocol == "ipmi" else "not declared"
+    lines.append(f"  window    {_seconds(found.window_s, undeclared)}")
     if found.latency_ms is not None:
         later = "" if found.requests is None else f", then {found.requests} a poll"
         lines.append(f"  latency   {found.latency_ms:g} ms; {found.requests_first} requests at first{later}")

@@ -202,6 +202,7 @@ def test_probe_shows_all_sources_of_an_ipmi_bmc_side_by_side(sim, execd):
     text = execd("probe", host, "--user", USER, "--seconds", "1").stdout
     assert re.search(r"also +250 W  DCMI: refresh not seen, statistics over 60 s, .*privilege user", text)
     assert re.search(r"also +80 W  sensor 'CPU_POWER' \(02h\): .*steps of 10 W", text)
+    assert re.search(r"window +unknown; IPMI has no field for it", text)
 
 
 def test_record_of_an_ipmi_bmc_reads_the_same_and_holds_no_serial(sim, execd, tmp_path):
