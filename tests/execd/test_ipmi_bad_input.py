@@ -27,6 +27,11 @@ KINDS = {
     "wrong-password": ({"password": "its-own-secret"}, {"credentials": "wrong-password"}, "auth"),
     "unknown-user": ({}, {"credentials": "unknown-user"}, "auth"),
     "false-bmc": ({**OTHER, "faults": fault("rakp2_code_wrong")}, {"credentials": "false-bmc"}, "auth"),
+    "false-end": (
+        {"user": "ended", "faults": fault("rakp4_code_wrong")},
+        {"credentials": "false-end"},
+        "auth",
+    ),
     "wrong-kg": (
         {"kg": "a-key-of-twenty-byte", "user": "keyed"},
         {"kg": "another-key-of-bytes", "credentials": "wrong-kg"},
@@ -49,6 +54,7 @@ ACCOUNTS = {
     "wrong-password": {"user": USER, "password": "not-the-secret"},
     "unknown-user": {"user": "nobody", "password": "{env=BMC_PASSWORD}"},
     "false-bmc": OTHER,
+    "false-end": {"user": "ended", "password": "{env=BMC_PASSWORD}"},
     "wrong-kg": {"user": "keyed", "password": "{env=BMC_PASSWORD}"},
     "low-account": {"user": "low", "password": "{env=BMC_PASSWORD}"},
 }

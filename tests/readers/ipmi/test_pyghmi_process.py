@@ -29,13 +29,6 @@ async def bmc():
 
 
 @pytest.fixture
-async def endpoint():
-    shared = IpmiEndpoint()
-    yield shared
-    shared.close()
-
-
-@pytest.fixture
 def many_files():
     """Open files up to numbers that `select()` cannot take."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

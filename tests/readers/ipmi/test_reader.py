@@ -210,13 +210,15 @@ async def test_a_bmc_that_fails_for_a_while_is_never_given_up():
     assert watts_of(await reader.poll()) == 216
 
 
-async def test_a_host_that_is_switched_off_and_on_is_seen():
+@pytest.mark.parametrize("standby_w", [0, 8])
+async def test_a_host_that_is_switched_off_and_on_is_seen(standby_w):
     """A fall of the power costs one chassis status; while off, each poll asks."""
     reader, transport = build({DCMI: GOOD_DCMI})
     await reader.poll()
-    transport.answers.update({DCMI: ZERO_ACTIVE, CHASSIS: OFF})
+    standby = b"\xdc" + standby_w.to_bytes(2, "little") + ZERO_ACTIVE[3:]
+    transport.answers.update({DCMI: standby, CHASSIS: OFF})
     off = await reader.poll()
-    assert (watts_of(off), off.host, off.requests) == (0.0, {None: "off"}, 2)
+    assert (watts_of(off), off.host, off.requests) == (standby_w, {None: "off"}, 2)
     transport.answers.update({DCMI: GOOD_DCMI, CHASSIS: ON})
     on = await reader.poll()
     assert (watts_of(on), on.host, on.requests) == (216, {None: "on"}, 2)

@@ -65,8 +65,8 @@ _TEXTS = {
     SENSOR_NOT_PRESENT: "sensor or record not present",
     0xCC: "invalid data field",
     DUPLICATED_REQUEST: "duplicated request",
-    INSUFFICIENT_PRIVILEGE: "insufficient privilege; user is enough by the standard, some firmware wants "
-    "operator or administrator: docs/privileges.md",
+    INSUFFICIENT_PRIVILEGE: "insufficient privilege; by the standard user reads all, operator also where "
+    "Send Message or sensors are restricted, administrator where operator is refused: docs/privileges.md",
     0xD5: "not supported in present state",
     0xD6: "sub-function disabled",
     0xFF: "unspecified error",
