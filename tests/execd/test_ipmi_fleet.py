@@ -14,7 +14,8 @@ BMCS = [
     {"id": "suite-3", "power": {"constant_w": 203.0}, "suites": [3]},
     {"id": "suite-17", "power": {"constant_w": 217.0}, "suites": [17]},
     {"id": "board", "power": {"constant_w": 300.0}, "dcmi": False, "sdr": False,
-     "bridged": [{"address": 0x82, "share": 0.5}]},
+     "bridged": [{"address": 0x82, "share": 0.5,
+                  "bridged": [{"address": 0x72, "channel": 7, "share": 0.25}]}]},
 ]  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def _fleet(servers):
 
 @pytest.mark.parametrize("transport", ["lanplus", "pyghmi"])
 def test_a_mixed_fleet_with_a_dead_bmc(tmp_path, no_answer, transport):
-    """OpenIPMI's simulator, both suites, a satellite and a dead BMC: what lives is read, exit code 3."""
+    """OpenIPMI's simulator, both suites, satellites and a dead BMC: what lives is read, exit code 3."""
     openipmi = ipmi_sim.IpmiSim(tmp_path, watts=640)
     openipmi.start()
     try:
@@ -49,6 +50,7 @@ def test_a_mixed_fleet_with_a_dead_bmc(tmp_path, no_answer, transport):
                 {"id": "suite-3", "port": sim.bmc("suite-3")["port"]},
                 {"id": "suite-17", "port": sim.bmc("suite-17")["port"]},
                 {"id": "satellite", "port": sim.bmc("board")["port"], "bridge": "0x82"},
+                {"id": "module", "port": sim.bmc("board")["port"], "bridge": "0x82:7/0x72"},
                 {"id": "dead", "port": no_answer},
             ]
             fleet.write_text(_fleet([{"transport": transport, **server} for server in servers]))
@@ -63,7 +65,12 @@ def test_a_mixed_fleet_with_a_dead_bmc(tmp_path, no_answer, transport):
         for point in found
         if point["measurement"] == "server_power"
     }
-    assert watts == {"openipmi": 640.0, "suite-3": 203.0, "suite-17": 217.0, "satellite": 150.0}
+    expected = {"openipmi": 640.0, "suite-3": 203.0, "suite-17": 217.0, "satellite": 150.0}
+    if transport == "lanplus":
+        expected["module"] = 75.0
+    else:
+        assert [point["fields"]["error"] for point in points["module"]] == ["unsupported"]
+    assert watts == expected
     (dead,) = points["dead"]
     assert (dead["measurement"], dead["fields"]["up"], dead["fields"]["error"]) == (
         "server_bmc",
