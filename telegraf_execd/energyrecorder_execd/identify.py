@@ -13,7 +13,7 @@ from energyrecorder_execd.fleet.model import Server
 from energyrecorder_execd.http import BmcHttp, HttpClients
 from energyrecorder_execd.http.tls import TlsContexts, shown_certificate, verifying_context
 from energyrecorder_execd.pin import Shown, describe
-from energyrecorder_execd.readers.base import Target
+from energyrecorder_execd.readers.base import Context, Memory, Target
 
 ROOTS = (("redfish", "/redfish/v1/"), ("ilo", "/rest/v1"))
 """Service roots, readable without a log-in (DSP0266, section on authentication)."""
@@ -91,7 +91,8 @@ async def _is_trusted(host: Host, port: int) -> bool:
 async def _root(target: Target) -> Identity:
     clients = HttpClients()
     # No account, no log-in: whoever listens learns nothing, so its certificate need not be trusted yet.
-    http = BmcHttp(replace(target, options={"legacy_tls": True}), clients, {}, time.time_ns)
+    target = replace(target, options={"legacy_tls": True})
+    http = BmcHttp(target, clients, {}, Context(Memory(), time.time_ns))
     problem = ""
     try:
         for protocol, path in ROOTS:

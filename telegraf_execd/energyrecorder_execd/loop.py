@@ -74,7 +74,7 @@ class BmcLoop:
     def __init__(self, server: Server, around: Surroundings) -> None:
         self.server = server
         self._around = around
-        self._memory = Memory(around.facts.load(server.id, server.bmc))
+        self._memory = Memory(around.facts.load(server.id, server.bmc), self._keep)
         self._poller = Poller(server, self._memory, around.tools)
         self._backoff = Backoff(random.Random())  # noqa: S311  # spreads load, guards nothing
         self._voice = Voice(server)
@@ -182,6 +182,9 @@ class BmcLoop:
             self._backoff.failed(outcome.error, self._around.tools.monotonic(), self._poller.retry_after_s)
         else:
             self._backoff.succeeded()
+        self._keep()
+
+    def _keep(self) -> None:
         self._around.facts.save(self.server.id, self.server.bmc, self._memory.facts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -54,36 +55,64 @@ def _stats(sim):
         return json.load(answer)["a"]
 
 
-def _run(fleet, folder):
-    return subprocess.Popen(
-        [sys.executable, "-m", "energyrecorder_execd", "run", "--fleet", fleet, "--state", folder / "state"],
+@contextlib.contextmanager
+def _run(fleet, state):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "energyrecorder_execd", "run", "--fleet", fleet, "--state", state],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "BMC_PASSWORD": PASSWORD},
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
 
 
 @pytest.mark.e2e
-def test_a_killed_run_leaves_one_session_that_the_next_one_deletes(tmp_path):
-    """SIGKILL cannot log out; after the first poll of the next run there is one session again, then none."""
+def test_a_killed_run_leaves_one_session_that_the_next_one_ends(tmp_path):
+    """A hundred polls, SIGKILL, again: the BMC never has two sessions at a time, and none in the end."""
     spec = tmp_path / "sim.toml"
     spec.write_text(FLEET + DELL, encoding="utf-8")
     with serving(spec) as sim:
         fleet = write_fleet(tmp_path, sim, {"a": {"protocol": "redfish", "interval": "0.5s"}})
         before = 0
-        for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
-            running = _run(fleet, tmp_path)
-            try:
-                # Two polls more than discovery asks for: the log-in is over and its session on disk.
-                wait_until(lambda seen=before: _stats(sim)["requests"] >= seen + 15, 30)
+        for number, polls in ((signal.SIGKILL, 100), (signal.SIGKILL, 5), (signal.SIGTERM, 5)):
+            with _run(fleet, tmp_path / "state") as running:
+                # The first poll finds out what there is; then each is one request.
+                enough = before + 15 + polls
+                wait_until(lambda enough=enough: _stats(sim)["requests"] >= enough or running.poll(), 200)
                 assert _stats(sim)["live_sessions"] == 1
                 running.send_signal(number)
-                running.wait(10)
-            finally:
-                running.kill()
-                running.wait()
-                running.stdin.close()
+                running.wait(30)
             before = _stats(sim)["requests"]
         stats = _stats(sim)
         assert (stats["live_sessions"], stats["log_ins"], stats["refused"]) == (0, 3, 0)
+        assert stats["most_sessions"] == 1
+
+
+def test_a_run_that_is_killed_in_its_first_poll_leaves_no_second_session(tmp_path):
+    """The session is on disk before anything else is asked: a crash at each start does not fill the table."""
+    spec = tmp_path / "sim.toml"
+    slow = 'faults = [{ kind = "slow", delay_s = 600, path = "/redfish/v1/Chassis*" }]\n'
+    spec.write_text(FLEET + DELL + slow, encoding="utf-8")
+    state = tmp_path / "state"
+    kept = state / "execd" / "servers" / "a.json"
+    with serving(spec) as sim:
+        fleet = write_fleet(tmp_path, sim, {"a": {"protocol": "redfish", "interval": "0.5s"}})
+        tokens = set()
+        for count in (1, 2, 3):
+            with _run(fleet, state):
+                wait_until(lambda wanted=count: _stats(sim)["log_ins"] == wanted, 60)
+                wait_until(lambda: _token(kept) not in {None, *tokens}, 60)
+                tokens.add(_token(kept))
+        stats = _stats(sim)
+        assert (stats["live_sessions"], stats["most_sessions"]) == (1, 1)
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def _token(kept):
+    return json.loads(kept.read_text())["facts"]["redfish"].get("token") if kept.exists() else None

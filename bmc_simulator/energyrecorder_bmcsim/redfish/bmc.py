@@ -112,6 +112,7 @@ class HttpBmc:
             "log_ins": counted.log_ins,
             "basic_requests": counted.basic_requests,
             "live_sessions": len(self._sessions.live(time.time_ns())),
+            "most_sessions": counted.most_sessions,
             "refused": counted.refused,
         }
 

@@ -37,11 +37,13 @@ class LogInStats:
         log_ins: Sessions created.
         basic_requests: Requests with right Basic credentials.
         refused: Wrong credentials, of either kind.
+        most_sessions: Sessions that lived at the same time, at most.
     """
 
     log_ins: int = 0
     basic_requests: int = 0
     refused: int = 0
+    most_sessions: int = 0
 
 
 class SessionTable:
@@ -88,6 +90,7 @@ class SessionTable:
         self._next_id += 1
         self._sessions[session.token] = session
         self.stats.log_ins += 1
+        self.stats.most_sessions = max(self.stats.most_sessions, len(self.live(now_ns)))
         return session
 
     def by_token(self, token: str, now_ns: int) -> Session | None:

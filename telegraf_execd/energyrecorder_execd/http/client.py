@@ -13,7 +13,7 @@ from energyrecorder_execd.http.errors import HttpStatusError, asked_wait_s, http
 from energyrecorder_execd.http.exchange import RawAnswer
 from energyrecorder_execd.http.session import SessionLogin
 from energyrecorder_execd.http.transport import Endpoint, HttpClients
-from energyrecorder_execd.readers.base import Heard, Target, heard_by_nobody
+from energyrecorder_execd.readers.base import Context, Target
 
 DEAD_SESSION_NS = 60 * 10**9
 """How long a session that gave nothing but 401 is kept before one more log-in; doubled each time in vain."""
@@ -61,26 +61,21 @@ class BmcHttp:
         target: The BMC.
         clients: Shared by the process.
         facts: What is remembered of it; see `SessionLogin` and `Endpoint` for the keys.
-        clock: Wall clock, nanoseconds since the Unix epoch, UTC.
-        heard: Told of each whole answer.
+        context: Clock, what writes the facts to disk, and who hears of each whole answer.
     """
 
     def __init__(
-        self,
-        target: Target,
-        clients: HttpClients,
-        facts: MutableMapping[str, Any],
-        clock: Clock,
-        heard: Heard = heard_by_nobody,
+        self, target: Target, clients: HttpClients, facts: MutableMapping[str, Any], context: Context
     ) -> None:
+        clock = context.clock
         self._user = target.user
         self._clock = clock
-        self._heard = heard
+        self._heard = context.heard
         self._endpoint = Endpoint(target, clients, facts, clock)
         self._denied: dict[str, int] = {}
         self._session_works = False
         self._dead_ns = DEAD_SESSION_NS
-        self._login = SessionLogin(target, self._endpoint, facts, clock)
+        self._login = SessionLogin(target, self._endpoint, facts, clock, context.memory.keep)
 
     @property
     def requests(self) -> int:

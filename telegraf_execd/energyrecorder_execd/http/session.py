@@ -1,4 +1,4 @@
-"""Logs in to a BMC: one session, remembered to be deleted after a crash; Basic only without sessions."""
+"""Logs in to a BMC: one session, remembered to be ended after a crash; Basic only without sessions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from energyrecorder.clock import Clock
@@ -33,6 +33,8 @@ BASIC_RETRY_NS = 3600 * 10**9
 _SUCCESS = frozenset({200, 201, 202, 204})
 _SERVER_ERRORS = 500
 _NO_SESSIONS = frozenset({404, 405, 410, 501})
+_GONE = frozenset({401, 404, 410})
+"""What a BMC answers to the deletion of a session that it does not have any more."""
 # Message ids of the registries Base, iLO and IDRAC, in lower case, without version.
 _FULL = ("sessionlimitexceeded", "rac0218", "createlimitreached", "maximumsessions")
 _REFUSED = (
@@ -53,17 +55,25 @@ class SessionLogin:
     Args:
         target: The BMC and its account.
         endpoint: Its HTTP server.
-        facts: Remembered: ``session`` (path of the session to delete), ``sessions_path``, ``auth``.
+        facts: Remembered: ``session`` (path of the session to delete) and its ``token``, ``sessions_path``,
+            ``auth``.
         clock: Wall clock.
+        keep: Writes what is remembered to disk, as soon as there is a session to be deleted.
     """
 
     def __init__(
-        self, target: Target, endpoint: Endpoint, facts: MutableMapping[str, Any], clock: Clock
+        self,
+        target: Target,
+        endpoint: Endpoint,
+        facts: MutableMapping[str, Any],
+        clock: Clock,
+        keep: Callable[[], None],
     ) -> None:
         self._target = target
         self._endpoint = endpoint
         self._facts = facts
         self._clock = clock
+        self._keep = keep
         self._token: str | None = None
         self._basic_since_ns: int | None = None
         self._full = False
@@ -96,7 +106,7 @@ class SessionLogin:
         """Drop an expired session; False if there was none, so that a 401 is a refusal."""
         if self._token is None:
             return False
-        # Its path stays in the facts: if the BMC still has it, it is deleted after the next log-in.
+        # It stays in the facts: if the BMC still has it, it is deleted before the next log-in.
         self._token = None
         return True
 
@@ -114,7 +124,7 @@ class SessionLogin:
         headers, self._token = {"X-Auth-Token": self._token}, None
         with contextlib.suppress(BmcError, TimeoutError):
             async with asyncio.timeout(LOG_OUT_LIMIT_S):
-                await self._delete(self._facts.get("session"), headers)
+                await self._delete(headers)
 
     def _basic(self) -> bool:
         if self._basic_since_ns is None:
@@ -142,14 +152,27 @@ class SessionLogin:
                     pending.exception()
 
     async def _log_in(self) -> None:
-        left_over = self._facts.get("session")
         try:
             async with asyncio.timeout(LOG_IN_LIMIT_S):
+                left_over = await self._end_left_over()
                 await self._log_in_somehow()
-                if isinstance(left_over, str) and left_over != self._facts.get("session"):
-                    await self._delete_left_over(left_over)
+                if left_over is not None and self._token is not None:
+                    with contextlib.suppress(BmcError):
+                        await self._endpoint.send("DELETE", left_over, headers={"X-Auth-Token": self._token})
         except TimeoutError:
             raise BmcUnreachableError("log-in: no answer in time", reason="timeout") from None
+
+    async def _end_left_over(self) -> str | None:
+        """End the session of a process that was killed by its own token: a BMC has few, and never has two.
+
+        Returns:
+            Its path if the BMC may still have it: then the next session deletes it.
+        """
+        path, token = self._facts.get("session"), self._facts.get("token")
+        if isinstance(path, str) and isinstance(token, str):
+            await self._delete({"X-Auth-Token": token})
+        left = self._facts.get("session")
+        return left if isinstance(left, str) else None
 
     async def _log_in_somehow(self) -> None:
         known = self._facts.get("sessions_path")
@@ -199,7 +222,8 @@ class SessionLogin:
         self._facts["auth"] = "session"
         location = _session_location(answer, path)
         if location is not None:
-            self._facts["session"] = location
+            self._facts["session"], self._facts["token"] = location, token
+            self._keep()
 
     def _use_basic(self, *, full: bool) -> None:
         self._full = full
@@ -208,20 +232,16 @@ class SessionLogin:
         why = "its session table is full" if full else "it does not offer sessions"
         _log.warning("%s: HTTP Basic for every request: %s", self._target.server, why)
 
-    async def _delete_left_over(self, path: str) -> None:
-        headers = {"X-Auth-Token": self._token} if self._token else self._basic_headers()
-        kept = self._facts.get("session")
-        with contextlib.suppress(BmcError):
-            await self._delete(path, headers)
-        if kept is not None:
-            self._facts["session"] = kept
-
-    async def _delete(self, path: Any, headers: Mapping[str, str]) -> None:
+    async def _delete(self, headers: Mapping[str, str]) -> None:
+        """Delete the session of the facts, best effort; forget it when the BMC says that it is gone."""
+        path = self._facts.get("session")
         if not isinstance(path, str):
             return
-        # An answer of any status settles it: 401 and 404 say that the session is gone already.
-        await self._endpoint.send("DELETE", path, headers=headers)
-        self._facts.pop("session", None)
+        with contextlib.suppress(BmcError):
+            answer = await self._endpoint.send("DELETE", path, headers=headers)
+            if answer.status in _SUCCESS | _GONE:
+                self._facts.pop("session", None)
+                self._facts.pop("token", None)
 
 
 def _session_location(answer: RawAnswer, path: str) -> str | None:

@@ -156,16 +156,22 @@ class Reader(Protocol):
         """Log out and release what this reader holds; never raises."""
 
 
+def keep_nothing() -> None:
+    """Write nothing: for those who poll once and leave what is on disk alone."""
+
+
 @dataclass(slots=True)
 class Memory:
     """What is remembered of one BMC across polls and restarts.
 
     Args:
         facts: JSON-able values (right path, suite that worked, session to delete, learned periods…). Each
-            reader keeps its own under its protocol's name; the loop persists them.
+            reader keeps its own under its protocol's name; the loop persists them after each poll.
+        keep: Persists them at once: what would be lost with this process, such as an open session.
     """
 
     facts: MutableMapping[str, Any] = field(default_factory=dict)
+    keep: Callable[[], None] = keep_nothing
 
 
 Heard = Callable[[bool], None]

@@ -11,6 +11,7 @@ from aiohttp import web
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
 from energyrecorder_execd.http import BmcHttp, HttpClients, HttpStatusError, transport
 from energyrecorder_execd.http.errors import asked_wait_s
+from energyrecorder_execd.readers.base import Context, Memory
 from support.scripted import scripted, session_made
 
 SESSIONS = "/redfish/v1/SessionService/Sessions"
@@ -20,7 +21,7 @@ DOCUMENTS = {"/redfish/v1/Chassis": {"Members": []}}
 @contextlib.asynccontextmanager
 async def client(aim, facts=None, clock=time.time_ns):
     clients = HttpClients()
-    http = BmcHttp(aim, clients, {} if facts is None else facts, clock)
+    http = BmcHttp(aim, clients, {} if facts is None else facts, Context(Memory(), clock))
     try:
         yield http
     finally:
@@ -189,6 +190,29 @@ async def test_the_location_of_a_session_is_remembered_as_a_path(location):
             await http.get("/redfish/v1/Chassis")
             assert facts["session"] == "/redfish/v1/SessionService/Sessions/7"
         assert bmc.asked[-1] == ("DELETE", "/redfish/v1/SessionService/Sessions/7")
+
+
+@pytest.mark.parametrize(
+    ("status", "deleted_with"),
+    [(204, ["old"]), (401, ["old"]), (404, ["old"]), (403, ["old", "t0ken"]), (500, ["old", "t0ken"])],
+)
+async def test_the_session_of_a_killed_process_is_ended_by_its_own_token(status, deleted_with):
+    """Before the log-in; by the new session only where the BMC refused that."""
+    facts = {"session": f"{SESSIONS}/3", "token": "old"}
+
+    def respond(request):
+        if request.method == "DELETE":
+            return web.Response(status=status)
+        return session_made() if request.method == "POST" else None
+
+    async with scripted(DOCUMENTS, respond) as bmc, client(bmc.target(), facts) as http:
+        await http.get("/redfish/v1/Chassis")
+        sent = list(zip(bmc.asked, bmc.headers, strict=True))
+        assert sent[0][0] == ("DELETE", f"{SESSIONS}/3")
+        deletions = [head for asked, head in sent if asked == ("DELETE", f"{SESSIONS}/3")]
+        assert [head["X-Auth-Token"] for head in deletions] == deleted_with
+        assert not any("Authorization" in head for head in deletions)
+        assert facts["token"] == "t0ken"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import trustme
 from energyrecorder.errors import BmcUnreachableError
 from energyrecorder_execd.http import BmcHttp, HttpClients
 from energyrecorder_execd.http.tls import ALLOWED, parse_policy
+from energyrecorder_execd.readers.base import Context, Memory
 from support.scripted import scripted
 
 ROOT = "/redfish/v1/"
@@ -38,7 +39,7 @@ async def client(bmc, tls, facts=None):
     clients = HttpClients()
     aim = bmc.target(scheme="https", tls=tls)
     try:
-        yield BmcHttp(aim, clients, {} if facts is None else facts, time.time_ns)
+        yield BmcHttp(aim, clients, {} if facts is None else facts, Context(Memory(), time.time_ns))
     finally:
         await clients.close()
 

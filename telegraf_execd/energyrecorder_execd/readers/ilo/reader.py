@@ -61,7 +61,7 @@ class IloReader:
         self._server = target.server
         self._facts = own_facts(context.memory, "ilo")
         self._info = remembered_info(self._facts)
-        self._http = BmcHttp(target, http, self._facts, context.clock, context.heard)
+        self._http = BmcHttp(target, http, self._facts, context)
         self._host = HostMemory()
         self._components = bool(target.options.get("components"))
         self._inlet_c: float | None = None

@@ -62,7 +62,7 @@ class RedfishReader:
         self._clock = context.clock
         self._server = target.server
         self._facts = own_facts(context.memory, "redfish")
-        self._http = BmcHttp(target, http, self._facts, context.clock, context.heard)
+        self._http = BmcHttp(target, http, self._facts, context)
         self._plan: Plan | None = plans.from_facts(self._facts.get("plan"))
         self._walk: Walk | None = None
         self._fresh: Mapping[str, Answer | None] = {}
