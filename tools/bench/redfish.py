@@ -1,4 +1,4 @@
-"""CPU and memory of the collector on Redfish, beside Telegraf's own input and a bare aiohttp loop.
+"""CPU and memory of the collector on Redfish, beside Telegraf's own inputs and a bare aiohttp loop.
 
 All clients run at the same time against BMCs of their own in one simulator process, and their CPU time is
 read from /proc over the same windows: what slows one down slows all.
@@ -66,7 +66,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 def _ratios(count: int, windows: int, window_s: int, *, bounded: bool) -> Iterator[Figure]:
     """Yield the ratios of CPU; without bounds where the windows are too short to decide anything."""
-    names = ("own", "inputs.redfish", "aiohttp")
+    names = ("own", "inputs.redfish", "inputs.http", "aiohttp")
     ids = {name: [f"{name}-{number}" for number in range(count)] for name in names}
     with tempfile.TemporaryDirectory() as text, contextlib.ExitStack() as stack:
         folder = Path(text)
@@ -74,6 +74,7 @@ def _ratios(count: int, windows: int, window_s: int, *, bounded: bool) -> Iterat
         clients = [_own(folder, sim, ids["own"], f"{INTERVAL_S}s")]
         stack.callback(_end, clients)
         clients.append(_telegraf(folder, "inputs.redfish", _redfish_inputs(sim, ids["inputs.redfish"])))
+        clients.append(_telegraf(folder, "inputs.http", _http_input(sim, ids["inputs.http"])))
         clients.append(_bare(sim, ids["aiohttp"]))
         time.sleep(4 * INTERVAL_S)
         first = sim.stats()
@@ -81,7 +82,7 @@ def _ratios(count: int, windows: int, window_s: int, *, bounded: bool) -> Iterat
             _window(clients, sim, ids, window_s)
         counted = {name: _requests(sim.stats(), first, ids[name]) for name in names}
         per_poll = _per_poll(counted)
-    own, redfish, bare = clients
+    own, redfish, http, bare = clients
     # Of each reading all requests are counted: those of inputs.redfish are three GETs per gather.
     peer = f"inputs.redfish: {redfish.ms_per_poll:.2f} ms"
     yield Figure("redfish, CPU per reading", own.ms_per_poll, "ms", peer)
@@ -90,6 +91,8 @@ def _ratios(count: int, windows: int, window_s: int, *, bounded: bool) -> Iterat
     peer = f"bare aiohttp GET loop: {bare.ms_per_poll:.2f} ms"
     ratio = own.ms_per_poll / bare.ms_per_poll
     yield Figure("redfish, CPU per reading, ratio to aiohttp", ratio, "ratio", peer, 2.0 if bounded else None)
+    peer = f"inputs.http: {http.ms_per_poll:.2f} ms, one number of it, by Basic"
+    yield Figure("redfish, CPU per GET, ratio to Telegraf", own.ms_per_poll / http.ms_per_poll, "ratio", peer)
     peer = f"inputs.redfish: {per_poll['inputs.redfish']:.2f}"
     yield Figure("redfish, requests per reading", per_poll["own"], "", peer)
     log_ins = counted["inputs.redfish"]["basic_requests"] / max(1, sum(redfish.polls))
@@ -158,6 +161,15 @@ def _redfish_inputs(sim: Simulated, ids: Sequence[str]) -> str:
         f'computer_system_id = "System.Embedded.1"\ninclude_metrics = ["power"]\n'
         f'tls_ca = "{sim.ca_file}"\n'
         for one in ids
+    )
+
+
+def _http_input(sim: Simulated, ids: Sequence[str]) -> str:
+    urls = ", ".join(f'"{sim.url(one)}{POWER}"' for one in ids)
+    return (
+        f'[[inputs.http]]\nurls = [{urls}]\nusername = "{USER}"\npassword = "{PASSWORD}"\n'
+        f'tls_ca = "{sim.ca_file}"\ndata_format = "json_v2"\n[[inputs.http.json_v2]]\n'
+        '[[inputs.http.json_v2.field]]\npath = "PowerControl.0.PowerConsumedWatts"\n'
     )
 
 
