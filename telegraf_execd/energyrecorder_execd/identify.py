@@ -11,8 +11,10 @@ from energyrecorder.secret import Secret
 from energyrecorder_execd.fleet.hosts import Host
 from energyrecorder_execd.fleet.model import Server
 from energyrecorder_execd.http import BmcHttp, HttpClients
-from energyrecorder_execd.http.tls import TlsContexts, shown_certificate, verifying_context
-from energyrecorder_execd.pin import Shown, describe
+from energyrecorder_execd.http.connect import Route
+from energyrecorder_execd.http.shown import certificate_of
+from energyrecorder_execd.http.tls import TlsContexts, TlsPolicy
+from energyrecorder_execd.pin import Shown, accepts, describe
 from energyrecorder_execd.readers.base import Context, Memory, Target
 
 ROOTS = (("redfish", "/redfish/v1/"), ("ilo", "/rest/v1"))
@@ -70,22 +72,14 @@ async def _web(host: Host) -> Identity:
         port = host.port or _HTTPS
         try:
             async with asyncio.timeout(WEB_S):
-                # Old TLS too: it is only looked at.
-                context = contexts.unverified(legacy=True)
-                certificate = describe(server, await shown_certificate(host.address, port, context))
-                trusted = await _is_trusted(host, port)
+                seen, old_tls = await certificate_of(host.address, port, contexts)
+                certificate = replace(describe(server, seen), old_tls=old_tls)
+                context = contexts.for_policy(TlsPolicy("verify"), legacy=old_tls)
+                trusted = await accepts(Route(host.address, port, context))
         except (TimeoutError, BmcError) as error:
             return Identity(problem=str(error) or f"no TLS within {WEB_S:g} s")
     found = await _root(server.target)
     return replace(found, certificate=certificate, trusted=trusted)
-
-
-async def _is_trusted(host: Host, port: int) -> bool:
-    try:
-        await shown_certificate(host.address, port, verifying_context())
-    except BmcError:
-        return False
-    return True
 
 
 async def _root(target: Target) -> Identity:

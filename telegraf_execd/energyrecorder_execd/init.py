@@ -66,8 +66,11 @@ def first_fleet(
 
 def _entry(own: str, name: str, identity: Identity) -> Entry:
     notes = [identity.product] if identity.product else []
-    values = {"id": own, "host": name, "protocol": identity.protocol}
+    values: dict[str, str | bool] = {"id": own, "host": name, "protocol": identity.protocol}
     shown = identity.certificate
+    if shown is not None and shown.old_tls:
+        values["legacy_tls"] = True
+        notes.append("it speaks old TLS only")
     if shown is not None and not identity.trusted:
         values["tls"] = f"pin:sha256:{shown.sha256}"
         notes.append(f"certificate: {shown.subject}, expires {shown.expires}")

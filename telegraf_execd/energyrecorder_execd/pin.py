@@ -13,7 +13,10 @@ from cryptography import x509
 from energyrecorder.errors import BmcError, ConfigError
 from energyrecorder_execd.fleet import Fleet, Server
 from energyrecorder_execd.fleet.edit import with_pins
-from energyrecorder_execd.http.tls import TlsContexts, parse_policy, shown_certificate
+from energyrecorder_execd.fleet.hosts import parse_proxy
+from energyrecorder_execd.http.connect import Route
+from energyrecorder_execd.http.shown import certificate_of, shown_certificate
+from energyrecorder_execd.http.tls import TlsContexts, parse_policy
 
 CONNECT_S = 10.0
 AT_A_TIME = 64
@@ -33,6 +36,7 @@ class Shown:
         problem: Why none was seen.
         expected: Fingerprint that is pinned or was trusted on first use; empty when there is none.
         verified: Whether it satisfies ``verify`` or ``ca:FILE`` of the fleet file.
+        old_tls: The BMC speaks TLS 1.1 or older only, or with old ciphers only.
     """
 
     server: Server
@@ -42,6 +46,7 @@ class Shown:
     problem: str = ""
     expected: str = ""
     verified: bool = False
+    old_tls: bool = False
 
     @property
     def needs_pin(self) -> bool:
@@ -73,6 +78,8 @@ class Shown:
                 f"  subject: {self.subject}",
                 f"  expires: {self.expires}",
             ]
+        if self.old_tls and not self.server.target.options.get("legacy_tls"):
+            lines.append("  old TLS: polls fail until its entry says legacy_tls = true")
         return "\n".join(lines)
 
 
@@ -116,13 +123,9 @@ async def _look(servers: Sequence[Server]) -> list[Shown]:
     free = asyncio.Semaphore(AT_A_TIME)
 
     async def one(server: Server) -> Shown:
-        target = server.target
-        context = contexts.unverified(legacy=bool(target.options.get("legacy_tls")))
         try:
             async with free, asyncio.timeout(CONNECT_S):
-                port = target.port or _HTTPS
-                shown = describe(server, await shown_certificate(target.address, port, context))
-                return replace(shown, verified=await _satisfies(server, port, contexts))
+                return await _seen(server, contexts)
         except TimeoutError:
             return Shown(server, problem=f"no TLS within {CONNECT_S:g} s")
         except BmcError as error:
@@ -131,14 +134,24 @@ async def _look(servers: Sequence[Server]) -> list[Shown]:
     return list(await asyncio.gather(*(one(server) for server in servers)))
 
 
-async def _satisfies(server: Server, port: int, contexts: TlsContexts) -> bool:
-    """Tell whether the certificate passes the check that the fleet file asks for."""
-    policy = parse_policy(server.target.tls)
-    if policy.kind not in {"verify", "ca"}:
-        return False
-    context = contexts.for_policy(policy, legacy=bool(server.target.options.get("legacy_tls")))
+async def _seen(server: Server, contexts: TlsContexts) -> Shown:
+    target = server.target
+    port = target.port or _HTTPS
+    proxy = parse_proxy(target.options["proxy"]) if target.options.get("proxy") else None
+    certificate, old_tls = await certificate_of(target.address, port, contexts, proxy)
+    policy = parse_policy(target.tls)
+    verified = False
+    if policy.kind in {"verify", "ca"}:
+        verified = await accepts(
+            Route(target.address, port, contexts.for_policy(policy, legacy=old_tls), proxy)
+        )
+    return replace(describe(server, certificate), verified=verified, old_tls=old_tls)
+
+
+async def accepts(route: Route) -> bool:
+    """Tell whether the route's context accepts the certificate that is shown."""
     try:
-        await shown_certificate(server.target.address, port, context)
+        await shown_certificate(route)
     except BmcError:
         return False
     return True

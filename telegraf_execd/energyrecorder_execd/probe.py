@@ -41,6 +41,7 @@ class Finding:
         clock_offset_s: BMC's clock minus ours, whole seconds.
         denied: Resources that the account may not read, and IPMI requests that need more privilege.
         certificate: SHA-256 of what it showed.
+        old_tls: It speaks old TLS only.
     """
 
     server: str
@@ -66,16 +67,19 @@ class Finding:
     clock_offset_s: int | None
     denied: Sequence[str]
     certificate: str
+    old_tls: bool
 
     def entry(self) -> Entry:
         """Return a ready entry for the fleet file."""
-        tls = {"tls": f"pin:sha256:{self.certificate}"} if self.certificate else {}
-        values = {
+        values: dict[str, str | bool] = {
             "id": server_id(self.server),
             "host": self.host_entry,
             "protocol": self.protocol or "auto",
-            **tls,
         }
+        if self.certificate:
+            values["tls"] = f"pin:sha256:{self.certificate}"
+        if self.old_tls:
+            values["legacy_tls"] = True
         return Entry(values)
 
 
@@ -112,6 +116,7 @@ def finding(talk: Conversation, certificate: str = "") -> Finding:
         clock_offset_s=_clock_offset_s(answers),
         denied=sorted(_denied(talk)),
         certificate=certificate,
+        old_tls=bool(talk.server.target.options.get("legacy_tls")),
     )
 
 
@@ -181,9 +186,12 @@ def as_text(found: Finding) -> str:
         (value, where) for where, value in found.sources.items()
     ]
     lines += [f"  also      {_watts(value):>9}  {text}" for value, text in also]
-    lines.append(f"  refresh   {_seconds(found.refresh_s, 'no period seen; probe longer')} (measured)")
-    undeclared = "unknown; IPMI has no field for it" if found.protocol == "ipmi" else "not declared"
-    lines.append(f"  window    {_seconds(found.window_s, undeclared)}")
+    if found.protocol:
+        seen_s = found.refresh_s
+        measured = "no period seen; probe longer" if seen_s is None else f"{seen_s:g} s (measured)"
+        undeclared = "unknown; IPMI has no field for it" if found.protocol == "ipmi" else "not declared"
+        lines.append(f"  refresh   {measured}")
+        lines.append(f"  window    {_seconds(found.window_s, undeclared)}")
     if found.latency_ms is not None:
         later = "" if found.requests is None else f", then {found.requests} a poll"
         lines.append(f"  latency   {found.latency_ms:g} ms; {found.requests_first} requests at first{later}")
@@ -191,8 +199,9 @@ def as_text(found: Finding) -> str:
         lines.append(f"  log-in    {found.session}, {found.log_ins} in all")
     if found.clock_offset_s is not None:
         lines.append(f"  clock     {found.clock_offset_s:+d} s against ours")
-    denied = ", ".join(found.denied) or "the account may read all that was asked for"
-    lines.append(f"  privilege {denied}")
+    if found.protocol or found.denied:
+        may = "the account may read all that was asked for"
+        lines.append(f"  privilege {'denied: ' + ', '.join(found.denied) if found.denied else may}")
     entry = server_table(found.entry()).rstrip().splitlines()
     return "\n".join([*lines, "  entry", *(f"    {line}" for line in entry)])
 

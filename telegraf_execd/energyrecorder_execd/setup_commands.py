@@ -142,7 +142,7 @@ def pin_command(fleet: str, servers: tuple[str, ...], *, yes: bool, state: str |
     for one in shown:
         click.echo(one.text())
     pins = {one.server.id: one.sha256 for one in shown if one.sha256 and (one.needs_pin or servers)}
-    if pins and (yes or click.confirm(f"Pin {len(pins)} certificates in the fleet file?", err=True)):
+    if pins and (yes or _agreed(f"Pin {len(pins)} of these in the fleet file?")):
         for path in pin.write_pins(loaded, pins, _write):
             click.echo(f"{path}: written", err=True)
     sys.exit(0 if all(one.sha256 for one in shown) else 3)
@@ -207,6 +207,14 @@ COMMANDS = (
 )
 
 
+def _agreed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        click.echo("\nNothing was written; --yes writes without asking.", err=True)
+        raise
+
+
 def _hosts(texts: Sequence[str]) -> tuple[list[str], list[Host]]:
     from energyrecorder_execd.fleet.hosts import parse_host  # noqa: PLC0415  # as its users
     from energyrecorder_execd.fleet.ranges import expand  # noqa: PLC0415  # as above
@@ -229,7 +237,14 @@ def _server(host: Host, identity: Identity, protocol: str, tls: str) -> Server:
     except ValueError as error:
         raise ConfigError(f"--tls is {tls!r}; allowed: {error}") from None
     chosen = identity.protocol if protocol == "auto" and identity.protocol else protocol
-    return replace(nobody(host, allowed), protocol=chosen, credentials="of the command line")
+    server = replace(nobody(host, allowed), protocol=chosen, credentials="of the command line")
+    shown = identity.certificate
+    if shown is None:
+        return server
+    # What was looked at a moment ago is what the log-in may go to.
+    pinned = f"pin:sha256:{shown.sha256}" if allowed == "tofu" else allowed
+    options = {"legacy_tls": True} if shown.old_tls else {}
+    return replace(server, target=replace(server.target, tls=pinned, options=options))
 
 
 def _text(file: str) -> str:

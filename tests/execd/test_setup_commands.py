@@ -23,6 +23,9 @@ id = "good"
 id = "own"
 {DELL}certificate = "self-signed"
 [[bmc]]
+id = "old"
+{DELL}old_tls = true
+[[bmc]]
 id = "moving"
 {DELL}power = {{ formula = "200 + 50*sin(t)" }}
 sensor = {{ refresh_s = 0.5, window_s = 0, quantum_w = 1 }}
@@ -96,6 +99,23 @@ def test_init_writes_a_fleet_of_what_answers(sim, execd, tmp_path):
     read = execd("once", "--fleet", "fleet.toml")
     assert read.stdout.count("server_power,") >= 3
     assert "exists already" in execd("init", _host(sim, "own"), code=2).stderr
+
+
+def test_a_bmc_of_old_tls_is_found_and_its_entry_says_so(sim, execd, tmp_path):
+    """By init, probe and pin; `once` reads what init wrote; nobody warns of a log-in that nobody makes."""
+    host, digest = _host(sim, "old"), sim.bmc("old")["certificate_sha256"]
+    done = execd("init", host, "--user", USER)
+    assert done.stderr == ""
+    (server,) = tomllib.loads((tmp_path / "fleet.toml").read_text())["server"]
+    assert (server["legacy_tls"], server["tls"]) == (True, f"pin:sha256:{digest}")
+    assert 'error=""' in execd("once", "--fleet", "fleet.toml").stdout
+    probed = execd("probe", host, "--user", USER, "--seconds", "1", "--format", "toml")
+    assert tomllib.loads(probed.stdout)["server"][0]["legacy_tls"] is True
+    fleet = write_fleet(tmp_path, sim, {"old": {"protocol": "redfish"}})
+    assert "legacy_tls = true allows that" in execd("once", "--fleet", fleet, code=4).stderr
+    told = execd("pin", "--fleet", fleet, input="").stdout
+    assert f"sha256:  {digest}" in told
+    assert "legacy_tls = true" in told
 
 
 def test_init_of_nothing_writes_nothing(execd, tmp_path):
@@ -257,6 +277,14 @@ def test_pin_shows_certificates_and_writes_the_entry(sim, execd, tmp_path):
     assert digest in told.stderr
     assert "CHANGED" in execd("pin", "--fleet", fleet, "--yes").stdout
     execd("once", "--fleet", fleet)
+
+
+def test_a_pin_that_nobody_agrees_to_is_not_written(sim, execd, tmp_path):
+    """No answer is no yes, and says so."""
+    fleet = write_fleet(tmp_path, sim, {"own": {"protocol": "redfish"}})
+    before = fleet.read_text()
+    assert "Nothing was written; --yes" in execd("pin", "--fleet", fleet, input="", code=130).stderr
+    assert fleet.read_text() == before
 
 
 @pytest.mark.parametrize("option", [(), ("--server", "good"), ("--credentials", "lab")])

@@ -109,7 +109,7 @@ CASES = {
         rf"certificate changed from sha256:{'ab' * 32} to sha256:[0-9a-f]{{64}}.*energy-execd pin$",
         server={"tls": "pin:sha256:" + "ab" * 32},
     ),
-    "off": Case("", r"tls = 'off'", server={"tls": "off"}, watts=SHIPPED_W),
+    "off": Case("", r"tls = 'off': its certificate is not checked", server={"tls": "off"}, watts=SHIPPED_W),
     "tofu": Case("", r"trusting its certificate", server={"tls": "tofu"}, watts=SHIPPED_W),
     "old-tls": Case("tls", r"legacy_tls = true allows that", bmc=DELL + "old_tls = true"),
     "old-tls-allowed": Case("", bmc=DELL + "old_tls = true", server={"legacy_tls": True}, watts=SHIPPED_W),

@@ -145,7 +145,7 @@ def connect_error(error: Exception, where: str) -> BmcError:
         where: Method and address, for the message.
     """
     if isinstance(error, ssl.SSLError):
-        return untrusted(_tls_detail(error), where)
+        return untrusted(_tls_advice(error), where)
     if isinstance(error, OSError):
         return BmcUnreachableError(f"{where}: {_os_detail(error)}", reason="unreachable")
     return _no_http(error, where)
@@ -160,7 +160,7 @@ def exchange_error(error: Exception, where: str, *, is_begun: bool) -> BmcError:
         is_begun: Something of the answer had been received.
     """
     if isinstance(error, ssl.SSLError):
-        return untrusted(_tls_detail(error), where)
+        return untrusted(_tls_advice(error), where)
     if isinstance(error, TimeoutError):  # TCP gave up
         return BmcUnreachableError(f"{where}: no answer in time", reason="timeout")
     if isinstance(error, OSError):
@@ -193,10 +193,14 @@ def _os_detail(error: OSError) -> str:
     return ", ".join(os.strerror(int(number)) for number in numbers) or type(error).__name__
 
 
-def _tls_detail(error: ssl.SSLError) -> str:
+def tls_detail(error: ssl.SSLError) -> str:
+    """Return what is wrong with the TLS or the certificate of a BMC."""
     if isinstance(error, ssl.SSLEOFError):
-        return f"the BMC broke off the handshake{_OLD_TLS}"
-    detail = getattr(error, "verify_message", None) or error.reason or str(error)
-    if detail in _TOO_OLD:
-        return f"{detail!r}{_OLD_TLS}"
-    return f"{detail!r}; to trust its certificate"
+        return "the BMC broke off the handshake"
+    return repr(getattr(error, "verify_message", None) or error.reason or str(error))
+
+
+def _tls_advice(error: ssl.SSLError) -> str:
+    """Return the same and what helps, before the command."""
+    old = isinstance(error, ssl.SSLEOFError) or error.reason in _TOO_OLD
+    return tls_detail(error) + (_OLD_TLS if old else "; to trust its certificate")

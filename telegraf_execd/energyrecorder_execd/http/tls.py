@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from energyrecorder.errors import BmcUnreachableError, ConfigError
+from energyrecorder.errors import ConfigError
 
 ALLOWED = "'verify', 'ca:FILE', 'pin:sha256:HEX', 'tofu' or 'off'"
 _PIN = "pin:sha256:"
@@ -136,29 +135,3 @@ class TlsContexts:
             context = unverified_context() if kind == "off" else verifying_context(ca_file)
             self._made[key] = allow_legacy(context) if legacy else context
         return self._made[key]
-
-
-async def shown_certificate(host: str, port: int, context: ssl.SSLContext) -> bytes:
-    """Return the certificate (DER) that ``host`` shows, without sending anything else.
-
-    Args:
-        host: Name or address.
-        port: TCP port.
-        context: One that accepts any certificate.
-
-    Raises:
-        BmcUnreachableError: There is no connection or no TLS.
-    """
-    where = f"{host}:{port}"
-    try:
-        _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
-    except ssl.SSLError as error:
-        raise BmcUnreachableError(f"{where}: TLS: {error.reason!r}", reason="tls") from None
-    except OSError as error:
-        detail = error.strerror or type(error).__name__
-        raise BmcUnreachableError(f"{where}: {detail}", reason="unreachable") from None
-    try:
-        shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    finally:
-        writer.transport.abort()
-    return shown

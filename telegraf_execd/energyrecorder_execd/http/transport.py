@@ -53,6 +53,7 @@ class HttpClients:
         self.tls = TlsContexts()
         self._listener = listener
         self._shared = Shared(KEEPALIVE_S)
+        self._unchecked: set[str] = set()
 
     def listeners(self, target: Target) -> tuple[Listener, ...]:
         """Return who hears the exchanges with one BMC: the log if its entry says ``debug = true``."""
@@ -60,6 +61,15 @@ class HttpClients:
         if target.options.get("debug"):
             found.append(TrafficLog(target))
         return tuple(found)
+
+    def warn_unchecked(self, target: Target) -> None:
+        """Say once for each BMC whose account could be stolen that nobody checks its certificate."""
+        if target.user and target.server not in self._unchecked:
+            self._unchecked.add(target.server)
+            _log.warning(
+                "%s: tls = 'off': its certificate is not checked; who stands in between can read the log-in",
+                target.server,
+            )
 
     async def connect(self, route: Route) -> Connection:
         """Return a new connection; raises what `connect.connect` raises."""
@@ -100,7 +110,7 @@ class Endpoint:
         self._kept: Connection | None = None
         self.requests = 0
         if target.scheme == "https" and self._policy.kind == "off":
-            _log.warning("%s: tls = 'off': anybody on the way can read the log-in of this BMC", target.server)
+            clients.warn_unchecked(target)
 
     def close(self) -> None:
         """Close the connection."""

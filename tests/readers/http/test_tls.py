@@ -98,6 +98,19 @@ async def test_trust_on_first_use_notices_a_change(authority):
     assert facts["pin"] == first
 
 
+@pytest.mark.parametrize(("user", "said"), [("monitor", 1), ("", 0)])
+async def test_that_a_certificate_is_not_checked_is_said_once(authority, caplog, user, said):
+    """Also where two protocols are tried one after the other; not where there is no log-in to be stolen."""
+    context, _ = _server(authority)
+    async with scripted(DOCUMENTS, ssl_context=context) as bmc:
+        clients = HttpClients()
+        for _ in ("redfish", "ilo"):
+            http = BmcHttp(bmc.target(scheme="https", tls="off", user=user), clients, {}, time.time_ns)
+            await http.get(ROOT, anonymous=True)
+        await clients.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * said
+
+
 async def test_tls_that_is_no_tls(authority):
     """A plain HTTP server behind an https:// address is a tls error, and nothing is sent in clear."""
     async with scripted(DOCUMENTS) as bmc, client(bmc, "off") as http:
