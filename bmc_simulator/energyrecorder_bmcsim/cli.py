@@ -55,7 +55,8 @@ def list_faults() -> None:
     for name, kind in faults.KINDS.items():
         click.echo(f"{name}: {kind.does}")
         for option in kind.options:
-            click.echo(f"    {option.name} (default {option.default}): {option.help}")
+            default = "required" if option.required else f"default {option.default}"
+            click.echo(f"    {option.name} ({default}): {option.help}")
 
 
 async def _serve(spec: FleetSpec, *, as_json: bool) -> None:

@@ -34,6 +34,10 @@ def _seconds(name: str, help_: str, default: float) -> Setting:
     return Setting(name, "float", help_, default=default, minimum=0)
 
 
+_REDIRECT_STATUS = Setting(
+    "status", "int", "Status of the answer.", default=308, choices=(301, 302, 307, 308)
+)
+
 KINDS: Mapping[str, FaultKind] = {
     "slow": FaultKind(
         "Waits before the headers of the answer.", [_seconds("delay_s", "Seconds to wait.", 5.0)]
@@ -83,10 +87,9 @@ KINDS: Mapping[str, FaultKind] = {
         [Setting("skew_s", "float", "BMC time minus true time, seconds.", default=3600.0)],
         timed=True,
     ),
-    "redirect_slash": FaultKind(
-        "Redirects to the path with a slash at its end.",
-        [Setting("status", "int", "Status of the answer.", default=308, choices=(301, 302, 307, 308))],
-    ),
+    "missing": FaultKind("Hides resources: answers 404, as a BMC does while it starts."),
+    "redirect_slash": FaultKind("Redirects to the path with a slash at its end.", [_REDIRECT_STATUS]),
+    "redirect_case": FaultKind("Redirects to the path in lower case.", [_REDIRECT_STATUS]),
     "redirect_away": FaultKind(
         "Redirects to another host.",
         [Setting("host", "str", "That host, with its port.", default="192.0.2.1")],

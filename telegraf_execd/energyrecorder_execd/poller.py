@@ -140,8 +140,8 @@ class Poller:
                 poll = with_timing(await self._open().poll(), self.server.timing)
             error, message = poll.error, poll.message
             written = self._understood(poll, started_ns)
-        except TimeoutError:
-            error, message = "timeout", str(deadline)
+        except TimeoutError as late:
+            error, message = "timeout", f"{deadline}{_waited_for(late)}"
         except BmcError as problem:
             error, message = problem.reason, str(problem)
             self.retry_after_s = getattr(problem, "retry_after_s", None)
@@ -203,3 +203,8 @@ class Poller:
         if self.server.protocol != "auto":
             return self.server.protocol
         return remembered_protocol(self._memory.facts)
+
+
+def _waited_for(late: TimeoutError) -> str:
+    """Return what was waited for at the deadline, as noted by whoever was cancelled; empty if nobody did."""
+    return "".join(f": {note}" for note in getattr(late.__cause__, "__notes__", ())[:1])

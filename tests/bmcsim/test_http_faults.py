@@ -260,6 +260,21 @@ async def test_redirects_lead_to_the_path_with_a_slash(tmp_path):
         assert (await fetch(sim, f"{POWER}/", allow_redirects=False))[0] == 200
 
 
+@about("redirect_case")
+async def test_redirects_lead_to_the_path_in_lower_case(tmp_path):
+    async with faulty(tmp_path, "{ kind = 'redirect_case', status = 301 }") as sim:
+        status, headers, _ = await fetch(sim, allow_redirects=False)
+        assert (status, headers["Location"]) == (301, POWER.lower())
+        assert consumed_w((await fetch(sim, POWER.lower(), allow_redirects=False))[2]) in (200, 400)
+
+
+@about("missing")
+async def test_resources_can_be_missing_for_a_while(tmp_path):
+    async with faulty(tmp_path, "{ kind = 'missing', path = '*/Power', count = 1 }") as sim:
+        assert (await fetch(sim, "/redfish/v1/Chassis"))[0] == 200
+        assert [(await fetch(sim))[0] for _ in range(2)] == [404, 200]
+
+
 @about("redirect_away")
 async def test_redirects_lead_to_another_host(tmp_path):
     async with faulty(tmp_path, "{ kind = 'redirect_away', host = 'elsewhere:8443' }") as sim:

@@ -15,6 +15,7 @@ from support.bmcsim import FLEET, serving
 from support.execd import once, points_by_server, write_fleet
 
 TIMEOUT_S = 6
+LATE = rf"no answer within {TIMEOUT_S} s: GET /redfish/v1/ of 127\.0\.0\.1:\d+"
 SHIPPED_W = 429.0
 """Of the payload dell-r640-idrac9 as captured."""
 
@@ -80,12 +81,15 @@ ILO = 'protocol = "ilo5"\npower = { constant_w = 321 }'
 
 CASES = {
     "healthy": Case("", watts=SHIPPED_W),
-    "slow": Case("timeout", rf"no answer within {TIMEOUT_S} s", "{ kind = 'slow', delay_s = 60 }"),
+    "slow": Case("timeout", rf"{LATE}: waiting for the answer$", "{ kind = 'slow', delay_s = 60 }"),
+    "slow-log-in": Case(
+        "timeout", r"the log-in goes on$", "{ kind = 'slow', delay_s = 60, path = '*Sessions' }"
+    ),
     # Each answer is in time, all that looking around needs are not: 1.5 s each.
     "slow-answers": Case("", fault="{ kind = 'slow', delay_s = 1.5 }", watts=SHIPPED_W),
-    "drip": Case("timeout", rf"no answer within {TIMEOUT_S} s", "{ kind = 'drip', bytes_per_s = 40 }"),
-    "busy": Case("busy", r"HTTP 503", "{ kind = 'busy' }"),
-    "busy-text": Case("busy", r"HTTP 503", "{ kind = 'busy', said_in = 'text' }"),
+    "drip": Case("timeout", rf"{LATE}: inside the answer$", "{ kind = 'drip', bytes_per_s = 40 }"),
+    "busy": Case("busy", r"HTTP 503, it asks to wait 5 s$", "{ kind = 'busy' }"),
+    "busy-text": Case("busy", r"HTTP 503, it asks to wait 5 s$", "{ kind = 'busy', said_in = 'text' }"),
     "expiry": Case("", fault="{ kind = 'session_expiry', calls = 2, count = 1 }", watts=SHIPPED_W),
     "limit-503": Case("", "session table is full", "{ kind = 'session_limit' }", watts=SHIPPED_W),
     "limit-400": Case(
@@ -95,11 +99,13 @@ CASES = {
     "unauthorized": Case("auth", r"refused the log-in of 'monitor'", "{ kind = 'unauthorized' }"),
     "reset": Case("unreachable", r"connection broke", "{ kind = 'reset_mid_body' }"),
     "close": Case("unreachable", r"connection broke", "{ kind = 'close_mid_body' }"),
-    "truncated": Case("data", r"/redfish/v1\S*: the body is not JSON", "{ kind = 'truncated_json' }"),
+    "truncated": Case(
+        "data", r"/redfish/v1\S*: the body is not JSON \(.* of \d+\)", "{ kind = 'truncated_json' }"
+    ),
     "comma": Case("data", r"/redfish/v1\S*: the body is not JSON", "{ kind = 'trailing_comma' }"),
     "html": Case("data", r"/redfish/v1\S*: the body is not JSON.*DOCTYPE", "{ kind = 'html' }"),
     "two-objects": Case("", fault="{ kind = 'two_objects' }", watts=SHIPPED_W),
-    "tls-stall": Case("timeout", rf"no answer within {TIMEOUT_S} s", "{ kind = 'tls_stall' }"),
+    "tls-stall": Case("timeout", rf"{LATE}: no connection yet$", "{ kind = 'tls_stall' }"),
     "refuse": Case("unreachable", r"Connection refused", "{ kind = 'refuse' }"),
     "self-signed": Case("tls", r"self.signed.*energy-execd pin$", bmc=DELL + 'certificate = "self-signed"'),
     "expired": Case("tls", r"expired.*energy-execd pin$", bmc=DELL + 'certificate = "expired"'),
@@ -133,6 +139,12 @@ CASES = {
     "clock-1970": Case("", fault="{ kind = 'clock_skew', skew_s = -1700000000 }", bmc=ILO, watts=321.0),
     "slashes": Case("", fault="{ kind = 'redirect_slash' }", watts=SHIPPED_W),
     "slashes-301": Case("", fault="{ kind = 'redirect_slash', status = 301 }", watts=SHIPPED_W),
+    "case": Case("", fault="{ kind = 'redirect_case' }", watts=SHIPPED_W),
+    "missing": Case("unsupported", r"no resource with the power", "{ kind = 'missing', path = '*/Power' }"),
+    "missing-ilo": Case(
+        "unsupported", r"no FastPowerMeter", "{ kind = 'missing', path = '*Power*' }", bmc=ILO
+    ),
+    "missing-all": Case("unsupported", r"no Redfish service here", "{ kind = 'missing' }"),
     "elsewhere": Case("protocol", r"redirect to .* not followed", "{ kind = 'redirect_away' }"),
     "other-schema": Case("", fault="{ kind = 'payload_switch', payload = 'dell-r750-idrac9' }", watts=614.0),
     "twice": Case("", bmc='protocol = "redfish"\npayload = "twice.json"', watts=302.0),

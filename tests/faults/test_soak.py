@@ -45,6 +45,7 @@ MORE = {
     "payload_switch": {"payload": "dell-r750-idrac9"},
     "clock_skew": {"skew_s": -1.7e9},
     "busy": {"retry_after_s": 2},
+    "missing": {"path": "*Power*"},
     # Forgotten again and again, a session is tried anew after a minute: longer than the quiet at the end.
     "session_expiry": {"count": 1},
 }

@@ -196,16 +196,23 @@ class HttpBmc:
             return _busy(busy)
         if path not in _OPEN_PATHS and self._faults.strike(("unauthorized",), path, now_ns):
             return _unauthorized()
+        return self._redirected(request, path, now_ns)
+
+    def _redirected(self, request: web.BaseRequest, path: str, now_ns: int) -> Answer | None:
+        """Return the answer that sends the client elsewhere; None: it is right here."""
         raw_path = request.rel_url.raw_path
-        if request.method in ("GET", "HEAD") and not raw_path.endswith("/"):
-            redirect = self._faults.strike(("redirect_slash",), path, now_ns)
+        forms = {"redirect_slash": raw_path.rstrip("/") + "/", "redirect_case": raw_path.lower()}
+        for kind, form in forms.items():
+            if request.method not in ("GET", "HEAD") or form == raw_path:
+                continue
+            redirect = self._faults.strike((kind,), path, now_ns)
             if redirect is not None:
-                return Answer(redirect.options["status"], b"", {"Location": f"{raw_path}/"})
+                return Answer(redirect.options["status"], b"", {"Location": form})
         away = self._faults.strike(("redirect_away",), path, now_ns)
-        if away is not None:
-            scheme = "http" if self._settings.context is None else "https"
-            return Answer(302, b"", {"Location": f"{scheme}://{away.options['host']}{raw_path}"})
-        return None
+        if away is None:
+            return None
+        scheme = "http" if self._settings.context is None else "https"
+        return Answer(302, b"", {"Location": f"{scheme}://{away.options['host']}{raw_path}"})
 
     def _authorised(self, request: web.BaseRequest, path: str, now_ns: int) -> bool:
         token = request.headers.get("X-Auth-Token")
@@ -263,6 +270,10 @@ class HttpBmc:
         return _json(201, _session_body(location, session), headers)
 
     def _resource(self, path: str, now_ns: int) -> tuple[Answer, Fault | None]:
+        if self._faults.find("redirect_case", now_ns) is not None:
+            path = self._resources.spelled(path)
+        if self._faults.strike(("missing",), path, now_ns):
+            return Answer(404, error_body("ResourceMissingAtURI")), None
         switched = self._faults.find("payload_switch", now_ns)
         if switched is not None:
             body = switched.options["payload"].bodies.get(path)

@@ -102,6 +102,11 @@ class Resources:
         self.payload = payload
         self._live = live
 
+    def spelled(self, path: str) -> str:
+        """Return the path of the resource that ``path`` names but for upper and lower case."""
+        lower = path.lower()
+        return next((known for known in self.payload.bodies if known.lower() == lower), path)
+
     def body(self, path: str, view: View | None) -> bytes | None:
         """Return the body of ``path`` (as `Payload.bodies` spells it); None if there is no such resource.
 

@@ -99,10 +99,10 @@ class BmcHttp:
         if raw.status == _UNAUTHORIZED and not anonymous:
             raw = await self._after_401(path)
         if raw.status != _OK:
+            wait_s = _asked_wait_s(raw, self._clock)
+            asks = "" if wait_s is None else f", it asks to wait {wait_s:g} s"
             raise HttpStatusError(
-                f"GET {path}: HTTP {raw.status}",
-                status=raw.status,
-                retry_after_s=_asked_wait_s(raw, self._clock),
+                f"GET {path}: HTTP {raw.status}{asks}", status=raw.status, retry_after_s=wait_s
             )
         self._denied.pop(path, None)
         if not anonymous:

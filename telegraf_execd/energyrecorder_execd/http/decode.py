@@ -25,7 +25,8 @@ def decode(body: bytes, resource: str) -> Any:
     """
     try:
         return orjson.loads(body)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as error:
+        wrong = f"{error.msg}, character {error.pos} of {len(error.doc)}"
         # Bytes that orjson refuses although the JSON in them is whole: BOM, trailing NULs.
         text = body.decode("utf-8", "replace").lstrip("\ufeff").rstrip("\0 \r\n\t")
     values = _concatenated(text)
@@ -33,7 +34,7 @@ def decode(body: bytes, resource: str) -> Any:
     if objects:
         return objects[-1]
     start = text[:40]
-    raise BmcDataError(f"{resource}: the body is not JSON, it begins {start!r}", reason="data")
+    raise BmcDataError(f"{resource}: the body is not JSON ({wrong}), it begins {start!r}", reason="data")
 
 
 def _concatenated(text: str) -> list[Any]:

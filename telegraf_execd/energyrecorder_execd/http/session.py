@@ -145,6 +145,9 @@ class SessionLogin:
         pending = self._pending
         try:
             await asyncio.shield(pending)
+        except asyncio.CancelledError as late:
+            late.add_note("the log-in goes on")
+            raise
         finally:
             if pending.done() and self._pending is pending:
                 self._pending = None

@@ -210,6 +210,9 @@ class Endpoint:
         sent_ns = self._clock()
         try:
             await connection.exchange(request, response)
+        except asyncio.CancelledError as late:
+            late.add_note(f"{at}: {'inside' if response.is_begun else 'waiting for'} the answer")
+            raise
         except (OSError, httptools.HttpParserError) as error:
             problem = exchange_error(error, at, is_begun=response.is_begun)
             if isinstance(error, ConnectionError) and not response.is_begun:
@@ -235,6 +238,9 @@ class Endpoint:
             if self._route is None:
                 self._route = Route(self._address, self._port, self._context(), self._proxy)
             connection = await self._clients.connect(self._route)
+        except asyncio.CancelledError as late:
+            late.add_note(f"{at}: no connection yet")
+            raise
         except ConfigError as error:
             raise BmcUnreachableError(str(error), reason="tls") from None
         except (OSError, ValueError, httptools.HttpParserError) as error:
