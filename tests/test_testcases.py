@@ -15,6 +15,7 @@ keep it.
 from __future__ import annotations
 
 import os
+import time
 import tomllib
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def _server_id(name):
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
-    """Return what one run over all cases printed: points per server, and the lines on stderr."""
+    """Return what one run over all cases printed: points per server, lines on stderr; and when it began."""
     folder = tmp_path_factory.mktemp("testcases")
     bmcs, servers = [], {}
     for name, case in CASES.items():
@@ -52,9 +53,10 @@ def printed(tmp_path_factory):
         servers[_server_id(name)] = described["server"]
     spec = folder / "sim.toml"
     spec.write_text(FLEET + "".join(bmcs), encoding="utf-8")
+    begun_ns = time.time_ns()
     with serving(spec) as sim:
         done = once(write_fleet(folder, sim, servers), folder / "state")
-    return points_by_server(done.stdout), done.stderr.splitlines()
+    return points_by_server(done.stdout), done.stderr.splitlines(), begun_ns
 
 
 def _line(point, name):
@@ -68,7 +70,7 @@ def _line(point, name):
 @pytest.mark.parametrize("name", CASES)
 def test_case(name, printed):
     """Exactly the expected lines are printed."""
-    points, _ = printed
+    points, _, _ = printed
     case = CASES[name]
     lines = sorted(_line(point, name) for point in points[_server_id(name)])
     expected = case / "expected.out"
@@ -82,12 +84,21 @@ def test_case(name, printed):
 @pytest.mark.parametrize("name", CASES)
 def test_case_says_what_is_wrong(name, printed):
     """What has to be said is said on stderr with the server's name; else its name does not appear there."""
-    _, said = printed
+    _, said, _ = printed
     mine = [line for line in said if f"'{_server_id(name)}'" in line]
     expected = CASES[name] / "expected.err"
     wanted = expected.read_text(encoding="utf-8").splitlines() if expected.is_file() else []
     assert len(mine) == len(wanted), mine
     assert all(any(want in line for line in mine) for want in wanted), mine
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_bmc_says_of_the_time_moves_no_point(name, printed):
+    """A reading has the time of its request; the clocks in payloads say 2020, 2023 or 1970."""
+    points, _, begun_ns = printed
+    polled = [point for point in points[_server_id(name)] if point["fields"].get("clock") != "bmc"]
+    assert polled
+    assert all(begun_ns <= point["time"] <= time.time_ns() for point in polled)
 
 
 def test_there_are_enough_cases():

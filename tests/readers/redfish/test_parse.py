@@ -8,6 +8,7 @@ from energyrecorder.errors import BmcDataError
 from energyrecorder_execd.quirks import Effects
 from energyrecorder_execd.readers.redfish.parse import (
     Supply,
+    bays,
     parse_environment,
     parse_extras,
     parse_power,
@@ -128,6 +129,31 @@ def test_the_side_of_the_supplies(watts, pairs, side):
 def test_a_power_supply(supply, expected):
     """Readings, not ratings; empty bays are none."""
     assert parse_supplies({"PowerSupplies": [supply]}, "/p", PLAIN) == ([expected] if expected else [])
+
+
+def _bay(place, **more):
+    return {"@odata.id": f"/p#{place}", "MemberId": str(place), "PowerInputWatts": 21, **more}
+
+
+@pytest.mark.parametrize(
+    ("supplies", "there"),
+    [
+        ([_bay(0, SerialNumber="A"), _bay(1, SerialNumber="B")], [1, 2]),
+        # The same supply twice (Apollo 4510).
+        ([_bay(0, SerialNumber="A"), _bay(1, SerialNumber="B"), _bay(2, SerialNumber="A")], [1, 2]),
+        # Two of one kind at the same load, of which nothing says that they are one.
+        ([_bay(0), _bay(1)], [1, 2]),
+        ([_bay(0, SerialNumber="N/A"), _bay(1, SerialNumber="N/A")], [1, 2]),
+        ([_bay(0, SerialNumber="0", Name="PSU1"), _bay(1, SerialNumber="0", Name="PSU2")], [1, 2]),
+        ([_bay(0, Status={"State": "Absent"}), _bay(1)], [2]),
+    ],
+)
+def test_each_supply_counts_once(supplies, there):
+    """One that is listed twice is one, with the place where it stood first."""
+    document = {"PowerSupplies": supplies}
+    assert [number for number, _ in bays(document)] == there
+    assert len(parse_supplies(document, "/p", PLAIN)) == len(there)
+    assert parse_extras(document)[1] == len(there)
 
 
 def test_old_idracs_give_ratings_as_input():

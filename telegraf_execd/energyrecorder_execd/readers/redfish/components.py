@@ -10,7 +10,7 @@ from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.json_values import as_object, lenient_number, members, text
 from energyrecorder_execd.readers.redfish.parse import (
-    is_absent,
+    bays,
     is_part,
     parse_environment,
     parse_pointer,
@@ -100,9 +100,8 @@ def _subsystems(document: Any, path: str) -> list[Component]:
 
 def _supplies(document: Any, path: str, effects: quirks.Effects) -> list[Component]:
     """Return the supplies, numbered by their place in the list, empty bays counted."""
-    bays = members(as_object(document, path).get("PowerSupplies"))
-    present = [number for number, item in enumerate(bays, start=1) if not is_absent(item)]
-    supplies = list(zip(present, parse_supplies(document, path, effects), strict=True))
+    numbers = [number for number, _ in bays(as_object(document, path))]
+    supplies = list(zip(numbers, parse_supplies(document, path, effects), strict=True))
     outputs = [supply.output_w for _, supply in supplies if supply.output_w is not None]
     # A total that every supply repeats is no part (894 W four times: HPE XL675d).
     repeated = len(outputs) > 1 and len(set(outputs)) == 1

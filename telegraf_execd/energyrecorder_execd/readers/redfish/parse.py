@@ -199,15 +199,29 @@ def parse_supplies(document: Any, path: str, effects: quirks.Effects) -> list[Su
         BmcDataError: A reading is malformed.
     """
     found = []
-    for index, item in enumerate(members(as_object(document, path).get("PowerSupplies"))):
-        if is_absent(item):
-            continue
-        where = f"{path}: PowerSupplies/{index}"
+    for number, item in bays(as_object(document, path)):
+        where = f"{path}: PowerSupplies/{number - 1}"
         output_w = plausible_watts(item, "PowerOutputWatts", where)
         if output_w is None:
             output_w = plausible_watts(item, "LastPowerOutputWatts", where)
         input_w = None if effects.supply_input_is_rating else _supply_input(item, where)
         found.append(Supply(input_w, output_w))
+    return found
+
+
+def bays(power: Json) -> list[tuple[int, Json]]:
+    """Return the supplies of a Power resource that are there, each once, with their place in the list from 1.
+
+    An HPE Apollo 4510 lists its four supplies twice (check_redfish#114): the same but for their place.
+    """
+    found: list[tuple[int, Json]] = []
+    seen: list[Json] = []
+    for number, item in enumerate(members(power.get("PowerSupplies")), start=1):
+        itself = {key: value for key, value in item.items() if key not in {"@odata.id", "MemberId"}}
+        repeated = text(item, "SerialNumber") is not None and itself in seen
+        if not is_absent(item) and not repeated:
+            found.append((number, item))
+        seen.append(itself)
     return found
 
 
@@ -342,6 +356,4 @@ def parse_extras(document: Any) -> tuple[float | None, int | None]:
         return None, None
     entries = members(document.get("PowerControl"))
     cap_w = lenient_number(sub_object(entries[0], "PowerLimit"), "LimitInWatts") if entries else None
-    supplies = members(document.get("PowerSupplies"))
-    present = sum(1 for item in supplies if not is_absent(item))
-    return (cap_w if cap_w and cap_w > 0 else None), (present or None)
+    return (cap_w if cap_w and cap_w > 0 else None), (len(bays(document)) or None)
