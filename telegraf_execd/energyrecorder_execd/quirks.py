@@ -25,6 +25,15 @@ against them Intel S2600BPB, whose only power resource is at the Card ``RackMoun
 ENCLOSURE_CHASSIS = frozenset({"enclosure", "storageenclosure", "multinode", "rack"})
 """Chassis types (lower case) that may be shared by several computers: never billed to one of them."""
 
+FED_CHASSIS = frozenset({"blade", "sled"})
+"""Chassis types (lower case) that are fed by an enclosure: supplies that one of them lists are not its own.
+
+Dell C6420 and C6615 call themselves Sled: 53 of 378 W, 80 of 420 W."""
+
+FED_SHARE = 0.5
+"""A total below this share of what its supplies deliver is not all that they feed: 176 of 755 W (Supermicro
+X10DFF), 80 of 393 W (Dell C6615). The efficiency of the supplies never explains as much."""
+
 TOTAL_CONTEXTS = frozenset({"chassis", "intake", "systemboard", "system", "powersupply"})
 """Values of PhysicalContext (lower case) that a total may have besides none."""
 

@@ -178,6 +178,7 @@ def _sets() -> list[str]:
         ("What", "Values"),
         (
             ("chassis that are parts of a computer", _codes(quirks.COMPONENT_CHASSIS)),
+            ("chassis that an enclosure feeds", _codes(quirks.FED_CHASSIS)),
             ("chassis that several computers may share", _codes(quirks.ENCLOSURE_CHASSIS)),
             ("`PhysicalContext` of a total", _codes(quirks.TOTAL_CONTEXTS)),
             ("`PhysicalContext` of a part", _codes(quirks.PART_CONTEXTS)),

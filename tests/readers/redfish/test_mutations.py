@@ -45,8 +45,7 @@ TRAPS = {
     "nvidia-dgx-h100-23.11": {587.0, 5600.0, 2775.0, 500.0},
     "supermicro-x10-zero": {0.0},
     "openbmc-off": set(),
-    # Not 420, the shared supplies, for the same reason.
-    "dell-c6615-sled": {393.0, 92.0, 104.0},
+    "dell-c6615-sled": {420.0, 393.0, 92.0, 104.0},
     "hpe-dl360-gen11-ilo6": {425.0, 149.0, 552.0},
     "cisco-c240-m4-zero": {0.0},
     "cray-ex4252": {97.0, 1314.0, 1411.0},

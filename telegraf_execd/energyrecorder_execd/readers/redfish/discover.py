@@ -19,6 +19,7 @@ from energyrecorder_execd.readers.redfish.parse import (
     parse_pointer,
     parse_power,
     parse_sensor,
+    parse_supplies,
     parse_supply_metrics,
 )
 from energyrecorder_execd.readers.redfish.plan import PartPlan, Place, Plan, TotalPlan
@@ -30,7 +31,7 @@ from energyrecorder_execd.readers.redfish.resources import (
     parse_firmware,
     parse_system,
 )
-from energyrecorder_execd.readers.redfish.select import Chosen, Found, choose, computers, tiers
+from energyrecorder_execd.readers.redfish.select import Chosen, Found, choose, computers, supply_total, tiers
 from energyrecorder_execd.readers.redfish.walk import Walk
 
 ROOT = "/redfish/v1/"
@@ -73,7 +74,12 @@ class Discovery:
 
 
 async def discover(
-    walk: Walk, *, known_nodes: Sequence[str], now_ns: int, components: bool = False
+    walk: Walk,
+    *,
+    known_nodes: Sequence[str],
+    now_ns: int,
+    supplies_are_shared: bool = False,
+    components: bool = False,
 ) -> Discovery:
     """Walk the BMC and return where its totals are.
 
@@ -81,6 +87,7 @@ async def discover(
         walk: Fresh, or the one that was cut off.
         known_nodes: Nodes that were seen before.
         now_ns: Nanoseconds since the Unix epoch, UTC.
+        supplies_are_shared: An earlier walk saw that the supplies feed more than this BMC's computer.
         components: Whether parts are looked for as well.
 
     Raises:
@@ -88,7 +95,7 @@ async def discover(
         WalkPausedError: The walk's requests are used up.
     """
     inventory = await _inventory(walk)
-    chosen, valid = await _descend(walk, inventory, known_nodes)
+    chosen, valid = await _descend(walk, inventory, known_nodes, shared=supplies_are_shared)
     problems = len(walk.problems)
     housing = [chassis for chassis in inventory.chassis if not chassis.is_component]
     totals = []
@@ -100,7 +107,9 @@ async def discover(
         parts = await find_parts(walk, inventory.chassis, chosen, manager=inventory.manager)
     # A counter or a part that cannot be read makes no better source of power likely.
     del walk.problems[problems:]
-    plan = Plan(tuple(totals), now_ns, inventory.effects, parts)
+    shared = supplies_are_shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
+    effects = replace(inventory.effects, supplies_are_shared=True) if shared else inventory.effects
+    plan = Plan(tuple(totals), now_ns, effects, parts)
     return Discovery(plan, valid, _server_info(walk, inventory, chosen))
 
 
@@ -114,6 +123,18 @@ async def _inventory(walk: Walk) -> Inventory:
     vendor, model = _maker(systems, chassis)
     found = quirks.effects(vendor or text(root, "Vendor"), model, firmware)
     return Inventory(systems, chassis, manager, firmware, found)
+
+
+def _is_fed(walk: Walk, found: Found, effects: quirks.Effects) -> bool:
+    """Whether the supplies beside a total are an enclosure's: by its chassis, or they deliver far more."""
+    path = found.place.paths[0]
+    answer = walk.answers.get(path)
+    if found.place.form != "power" or answer is None or not found.candidate.watts:
+        return found.chassis.is_fed
+    supplies = parse_supplies(answer.document, path, effects)
+    delivered_w, _ = supply_total([supply.output_w for supply in supplies], distinct=False)
+    feed_more = delivered_w is not None and found.candidate.watts < quirks.FED_SHARE * delivered_w
+    return found.chassis.is_fed or feed_more
 
 
 async def _root(walk: Walk) -> Json:
@@ -140,13 +161,15 @@ def _maker(systems: Sequence[System], chassis: Sequence[Chassis]) -> tuple[str |
 
 
 async def _descend(
-    walk: Walk, inventory: Inventory, known_nodes: Sequence[str]
+    walk: Walk, inventory: Inventory, known_nodes: Sequence[str], *, shared: bool
 ) -> tuple[tuple[Chosen, ...], bool]:
     every: list[Found] = []
     for tier in tiers(inventory.chassis):
         for rung in _RUNGS:
             step: list[Found] = []
             for chassis in tier:
+                if rung is _supplies and (shared or chassis.is_fed):
+                    continue
                 try:
                     step += await rung(walk, chassis, inventory.effects)
                 except BmcDataError as error:

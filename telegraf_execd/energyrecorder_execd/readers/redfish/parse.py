@@ -199,8 +199,8 @@ def parse_supplies(document: Any, path: str, effects: quirks.Effects) -> list[Su
         BmcDataError: A reading is malformed.
     """
     found = []
-    for number, item in bays(as_object(document, path)):
-        where = f"{path}: PowerSupplies/{number - 1}"
+    for place, item in bays(as_object(document, path)):
+        where = f"{path}: PowerSupplies/{place - 1}"
         output_w = plausible_watts(item, "PowerOutputWatts", where)
         if output_w is None:
             output_w = plausible_watts(item, "LastPowerOutputWatts", where)
@@ -216,11 +216,11 @@ def bays(power: Json) -> list[tuple[int, Json]]:
     """
     found: list[tuple[int, Json]] = []
     seen: list[Json] = []
-    for number, item in enumerate(members(power.get("PowerSupplies")), start=1):
+    for place, item in enumerate(members(power.get("PowerSupplies")), start=1):
         itself = {key: value for key, value in item.items() if key not in {"@odata.id", "MemberId"}}
         repeated = text(item, "SerialNumber") is not None and itself in seen
         if not is_absent(item) and not repeated:
-            found.append((number, item))
+            found.append((place, item))
         seen.append(itself)
     return found
 

@@ -132,7 +132,13 @@ class RedfishReader:
             walk = self._walk = Walk(self._http, now_ns)
         walk.allowance = allowance
         known = self._facts.get("nodes", [])
-        found = await discover(walk, known_nodes=known, now_ns=now_ns, components=self._extras.components)
+        found = await discover(
+            walk,
+            known_nodes=known,
+            now_ns=now_ns,
+            supplies_are_shared=self._plan is not None and self._plan.effects.supplies_are_shared,
+            components=self._extras.components,
+        )
         self._walk = None
         self._tell(found.info)
         self._fresh = {

@@ -104,6 +104,11 @@ class Chassis:
         """Whether several computers may share this."""
         return self.kind in quirks.ENCLOSURE_CHASSIS
 
+    @property
+    def is_fed(self) -> bool:
+        """Whether the supplies it lists belong to the enclosure around it."""
+        return self.kind in quirks.FED_CHASSIS
+
 
 def parse_chassis(document: Any, path: str) -> Chassis:
     """Return the chassis in ``document``.
