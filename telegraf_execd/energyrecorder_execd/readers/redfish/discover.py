@@ -32,6 +32,7 @@ from energyrecorder_execd.readers.redfish.resources import (
     parse_system,
 )
 from energyrecorder_execd.readers.redfish.select import Chosen, Found, choose, computers, supply_total, tiers
+from energyrecorder_execd.readers.redfish.thermal import find_inlet
 from energyrecorder_execd.readers.redfish.walk import Walk
 
 ROOT = "/redfish/v1/"
@@ -105,11 +106,13 @@ async def discover(
     parts: tuple[PartPlan, ...] = ()
     if components:
         parts = await find_parts(walk, inventory.chassis, chosen, manager=inventory.manager)
-    # A counter or a part that cannot be read makes no better source of power likely.
+    mine = [one.found.chassis for one in chosen[:1]]
+    inlet = await find_inlet(walk, tuple(dict.fromkeys([*mine, *housing]))) if chosen else None
+    # What cannot be read of a counter, a part or a temperature makes no better source of power likely.
     del walk.problems[problems:]
     shared = supplies_are_shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
     effects = replace(inventory.effects, supplies_are_shared=True) if shared else inventory.effects
-    plan = Plan(tuple(totals), now_ns, effects, parts)
+    plan = Plan(tuple(totals), now_ns, effects, parts, inlet)
     return Discovery(plan, valid, _server_info(walk, inventory, chosen))
 
 

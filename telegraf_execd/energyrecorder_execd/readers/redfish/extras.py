@@ -1,4 +1,4 @@
-"""Reads energy counters and parts, which accompany the totals, without putting the totals at risk."""
+"""Reads what accompanies the totals (counters, parts, inlet temperature) without putting them at risk."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from energyrecorder_execd.readers.redfish.components import (
 from energyrecorder_execd.readers.redfish.counters import COUNTER_PERIOD_S, counter_j, may_wrap_unseen
 from energyrecorder_execd.readers.redfish.parse import parse_pointer
 from energyrecorder_execd.readers.redfish.plan import PartPlan, Plan, TotalPlan
+from energyrecorder_execd.readers.redfish.thermal import inlet_c
 
 EXTRAS_LIMIT_S = 2.0
 """Longest time that a poll spends on what only accompanies its totals."""
@@ -27,11 +28,14 @@ EXTRAS_LIMIT_S = 2.0
 FAILED_PAUSE_S = 600.0
 """A counter that could not be read is asked for again this much later."""
 
+INLET_PERIOD_S = 3600.0
+"""The inlet temperature is asked for this often."""
+
 _log = logging.getLogger(__name__)
 
 
 class Extras:
-    """Counters and parts of one BMC.
+    """Counters, parts and inlet temperature of one BMC.
 
     Args:
         server: For the log.
@@ -43,6 +47,7 @@ class Extras:
         self.components = components
         self._counter_due_ns: dict[str | None, int] = {}
         self._next_part = 0
+        self._inlet_ns = 0
 
     def written(self, node: str | None, energy_j: float | None, now_ns: int) -> float | None:
         """Return a counter that came with the total, if it is time to write one again; else None."""
@@ -82,6 +87,26 @@ class Extras:
             return None
         self._counter_due_ns[plan.node] = now_ns + _ns(COUNTER_PERIOD_S)
         return shown_j, place.wrap_j
+
+    async def inlet(
+        self, http: BmcHttp, path: str | None, *, now_ns: int, fresh: Mapping[str, Answer | None]
+    ) -> float | None:
+        """Return the inlet temperature, °C, once an hour; None if it is not due or not to be had.
+
+        Args:
+            http: The BMC.
+            path: Of the resource that tells it; None if there is none.
+            now_ns: Nanoseconds since the Unix epoch, UTC.
+            fresh: Resources that this poll has got already.
+
+        Raises:
+            BmcAuthError: The log-in was refused.
+        """
+        if path is None or 0 <= now_ns - self._inlet_ns < _ns(INLET_PERIOD_S):
+            return None
+        self._inlet_ns = now_ns
+        answer = fresh.get(path) or await self._get(http, path)
+        return None if answer is None else inlet_c(answer.document)
 
     def _is_due(self, node: str | None, now_ns: int) -> bool:
         due_ns = self._counter_due_ns.get(node, 0)
@@ -129,7 +154,7 @@ class Extras:
         except BmcAuthError:
             raise
         except (BmcError, TimeoutError) as error:
-            _log.debug("%s: %s: no counter: %r", self._server, path, error)
+            _log.debug("%s: %s: not read: %r", self._server, path, error)
             return None
 
 

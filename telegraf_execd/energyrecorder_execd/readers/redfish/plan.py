@@ -10,7 +10,7 @@ from energyrecorder.schema import SCOPES, SOURCES
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.redfish.counters import CounterPlace
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 """Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
 
 FORMS = ("power", "pointer", "supplies", "environment", "sensor", "member", "metrics")
@@ -88,12 +88,14 @@ class Plan:
         made_ns: When it was discovered, nanoseconds since the Unix epoch, UTC.
         effects: What the quirk table says of this BMC.
         parts: Parts with a resource of their own; looked for only when parts are wanted.
+        inlet: Path of the resource with the inlet temperature; None if there is none.
     """
 
     totals: tuple[TotalPlan, ...]
     made_ns: int
     effects: quirks.Effects = field(default_factory=quirks.Effects)
     parts: tuple[PartPlan, ...] = ()
+    inlet: str | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -111,6 +113,7 @@ def as_facts(plan: Plan) -> dict[str, Any]:
         "refresh_s": plan.effects.refresh_s,
         "window_s": plan.effects.window_s,
         "parts": [list(astuple(part)) for part in plan.parts],
+        "inlet": plan.inlet,
         "totals": [
             {
                 "node": total.node,
@@ -142,7 +145,8 @@ def from_facts(facts: Any) -> Plan | None:
             window_s=facts["window_s"],
         )
         parts = tuple(_part_from(item) for item in facts["parts"])
-        return Plan(totals, int(facts["made_ns"]), effects, parts)
+        inlet = facts["inlet"]
+        return Plan(totals, int(facts["made_ns"]), effects, parts, None if inlet is None else str(inlet))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
-from energyrecorder_execd.readers.base import Context, Poll, Reading, ServerInfo, Target
-from energyrecorder_execd.readers.facts import own_facts, remember_info, remembered_info
+from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
+from energyrecorder_execd.readers.facts import own_facts
 from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
 from energyrecorder_execd.readers.learning import Learned, Learner
 from energyrecorder_execd.readers.redfish import plan as plans
+from energyrecorder_execd.readers.redfish.description import Description
 from energyrecorder_execd.readers.redfish.discover import discover
 from energyrecorder_execd.readers.redfish.extras import Extras
 from energyrecorder_execd.readers.redfish.measure import measure
@@ -71,8 +72,7 @@ class RedfishReader:
         self._extras = Extras(target.server, components=bool(target.options.get("components")))
         self._answers: dict[str, Answer] = {}
         self._learner = Learner(self._facts)
-        self._known_info = remembered_info(self._facts)
-        self._info = self._known_info
+        self._description = Description(self._facts)
 
     async def poll(self) -> Poll:
         """Ask the BMC once.
@@ -81,6 +81,7 @@ class RedfishReader:
             BmcError: The poll failed as a whole.
         """
         now_ns = self._clock()
+        self._rediscovery.begin()
         before = self._http.requests
         self._fresh = {}
         planned = self._plan is not None and bool(self._plan.totals)
@@ -90,7 +91,7 @@ class RedfishReader:
         totals, hosts = await self._totals()
         if self._rediscovery.is_lost(
             gone=any(t.gone for t in totals),
-            silent=any(t.candidate.watts is None and hosts[t.plan.node] == "on" for t in totals),
+            silent=any(self._is_silent(total, hosts[total.plan.node]) for total in totals),
             walked=due and not planned,
             now_ns=now_ns,
         ):
@@ -100,9 +101,16 @@ class RedfishReader:
         elif due and planned:
             await self._renew(now_ns)
         readings = [reading for total in totals if (reading := await self._reading(total)) is not None]
+        await self._describe(now_ns)
         if self._extras.components and self._plan is not None:
             readings += await self._extras.parts(self._http, self._plan, self._answers)
+        self._rediscovery.end()
         return self._result(totals, hosts, tuple(readings), self._http.requests - before)
+
+    def _is_silent(self, total: _Total, host: str) -> bool:
+        """Whether a total has no value although its host is on, or nothing tells whether it is."""
+        told = self._hosts.get(total.plan.host or "")
+        return total.candidate.watts is None and (host == "on" or told is None or told.absent)
 
     async def close(self) -> None:
         """Log out; never raises."""
@@ -140,7 +148,7 @@ class RedfishReader:
             components=self._extras.components,
         )
         self._walk = None
-        self._tell(found.info)
+        self._description.walked(found.info)
         self._fresh = {
             path: answer
             for path, answer in walk.answers.items()
@@ -254,7 +262,6 @@ class RedfishReader:
         readings: tuple[Reading, ...],
         requests: int,
     ) -> Poll:
-        info, self._info = self._info, None
         failed = [total for total in totals if total.error]
         error, message = (failed[0].error, failed[0].message) if failed else ("", "")
         return Poll(
@@ -265,13 +272,19 @@ class RedfishReader:
             requests=requests,
             error=error,
             message=message,
-            info=info,
+            info=self._description.news(),
         )
 
-    def _tell(self, info: ServerInfo) -> None:
-        """Take over what is known of the server, to be told with this poll."""
-        self._info = self._known_info = info
-        remember_info(self._facts, info)
+    async def _describe(self, now_ns: int) -> None:
+        """Look at what the answers at hand tell of the server, and once an hour at its inlet temperature."""
+        if self._plan is None:
+            return
+        place = self._plan.totals[0].place
+        if place.form == "power" and place.paths[0] in self._answers:
+            self._description.power(self._answers[place.paths[0]].document)
+        shown_c = await self._extras.inlet(self._http, self._plan.inlet, now_ns=now_ns, fresh=self._fresh)
+        if shown_c is not None:
+            self._description.inlet(shown_c)
 
     def _timed(self, total: _Total) -> tuple[Candidate, float | None]:
         """Return the value with its timing (declared, learned, else the vendor's), and its quantum."""
@@ -290,18 +303,8 @@ class RedfishReader:
         timed = value
         if (refresh_s, window_s) != (value.refresh_s, value.window_s):
             timed = replace(value, refresh_s=refresh_s, window_s=window_s)
-        self._tell_timing(timed, told_by)
+        self._description.timed(timed, told_by)
         return timed, learned.quantum_w
-
-    def _tell_timing(self, value: Candidate, told_by: str) -> None:
-        known = self._known_info
-        if known is None or value.watts is None or value.refresh_s is None:
-            return
-        now = replace(
-            known, refresh_s=value.refresh_s, refresh_from=told_by, window_s=value.window_s or known.window_s
-        )
-        if now != known:
-            self._tell(now)
 
     async def _reading(self, total: _Total) -> Reading | None:
         (value, quantum_w), node = self._timed(total), total.plan.node

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from energyrecorder_execd.readers.redfish.plan import Plan
 
 RENEWAL_S = 6 * 3600.0
-"""A plan is renewed after this time, for changed firmware and hardware."""
+"""A plan is renewed after this time, for hardware that changed."""
 
 LOST_S = 15.0
 """While a total stays lost the BMC is walked again after this time, doubled each time; first at once."""
 
 RETURN_S = 600.0
-"""While a lower rung stands in, this often is looked whether the better source has healed."""
+"""While a lower rung stands in, this often is looked whether the better source has healed. A BMC
+that was away is walked again when its plan is older than this."""
 
 SILENT_POLLS = 2
 """After so many polls in a row without a value, though the host is on, the BMC is walked."""
@@ -38,6 +39,8 @@ class Rediscovery:
         empty: Walks in a row that found nothing.
         hindered: The last walk met failing resources.
         not_before_ns: A renewal that failed is tried again after this time.
+        answered: The last poll came to its end.
+        cut_off: One since the last walk did not: the BMC may have been away for new firmware.
     """
 
     best_source: str | None = None
@@ -47,6 +50,17 @@ class Rediscovery:
     empty: int = 0
     hindered: bool = False
     not_before_ns: int = 0
+    answered: bool = True
+    cut_off: bool = False
+
+    def begin(self) -> None:
+        """Note that a poll begins."""
+        self.cut_off = self.cut_off or not self.answered
+        self.answered = False
+
+    def end(self) -> None:
+        """Note that the poll came to its end, whatever it found; one that was cut short does not."""
+        self.answered = True
 
     def is_due(self, plan: Plan, now_ns: int) -> bool:
         """Tell whether the plan has to be renewed before this poll.
@@ -63,7 +77,7 @@ class Rediscovery:
         if not plan.totals:
             return age_s >= _doubled(EMPTY_S, self.empty)
         lower = self.best_source is not None and _rank(plan.totals[0].place.source) > _rank(self.best_source)
-        return age_s >= (RETURN_S if lower or self.hindered else RENEWAL_S)
+        return age_s >= (RETURN_S if lower or self.hindered or self.cut_off else RENEWAL_S)
 
     def put_off(self, now_ns: int) -> None:
         """Note that a renewal failed."""
@@ -106,6 +120,7 @@ class Rediscovery:
             now_ns: Nanoseconds since the Unix epoch, UTC.
         """
         self.hindered = hindered
+        self.cut_off = False
         self.empty = 0 if new.totals else self.empty + 1
         if old is not None and old.totals and not valid:
             return replace(old, made_ns=now_ns)

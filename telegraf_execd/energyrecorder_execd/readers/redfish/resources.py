@@ -76,7 +76,8 @@ class Chassis:
         state: Power state: ``on``, ``off``, ``unknown``.
         contained_by: Paths (as `same_key`) of the chassis around it.
         systems: Paths (as `same_key`) of the computers in it.
-        power: Path of Power; likewise ``environment``, ``sensors``, ``power_subsystem``. None: it has none.
+        power: Path of Power; likewise ``environment``, ``sensors``, ``power_subsystem``, ``thermal``,
+            ``thermal_subsystem``. None: it has none.
         vendor: Manufacturer; likewise ``model``.
     """
 
@@ -91,6 +92,8 @@ class Chassis:
     environment: str | None = None
     sensors: str | None = None
     power_subsystem: str | None = None
+    thermal: str | None = None
+    thermal_subsystem: str | None = None
     vendor: str | None = None
     model: str | None = None
 
@@ -130,6 +133,8 @@ def parse_chassis(document: Any, path: str) -> Chassis:
         environment=link(body, "EnvironmentMetrics"),
         sensors=link(body, "Sensors"),
         power_subsystem=link(body, "PowerSubsystem"),
+        thermal=link(body, "Thermal") or link(links, "Thermal", "ThermalMetrics"),
+        thermal_subsystem=link(body, "ThermalSubsystem"),
         vendor=text(body, "Manufacturer"),
         model=text(body, "Model"),
     )

@@ -1,0 +1,59 @@
+"""What is told of one server besides its power: it goes with the poll that learned something new."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import replace
+from typing import Any
+
+from energyrecorder_execd.readers.base import ServerInfo
+from energyrecorder_execd.readers.facts import remember_info, remembered_info
+from energyrecorder_execd.readers.redfish.parse import Candidate, parse_extras
+
+
+class Description:
+    """What is known of one server.
+
+    Args:
+        facts: Where it is remembered.
+    """
+
+    def __init__(self, facts: MutableMapping[str, Any]) -> None:
+        self._facts = facts
+        self._known = remembered_info(facts)
+        self._news = self._known
+
+    def news(self) -> ServerInfo | None:
+        """Return what is known if something was learned since the last call, else None."""
+        news, self._news = self._news, None
+        return news
+
+    def walked(self, info: ServerInfo) -> None:
+        """Take over what a walk found; it does not look at temperatures."""
+        self._tell(replace(info, inlet_c=self._known.inlet_c if self._known is not None else None))
+
+    def timed(self, value: Candidate, told_by: str) -> None:
+        """Take over the period of the total, and who told it: ``declared``, ``learned`` or ``vendor``."""
+        if value.watts is not None and value.refresh_s is not None:
+            self._change(refresh_s=value.refresh_s, refresh_from=told_by)
+            if value.window_s:
+                self._change(window_s=value.window_s)
+
+    def power(self, document: Any) -> None:
+        """Take over power cap and number of supplies of the Power resource that was read anyway."""
+        cap_w, psu_count = parse_extras(document)
+        self._change(power_cap_w=cap_w, psu_count=psu_count)
+
+    def inlet(self, inlet_c: float) -> None:
+        """Take over the inlet temperature, °C."""
+        self._change(inlet_c=inlet_c)
+
+    def _change(self, **fields: Any) -> None:
+        if self._known is not None:
+            now = replace(self._known, **fields)
+            if now != self._known:
+                self._tell(now)
+
+    def _tell(self, info: ServerInfo) -> None:
+        self._news = self._known = info
+        remember_info(self._facts, info)

@@ -1,0 +1,138 @@
+"""What is told of a server besides its power: inlet temperature, power cap, supplies, and when it is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from energyrecorder.errors import BmcUnreachableError
+from energyrecorder.secret import Secret
+from energyrecorder_execd.http import HttpClients
+from energyrecorder_execd.readers.base import Context, Memory, Target
+from energyrecorder_execd.readers.redfish import RedfishReader
+from energyrecorder_execd.readers.redfish.thermal import inlet_c
+from support.fake_http import FakeHttp
+from support.readers import Clock
+
+CASE = Path(__file__).parents[2] / "testcases/redfish/dell-r750-idrac9-6.00/responses.json"
+CHASSIS = "/redfish/v1/Chassis/1"
+THERMAL, POWER = f"{CHASSIS}/Thermal", f"{CHASSIS}/Power"
+MANAGER = "/redfish/v1/Managers/1"
+
+
+def _reader(facts, http, clock=time.time_ns):
+    reader = RedfishReader(
+        Target("b", "127.0.0.1", 1, "http", "u", Secret("p")), Context(Memory(facts), clock), HttpClients()
+    )
+    reader._http = http
+    return reader
+
+
+@pytest.fixture
+def http():
+    """Return a Dell R750 made of documents."""
+    return FakeHttp(copy.deepcopy(json.loads(CASE.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    ("document", "celsius"),
+    [
+        ({"Temperatures": [{"PhysicalContext": "Intake", "ReadingCelsius": 21}]}, 21.0),
+        ({"Temperatures": [{"Name": "01-Inlet Ambient", "ReadingCelsius": "22"}]}, 22.0),
+        # Named like it, but the one that says Intake is it.
+        (
+            {
+                "Temperatures": [
+                    {"Name": "PCIe Ambient", "ReadingCelsius": 40},
+                    {"PhysicalContext": "Intake", "ReadingCelsius": 21},
+                ]
+            },
+            21.0,
+        ),
+        ({"TemperatureSummaryCelsius": {"Intake": {"Reading": 24.5}}}, 24.5),
+        ({"Temperatures": [{"Name": "CPU1 Temp", "ReadingCelsius": 58}]}, None),
+        ({"Temperatures": [{"Name": "Inlet", "ReadingCelsius": 0}]}, None),
+        ({"Temperatures": [{"Name": "Inlet", "ReadingCelsius": 255}]}, None),
+        (
+            {"Temperatures": [{"Name": "Inlet", "ReadingCelsius": 20, "Status": {"State": "Absent"}}]},
+            None,
+        ),
+        ({"Temperatures": {"Name": "Inlet", "ReadingCelsius": None}}, None),
+        ({"TemperatureSummaryCelsius": {"Intake": []}}, None),
+        ([], None),
+    ],
+)
+def test_the_inlet_temperature(document, celsius):
+    """Known by context or name; odd shapes are none."""
+    assert inlet_c(document) == celsius
+
+
+async def test_the_inlet_temperature_costs_one_request_an_hour(http):
+    """The first comes with the walk; a resource that fails costs no reading."""
+    clock = Clock()
+    reader = _reader({}, http, clock)
+    assert (await reader.poll()).info.inlet_c == 23.0
+    http.asked.clear()
+    http.documents[THERMAL]["Temperatures"][1]["ReadingCelsius"] = 25
+    clock.ahead_s = 200
+    assert (await reader.poll()).info is None
+    assert http.asked == [POWER]
+    clock.ahead_s = 3601
+    poll = await reader.poll()
+    assert (poll.info.inlet_c, http.asked.count(THERMAL)) == (25.0, 1)
+    assert poll.info.model == "PowerEdge R750"
+    del http.documents[THERMAL]
+    clock.ahead_s = 7300
+    poll = await reader.poll()
+    assert (poll.error, poll.readings[0].watts) == ("", 614.0)
+
+
+async def test_a_changed_power_cap_and_a_missing_supply_are_told_at_once(http):
+    """They stand in the resource that each poll reads anyway."""
+    reader = _reader({}, http)
+    info = (await reader.poll()).info
+    assert (info.power_cap_w, info.psu_count) == (1205.0, 2)
+    http.documents[POWER]["PowerControl"][0]["PowerLimit"]["LimitInWatts"] = 500
+    http.documents[POWER]["PowerSupplies"][1]["Status"] = {"State": "Absent"}
+    http.asked.clear()
+    info = (await reader.poll()).info
+    assert (info.power_cap_w, info.psu_count, info.inlet_c) == (500.0, 1, 23.0)
+    assert http.asked == [POWER]
+    assert (await reader.poll()).info is None
+
+
+class _Away(FakeHttp):
+    """A BMC that can be away."""
+
+    away = False
+
+    async def get(self, path, *, anonymous=False):
+        if self.away:
+            raise BmcUnreachableError(f"GET {path}: no route", reason="unreachable")
+        return await super().get(path, anonymous=anonymous)
+
+
+async def test_new_firmware_is_noticed_when_the_bmc_is_back(http):
+    """It cannot come without an absence; the walk goes beside the readings, a few requests per poll."""
+    clock = Clock()
+    bmc = _Away(http.documents)
+    reader = _reader({}, bmc, clock)
+    assert (await reader.poll()).info.bmc_fw == "6.00.30.00"
+    clock.ahead_s = 700
+    bmc.away = True
+    with pytest.raises(BmcUnreachableError):
+        await reader.poll()
+    bmc.away = False
+    bmc.documents[MANAGER]["FirmwareVersion"] = "7.10.50.00"
+    polls = [await reader.poll() for _ in range(8)]
+    assert [poll.readings[0].watts for poll in polls] == [614.0] * 8
+    assert max(poll.requests for poll in polls) <= 6
+    assert [poll.info.bmc_fw for poll in polls if poll.info is not None] == ["7.10.50.00"]
+    assert polls[-1].requests == 1
+    # Without another absence hours pass until the next walk.
+    clock.ahead_s = 1400
+    assert (await reader.poll()).requests <= 2
