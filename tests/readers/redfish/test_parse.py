@@ -237,6 +237,9 @@ def test_cap_and_number_of_supplies():
     document = {"PowerControl": [{"PowerLimit": {"LimitInWatts": 348}}], "PowerSupplies": supplies}
     assert parse_extras(document) == (348.0, 2)
     assert parse_extras({"PowerControl": [{"PowerLimit": {"LimitInWatts": 0}}]}) == (None, None)
+    assert parse_extras({"PowerLimitWatts": {"Reading": 587, "SetPoint": 5600}}) == (5600.0, None)
+    off = {"PowerLimitWatts": {"ControlMode": "Disabled", "SetPoint": 5600}}
+    assert parse_extras(off) == (None, None)
     assert parse_extras(None) == (None, None)
 
 

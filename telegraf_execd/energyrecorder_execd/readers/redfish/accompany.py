@@ -1,4 +1,4 @@
-"""Finds, during a walk, what accompanies the totals: their energy counters, and the parts of a computer."""
+"""Finds, during a walk, what accompanies the totals: energy counters, parts, supplies and their limit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from energyrecorder_execd import quirk_places
+from energyrecorder_execd.readers.json_values import Json, link
 from energyrecorder_execd.readers.redfish.components import MAX_PARTS, environment_part, pointed_component
 from energyrecorder_execd.readers.redfish.counters import (
     CounterPlace,
@@ -16,6 +17,7 @@ from energyrecorder_execd.readers.redfish.counters import (
     oem_counter_links,
     sensor_counter,
 )
+from energyrecorder_execd.readers.redfish.parse import is_absent, parse_extras
 from energyrecorder_execd.readers.redfish.plan import PartPlan
 from energyrecorder_execd.readers.redfish.resources import Chassis, Collection, same_key
 from energyrecorder_execd.readers.redfish.select import Chosen, Found
@@ -93,3 +95,26 @@ async def find_parts(
             if pointed_component(await walk.get(path), path, row.pointer, row.part) is not None:
                 found.setdefault(row.part, PartPlan(None, row.part, path, row.pointer, row.scope))
     return tuple(found.values())[:MAX_PARTS]
+
+
+async def present_supplies(walk: Documents, subsystem: Any) -> list[Json]:
+    """Return the supplies of a PowerSubsystem that are there."""
+    paths = (
+        (await walk.members(link(subsystem, "PowerSupplies"))).paths if isinstance(subsystem, dict) else ()
+    )
+    supplies = [await walk.get(path) for path in paths]
+    return [supply for supply in supplies if isinstance(supply, dict) and not is_absent(supply)]
+
+
+async def supply_facts(walk: Documents, chassis: Chassis) -> tuple[float | None, int | None]:
+    """Return power cap (W) and number of supplies of a chassis; None unknown.
+
+    Args:
+        walk: The BMC.
+        chassis: Where the total was found.
+    """
+    power, environment = await walk.get(chassis.power), await walk.get(chassis.environment)
+    (cap_w, psu_count), (newer_cap_w, _) = parse_extras(power), parse_extras(environment)
+    if psu_count is None and not chassis.is_fed:
+        psu_count = len(await present_supplies(walk, await walk.get(chassis.power_subsystem))) or None
+    return cap_w or newer_cap_w, psu_count

@@ -39,10 +39,13 @@ class Description:
             if value.window_s:
                 self._change(window_s=value.window_s)
 
-    def power(self, document: Any) -> None:
-        """Take over power cap and number of supplies of the Power resource that was read anyway."""
+    def total(self, document: Any) -> None:
+        """Take over power cap and number of supplies of the total's resource, which was read anyway."""
         cap_w, psu_count = parse_extras(document)
-        self._change(power_cap_w=cap_w, psu_count=psu_count)
+        if cap_w is not None:
+            self._change(power_cap_w=cap_w)
+        if psu_count is not None:
+            self._change(psu_count=psu_count)
 
     def inlet(self, inlet_c: float) -> None:
         """Take over the inlet temperature, °C."""

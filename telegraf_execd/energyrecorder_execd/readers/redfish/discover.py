@@ -10,12 +10,16 @@ from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.json_values import Json, as_object, link, sub_object, text
-from energyrecorder_execd.readers.redfish.accompany import find_counter, find_parts
+from energyrecorder_execd.readers.redfish.accompany import (
+    find_counter,
+    find_parts,
+    present_supplies,
+    supply_facts,
+)
 from energyrecorder_execd.readers.redfish.measure import measure, supply_readings
 from energyrecorder_execd.readers.redfish.parse import (
-    is_absent,
+    Candidate,
     parse_environment,
-    parse_extras,
     parse_pointer,
     parse_power,
     parse_sensor,
@@ -113,7 +117,7 @@ async def discover(
     shared = supplies_are_shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
     effects = replace(inventory.effects, supplies_are_shared=True) if shared else inventory.effects
     plan = Plan(tuple(totals), now_ns, effects, parts, inlet)
-    return Discovery(plan, valid, _server_info(walk, inventory, chosen))
+    return Discovery(plan, valid, await _server_info(walk, inventory, chosen))
 
 
 async def _inventory(walk: Walk) -> Inventory:
@@ -280,15 +284,9 @@ async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> li
 
 
 async def _supply_metrics(walk: Walk, chassis: Chassis) -> list[Place]:
-    subsystem = await walk.get(chassis.power_subsystem)
-    if not isinstance(subsystem, dict):
-        return []
     inputs: list[str] = []
     outputs: list[str] = []
-    for path in (await walk.members(link(subsystem, "PowerSupplies"))).paths:
-        supply = await walk.get(path)
-        if not isinstance(supply, dict) or is_absent(supply):
-            continue
+    for supply in await present_supplies(walk, await walk.get(chassis.power_subsystem)):
         metrics = link(supply, "Metrics")
         document = await walk.get(metrics)
         if document is None or metrics is None:
@@ -317,21 +315,19 @@ _Rung = Callable[[Walk, Chassis, quirks.Effects], Awaitable[list[Found]]]
 _RUNGS: tuple[_Rung, ...] = (_node, _power, _environment, _sensors, _supplies)
 
 
-def _server_info(walk: Walk, inventory: Inventory, chosen: Sequence[Chosen]) -> ServerInfo:
+async def _server_info(walk: Walk, inventory: Inventory, chosen: Sequence[Chosen]) -> ServerInfo:
     vendor, model = _maker(inventory.systems, inventory.chassis)
-    main = chosen[0].found.chassis if chosen else None
-    answer = walk.answers.get(main.power) if main is not None and main.power else None
-    cap_w, psu_count = parse_extras(answer.document if answer is not None else None)
-    found = chosen[0].found.candidate if chosen else None
+    found = chosen[0].found.candidate if chosen else Candidate(None, "")
+    cap_w, psu_count = await supply_facts(walk, chosen[0].found.chassis) if chosen else (None, None)
     return ServerInfo(
         vendor=vendor,
         model=model,
         bmc_fw=inventory.firmware,
         bios=next((s.bios for s in computers(inventory.systems) if s.bios), None),
         power_cap_w=cap_w,
-        refresh_s=found.refresh_s if found else None,
-        refresh_from="declared" if found and found.refresh_s else None,
-        window_s=found.window_s if found else None,
-        accuracy_pct=found.accuracy_pct if found else None,
+        refresh_s=found.refresh_s,
+        refresh_from="declared" if found.refresh_s else None,
+        window_s=found.window_s,
+        accuracy_pct=found.accuracy_pct,
         psu_count=psu_count,
     )

@@ -351,9 +351,16 @@ def parse_supply_metrics(document: Any, path: str) -> Supply:
 
 
 def parse_extras(document: Any) -> tuple[float | None, int | None]:
-    """Return power cap (W) and number of power supplies that a Power resource tells; None unknown."""
+    """Return power cap (W) and number of supplies that a Power or EnvironmentMetrics resource tells.
+
+    None is unknown; EnvironmentMetrics never knows of supplies.
+    """
     if not isinstance(document, dict):
         return None, None
     entries = members(document.get("PowerControl"))
     cap_w = lenient_number(sub_object(entries[0], "PowerLimit"), "LimitInWatts") if entries else None
+    limit = sub_object(document, "PowerLimitWatts")
+    if cap_w is None and (text(limit, "ControlMode") or "").lower() != "disabled":
+        # Its Reading is what is drawn: 587 W beside a limit of 5600 on a DGX H100.
+        cap_w = lenient_number(limit, "SetPoint")
     return (cap_w if cap_w and cap_w > 0 else None), (len(bays(document)) or None)

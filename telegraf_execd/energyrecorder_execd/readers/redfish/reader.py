@@ -280,8 +280,8 @@ class RedfishReader:
         if self._plan is None:
             return
         place = self._plan.totals[0].place
-        if place.form == "power" and place.paths[0] in self._answers:
-            self._description.power(self._answers[place.paths[0]].document)
+        if place.form in {"power", "supplies", "environment"} and place.paths[0] in self._answers:
+            self._description.total(self._answers[place.paths[0]].document)
         shown_c = await self._extras.inlet(self._http, self._plan.inlet, now_ns=now_ns, fresh=self._fresh)
         if shown_c is not None:
             self._description.inlet(shown_c)
