@@ -15,6 +15,7 @@ from energyrecorder.secret import Secret
 from energyrecorder_execd.http import HttpClients
 from energyrecorder_execd.readers.base import Context, Memory, Target
 from energyrecorder_execd.readers.ilo import IloReader
+from energyrecorder_execd.readers.ilo.reader import RENEWAL_S, RETURN_S
 from support.bmcsim import simulated
 from support.fake_http import FakeHttp
 from support.readers import Clock, reading, target
@@ -237,6 +238,46 @@ async def test_another_firmware_keeps_the_meter_elsewhere():
     poll = await bench.poll()
     assert len(poll.readings) == 1
     assert bench.facts["ilo"]["meter"] == elsewhere
+
+
+async def test_new_firmware_and_a_new_cap_are_noticed():
+    """After hours, or soon after the iLO was away; the record of that poll comes out all the same."""
+    bench = Bench()
+    bench.ring()
+    await bench.poll()
+    bench.now_s += RETURN_S
+    bench.ring()
+    bench.http.documents.clear()
+    with pytest.raises(BmcError):
+        await bench.poll()
+    bench.ring()
+    bench.http.documents["/redfish/v1/Systems/1"]["BiosVersion"] = "U99"
+    power = bench.http.documents["/redfish/v1/Chassis/1/Power"]
+    power["PowerControl"] = [{"PowerLimit": {"LimitInWatts": 400}}]
+    power["PowerSupplies"] = [{"Status": {"State": "Enabled"}}, {"Status": {"State": "Absent"}}]
+    poll = await bench.poll()
+    assert (poll.info.bios, poll.info.power_cap_w, poll.info.psu_count) == ("U99", 400.0, 1)
+    assert poll.info.inlet_c == 21.0
+    assert poll.error == ""
+    assert len(poll.readings) > 1
+    bench.http.asked.clear()
+    await bench.poll(seconds=10)
+    assert len(bench.http.asked) == 1
+
+
+async def test_a_renewal_that_fails_costs_no_record():
+    """Neither an error nor a hanging resource."""
+    bench = Bench()
+    bench.ring()
+    await bench.poll()
+    bench.now_s += RENEWAL_S + 10
+    bench.ring()
+    del bench.http.documents["/redfish/v1"]
+    poll = await bench.poll()
+    assert (poll.error, poll.readings[-1].watts > 0) == ("", True)
+    bench.now_s += 10
+    bench.ring()
+    assert len((await bench.poll()).readings) == 1
 
 
 async def test_a_bmc_without_a_meter_is_unsupported():

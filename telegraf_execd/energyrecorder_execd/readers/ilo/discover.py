@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from energyrecorder.errors import BmcDataError, BmcError
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.ilo.records import RECORD_S, has_records
-from energyrecorder_execd.readers.json_values import Json, link, sub_object, targets, text
+from energyrecorder_execd.readers.json_values import (
+    Json,
+    lenient_number,
+    link,
+    members,
+    sub_object,
+    targets,
+    text,
+)
 
 ROOTS = ("/redfish/v1/", "/rest/v1")
 """iLO 5 and 6, and iLO 4 from 2.3 on; iLO 4 with its own REST only."""
@@ -55,13 +63,15 @@ async def find_meter(http: BmcHttp) -> Meter:
                 continue
             systems = await _members(http, _link(body, "Systems"))
             managers = await _members(http, _link(body, "Managers"))
+            meter, power = found
             info = await _server_info(http, body, systems, managers)
+            cap_w, psu_count = _limit_and_supplies(power)
             return Meter(
-                path=found.path,
-                answer=found,
+                path=meter.path,
+                answer=meter,
                 system=systems[0] if systems else None,
                 manager=managers[0] if managers else None,
-                info=info,
+                info=replace(info, power_cap_w=cap_w, psu_count=psu_count),
             )
     raise BmcError("no FastPowerMeter at any chassis", reason="unsupported")
 
@@ -94,19 +104,30 @@ async def _members(http: BmcHttp, path: str | None) -> list[str]:
     return targets(body.get("Members")) or targets(sub_object(body, "links").get("Member"))
 
 
-async def _meter_of(http: BmcHttp, chassis: str) -> Answer | None:
+async def _meter_of(http: BmcHttp, chassis: str) -> tuple[Answer, Json] | None:
+    """Return the meter of a chassis, and its Power resource; None if it has no meter."""
     answer = await _get(http, chassis)
     if answer is None:
         return None
     body = answer.document
     power = await _get(http, link(body, "Power") or link(sub_object(body, "links"), "PowerMetrics", "Power"))
-    linked = None if power is None else _fast_meter_link(power.document)
+    shown: Json = power.document if power is not None else {}
+    linked = _fast_meter_link(shown)
     guesses = [f"{chassis.rstrip('/')}/{tail}" for tail in _METERS]
     for path in dict.fromkeys(filter(None, (linked, *guesses))):
         meter = await _get(http, path)
         if meter is not None and has_records(meter.document):
-            return meter
+            return meter, shown
     return None
+
+
+def _limit_and_supplies(power: Json) -> tuple[float | None, int | None]:
+    """Return power cap (W) and number of supplies that are there; None unknown, or none of them."""
+    control = next(iter(members(power.get("PowerControl"))), {})
+    cap_w = lenient_number(sub_object(control, "PowerLimit"), "LimitInWatts")
+    supplies = members(power.get("PowerSupplies"))
+    present = [one for one in supplies if text(sub_object(one, "Status"), "State") != "Absent"]
+    return (cap_w if cap_w and cap_w > 0 else None), (len(present) or None)
 
 
 def _fast_meter_link(power: Json) -> str | None:

@@ -42,6 +42,15 @@ HISTORY_SOURCE = "oem"
 BACKFILL_AGE_S = 2 * RECORD_S
 """A record this much older than the newest one was missed when it was new."""
 
+RENEWAL_S = 6 * 3600.0
+"""What is known of the server is looked at again after this time."""
+
+RETURN_S = 600.0
+"""An iLO that was away, for new firmware perhaps, is looked at again if what is known is older than this."""
+
+RENEWAL_LIMIT_S = 3.0
+"""Longest wait for that in one poll; the reading at hand does not depend on it."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +61,7 @@ class IloReader:
         target: The iLO.
         context: Memory and clock; facts are kept under ``ilo``: ``meter``, ``system``, ``manager`` (paths),
             ``last`` (time of the last record written out), ``offset_s`` (of the iLO's clock), ``hole`` (what
-            5-minute records are still to fill).
+            5-minute records are still to fill), ``described_ns`` (when the server was looked at).
         http: Shared by the process.
     """
 
@@ -65,6 +74,8 @@ class IloReader:
         self._host = HostMemory()
         self._components = bool(target.options.get("components"))
         self._inlet_c: float | None = None
+        self._answered = True
+        self._cut_off = False
 
     async def poll(self) -> Poll:
         """Ask the iLO once.
@@ -73,6 +84,8 @@ class IloReader:
             BmcError: The poll failed as a whole.
         """
         before = self._http.requests
+        self._cut_off = self._cut_off or not self._answered
+        self._answered = False
         answer = await self._meter()
         records = parse_meter(answer.document, answer.path)
         ilo_now_s = await self._ilo_now_s(answer)
@@ -82,10 +95,13 @@ class IloReader:
         readings, dropped = self._readings(fresh, state, answer)
         if self._components:
             readings += [reading for record in fresh for reading in self._parts(record)]
+        # Before the records count as written out: a poll that ends here must not lose them.
+        await self._renew()
         keep_hole(self._facts, still_open(kept_hole(self._facts), hole_before(records, self._last())))
         if newest is not None:
             readings += await self._from_history(answer.path, state)
             self._facts["last"] = newest.raw
+        self._answered = True
         error, message = _trouble(records, newest, ilo_now_s, answer.path)
         if dropped:
             error = "no_reading"
@@ -153,8 +169,25 @@ class IloReader:
 
     def _remember(self, meter: Meter) -> None:
         self._facts.update(meter=meter.path, system=meter.system, manager=meter.manager)
+        self._facts["described_ns"] = self._clock()
+        self._cut_off, self._inlet_c = False, None
         remember_info(self._facts, meter.info)
         self._info = meter.info
+
+    async def _renew(self) -> None:
+        """Look again at what is known of the server, after hours, or after an absence, at no risk."""
+        described_ns, now_ns = self._facts.get("described_ns"), self._clock()
+        age_s = (now_ns - described_ns) / 1e9 if isinstance(described_ns, int) else RENEWAL_S
+        if 0 <= age_s < (RETURN_S if self._cut_off else RENEWAL_S):
+            return
+        self._facts["described_ns"], self._cut_off = now_ns, False
+        try:
+            async with asyncio.timeout(RENEWAL_LIMIT_S):
+                self._remember(await find_meter(self._http))
+        except BmcAuthError:
+            raise
+        except (BmcError, TimeoutError) as error:
+            _log.debug("%s: renewal of what is known failed: %r", self._server, error)
 
     async def _ilo_now_s(self, answer: Answer) -> float | None:
         """Return the iLO's clock now, and keep its offset from ours in the facts."""
