@@ -143,6 +143,28 @@ TOTAL_SENSORS: tuple[TotalSensor, ...] = (
 )
 """In order of preference."""
 
+SUPPLY_SENSORS: tuple[TotalSensor, ...] = (
+    _sensor(
+        r"Rectifier\d+InputPower",
+        "ac",
+        "Cray EX chassis controller (CMM): four rectifiers, no total",
+        "redfish/cray-cmm-rectifiers",
+    ),
+    _sensor(
+        r"ps\d+_input_power",
+        "ac",
+        "Delta 33 kW: 1753 W, their sum, beside total_power_in 1749; Lite-On",
+        "redfish/delta-power-shelf-33kw",
+    ),
+    _sensor(
+        r"(?:power_)?psu?\d+_input_power",
+        "ac",
+        "OpenBMC: there while the host is off, when total_power is not (ibm-openbmc#3620)",
+        "redfish/openbmc-off-supplies",
+    ),
+)
+"""Sensors that show the input of one supply each: added up where nothing shows the total."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -323,3 +345,8 @@ def total_sensor_rank(sensor_id: str, name: str | None = None) -> int | None:
         if row.name is None or name is None or row.name.fullmatch(name) is not None:
             return rank
     return None
+
+
+def is_supply_sensor(sensor_id: str) -> bool:
+    """Whether a sensor, known by the last part of its path, shows the input of one supply."""
+    return any(row.sensor_id.fullmatch(sensor_id) is not None for row in SUPPLY_SENSORS)

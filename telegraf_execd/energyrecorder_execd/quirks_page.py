@@ -121,20 +121,26 @@ def _effects() -> list[str]:
 
 
 def _sensors() -> list[str]:
-    return _table(
-        "Sensors that show the whole computer, best first",
-        ("Id", "Name", "Side", "Evidence", "Shown by"),
-        (
+    def table(title: str, rows: Iterable[quirks.TotalSensor]) -> list[str]:
+        return _table(
+            title,
+            ("Id", "Name", "Side", "Evidence", "Shown by"),
             (
-                _code(s.sensor_id.pattern),
-                _code(s.name.pattern if s.name else ""),
-                s.side,
-                s.seen,
-                _shown(s.fixture),
-            )
-            for s in quirks.TOTAL_SENSORS
-        ),
-    )
+                (
+                    _code(s.sensor_id.pattern),
+                    _code(s.name.pattern if s.name else ""),
+                    s.side,
+                    s.seen,
+                    _shown(s.fixture),
+                )
+                for s in rows
+            ),
+        )
+
+    return [
+        *table("Sensors that show the whole computer, best first", quirks.TOTAL_SENSORS),
+        *table("Sensors that show the input of one supply", quirks.SUPPLY_SENSORS),
+    ]
 
 
 def _places() -> list[str]:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS = (
     *quirks.QUIRKS,
     *quirks.TOTAL_SENSORS,
+    *quirks.SUPPLY_SENSORS,
     *quirk_places.OEM_TOTALS,
     *quirk_places.OEM_SUPPLY_INPUTS,
     *quirk_places.OEM_COUNTERS,

@@ -43,6 +43,9 @@ ROOT = "/redfish/v1/"
 MAX_SENSORS_READ = 8
 """Sensors that look like a total by their id are read until one is; so many at most."""
 
+MAX_SUPPLY_SENSORS = 16
+"""Each costs a request in each poll."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
@@ -269,6 +272,7 @@ async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> li
     if await walk.get(chassis.power) is not None and chassis.power is not None:
         places = [Place("supplies", source, (chassis.power,)) for source in _SUPPLY_SOURCES]
     places += await _supply_metrics(walk, chassis)
+    places += await _supply_sensors(walk, chassis)
     ranked = []
     for place in places:
         documents = {path: await walk.get(path) for path in place.paths}
@@ -302,6 +306,14 @@ async def _supply_metrics(walk: Walk, chassis: Chassis) -> list[Place]:
         for source, paths in zip(_SUPPLY_SOURCES, answering, strict=True)
         if paths
     ]
+
+
+async def _supply_sensors(walk: Walk, chassis: Chassis) -> list[Place]:
+    listed = (await walk.members(chassis.sensors)).paths
+    named = [path for path in listed if quirks.is_supply_sensor(last_part(path))][:MAX_SUPPLY_SENSORS]
+    documents = [(path, await walk.get(path)) for path in named]
+    paths = [p for p, shown in documents if isinstance(shown, dict) and parse_sensor(shown, p).measures_watts]
+    return [Place("metrics", "psu_input_sum", tuple(paths))] if paths else []
 
 
 def _reading_path(watts: float | None, follow: str | None, metrics: str) -> list[str]:
