@@ -152,3 +152,50 @@ OEM_PARTS: tuple[OemPart, ...] = (
     ),
 )
 """Parts beside the total, never added to it; looked for only when parts are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Averages of the total that a BMC keeps, from which a hole in what was written out is filled.
+
+    Args:
+        resource: Its path; one without a slash at its begin follows on that of the total's resource.
+        records: Name of the list of records; in each of them:
+        time: Name of the end of its time; likewise ``average``, and ``least`` and ``greatest`` if not empty.
+        record_s: Length of a record, seconds.
+        side: ``ac``, ``dc`` or ``unknown``.
+        seen: Where.
+        fixture: Folder below ``tests/testcases`` that shows it.
+    """
+
+    resource: str
+    records: str
+    time: str
+    average: str
+    least: str
+    greatest: str
+    record_s: float
+    side: str
+    seen: str
+    fixture: str
+
+
+HISTORIES: tuple[History, ...] = (
+    History(
+        "Oem/Lenovo/HistoryPowerMeter/PsuAC",
+        *("historyPower", "timeStamp", "avgPower", "minPower", "maxPower"),
+        record_s=30.0,
+        side="ac",
+        seen="Lenovo TSM: texts for numbers, local times without a zone (vendor's manual)",
+        fixture="redfish/lenovo-sr645-tsm",
+    ),
+    History(
+        "/redfish/v1/TelemetryService/MetricReports/AvgPowerConsumptionHour",
+        *("MetricValues", "Timestamp", "MetricValue", "", ""),
+        record_s=300.0,
+        side="unknown",
+        seen="Supermicro SYS-821GE-TNHR: twelve averages over 5 minutes, texts for numbers",
+        fixture="redfish/supermicro-sys821ge-x13",
+    ),
+)
+"""Asked for after an outage alone, in this order; the first that is there counts."""

@@ -30,6 +30,7 @@ def page() -> str:
                 *_places(),
                 *_counters(),
                 *_parts(),
+                *_histories(),
                 *_sets(),
                 *_ipmi_sensors(),
             ]
@@ -174,6 +175,17 @@ def _parts() -> list[str]:
         (
             (_code(p.resource) or "Power", _code(p.pointer), p.scope, p.part, p.seen, _shown(p.fixture))
             for p in quirk_places.OEM_PARTS
+        ),
+    )
+
+
+def _histories() -> list[str]:
+    return _table(
+        "Averages that a BMC keeps, for holes",
+        ("Resource", "Record", "Side", "Evidence", "Shown by"),
+        (
+            (_code(h.resource), _seconds(h.record_s), h.side, h.seen, _shown(h.fixture))
+            for h in quirk_places.HISTORIES
         ),
     )
 

@@ -11,8 +11,10 @@ import pytest
 
 from energyrecorder.errors import BmcDataError
 from energyrecorder.schema import SIDES, SOURCES
+from energyrecorder_execd.quirk_places import HISTORIES
 from energyrecorder_execd.quirks import MAX_PLAUSIBLE_W, Effects
 from energyrecorder_execd.readers.ilo.records import has_records, parse_meter
+from energyrecorder_execd.readers.redfish.backfill import parse_history
 from energyrecorder_execd.readers.redfish.components import power_components
 from energyrecorder_execd.readers.redfish.counters import counter_j, environment_counter, sensor_counter
 from energyrecorder_execd.readers.redfish.parse import (
@@ -27,7 +29,8 @@ from energyrecorder_execd.readers.redfish.resources import parse_chassis, parse_
 from support.mutation import mutated
 
 SEED = 2026
-MUTATIONS = 6000
+MUTATIONS = 7000
+REPORT_S = 1_701_378_400.0  # when the captured report of a Supermicro was new
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 OWN = [
     file
@@ -66,6 +69,13 @@ def _meter(document, path):
     return [], [r.watts for r in parse_meter(document, path)]
 
 
+def _history(document, path):
+    found = []
+    for row in HISTORIES:
+        found += parse_history(document, row, total="/p", bmc_now_s=REPORT_S, now_s=REPORT_S)
+    return [], [record.watts for record in found]
+
+
 def _structure(document, path):
     for parse in (parse_chassis, parse_collection, parse_system):
         parse(document, path)
@@ -83,6 +93,8 @@ def _parser(path):
     parts = path.rstrip("/").split("/")
     if parts[-1].endswith("PowerMeter"):
         return _meter
+    if {"MetricReports", "HistoryPowerMeter"} & set(parts[:-1]):
+        return _history
     if parts[-1] in {"Power", "PowerMetrics"}:
         return _power
     if parts[-1] == "EnvironmentMetrics":

@@ -22,6 +22,7 @@ ROWS = (
     *quirk_places.OEM_COUNTERS,
     *quirk_places.OEM_PARTS,
     *quirk_places.OEM_NODES,
+    *quirk_places.HISTORIES,
     *quirks.TIMINGS,
 )
 

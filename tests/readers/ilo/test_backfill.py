@@ -14,8 +14,9 @@ from energyrecorder.errors import BmcUnreachableError
 from energyrecorder.secret import Secret
 from energyrecorder_execd.http import HttpClients
 from energyrecorder_execd.readers.base import Context, Memory, Target
+from energyrecorder_execd.readers.hole import HISTORY_ATTEMPTS
 from energyrecorder_execd.readers.ilo import IloReader
-from energyrecorder_execd.readers.ilo.history import HISTORY_ATTEMPTS, history_path
+from energyrecorder_execd.readers.ilo.history import history_path
 from energyrecorder_execd.readers.json_values import epoch_s
 from support.bmcsim import simulated
 from support.fake_http import FakeHttp

@@ -52,6 +52,7 @@ TRAPS = {
     "cray-ex4252": {97.0, 1314.0, 1411.0},
     "cray-ex425-limits": {900.0, 850.0, 500.0, 250.0, 400.0, 350.0},
     "lenovo-sr650v2-xcc-critical": {71.0, 9.0, 80.0, 1500.0, 750.0},
+    "lenovo-sr645-tsm": {44.0, 46.0},
     "openbmc-average": {433.0, 338.0, 871.0},
     "supermicro-x11-supplies-twice": {800.0, 400.0, 230.0, 33871.0},
 }

@@ -6,40 +6,18 @@ iLO's second ring, ``PowerMeter``: 288 records of 5 minutes (302 s apart in five
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
+from energyrecorder_execd.readers.hole import Hole
 from energyrecorder_execd.readers.ilo.records import RECORD_S, PowerRecord
 from energyrecorder_execd.readers.json_values import epoch_s
 
 HISTORY_RECORD_S = 300.0
 """Length of one record of the second ring, seconds."""
 
-HISTORY_LIMIT_S = 3.0
-"""Longest wait for the second ring in one poll: it is big, and the reading at hand must not wait for it."""
-
-HISTORY_ATTEMPTS = 10
-"""After so many polls that could not get the second ring the hole stays."""
-
 HISTORY_DEPTH_S = 24 * 3600.0
 
 _FAST, _SLOW = "FastPowerMeter", "PowerMeter"
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """A stretch that no record written out covers.
-
-    Args:
-        from_s: End of the last record before it, seconds since the Unix epoch by the iLO's clock.
-        to_s: Start of the first record after it, likewise.
-        attempts: Polls that have tried to fill it.
-    """
-
-    from_s: float
-    to_s: float
-    attempts: int = 0
 
 
 def history_path(meter: str) -> str | None:
@@ -65,16 +43,6 @@ def hole_before(ring: Sequence[PowerRecord], last_raw: str | None) -> Hole | Non
     return found if found.to_s - found.from_s >= HISTORY_RECORD_S else None
 
 
-def still_open(old: Hole | None, new: Hole | None) -> Hole | None:
-    """Return the hole to fill: a new one takes the place of another that could not be filled yet.
-
-    A poll that its deadline ended finds the same hole again: its attempts go on being counted.
-    """
-    if old is None or new is None:
-        return new or old
-    return old if old.from_s == new.from_s else new
-
-
 def inside(hole: Hole, history: Sequence[PowerRecord]) -> tuple[PowerRecord, ...]:
     """Return the records of the second ring that lie wholly in the hole, oldest first.
 
@@ -90,21 +58,3 @@ def inside(hole: Hole, history: Sequence[PowerRecord]) -> tuple[PowerRecord, ...
         if record.time_s - HISTORY_RECORD_S >= hole.from_s - RECORD_S
         and record.time_s <= hole.to_s + RECORD_S
     )
-
-
-def keep_hole(facts: MutableMapping[str, Any], hole: Hole | None) -> None:
-    """Remember a hole, or that there is none any more."""
-    if hole is None:
-        facts.pop("hole", None)
-    else:
-        facts["hole"] = [hole.from_s, hole.to_s, hole.attempts]
-
-
-def kept_hole(facts: Mapping[str, Any]) -> Hole | None:
-    """Return what `keep_hole` remembered; None if there is nothing."""
-    kept = facts.get("hole")
-    if not isinstance(kept, list) or len(kept) != 3:  # noqa: PLR2004  # from, to, attempts
-        return None
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in kept):
-        return None
-    return Hole(float(kept[0]), float(kept[1]), int(kept[2]))

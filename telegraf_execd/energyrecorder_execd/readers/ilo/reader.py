@@ -11,20 +11,17 @@ from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, ServerInfo, Target
 from energyrecorder_execd.readers.facts import own_facts, remember_info, remembered_info
-from energyrecorder_execd.readers.host_state import HostMemory, must_verify, told_state, verified
-from energyrecorder_execd.readers.ilo.discover import Meter, find_meter
-from energyrecorder_execd.readers.ilo.history import (
+from energyrecorder_execd.readers.hole import (
     HISTORY_ATTEMPTS,
     HISTORY_LIMIT_S,
-    HISTORY_RECORD_S,
     Hole,
-    history_path,
-    hole_before,
-    inside,
     keep_hole,
     kept_hole,
     still_open,
 )
+from energyrecorder_execd.readers.host_state import HostMemory, must_verify, told_state, verified
+from energyrecorder_execd.readers.ilo.discover import Meter, find_meter
+from energyrecorder_execd.readers.ilo.history import HISTORY_RECORD_S, history_path, hole_before, inside
 from energyrecorder_execd.readers.ilo.records import (
     RECORD_S,
     STALE_S,

@@ -14,6 +14,7 @@ from energyrecorder_execd.readers.facts import own_facts
 from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
 from energyrecorder_execd.readers.learning import Learned, Learner
 from energyrecorder_execd.readers.redfish import plan as plans
+from energyrecorder_execd.readers.redfish.backfill import Backfill
 from energyrecorder_execd.readers.redfish.description import Description
 from energyrecorder_execd.readers.redfish.discover import discover
 from energyrecorder_execd.readers.redfish.extras import Extras
@@ -73,6 +74,7 @@ class RedfishReader:
         self._answers: dict[str, Answer] = {}
         self._learner = Learner(self._facts)
         self._description = Description(self._facts)
+        self._backfill = Backfill(self._facts, self._server)
 
     async def poll(self) -> Poll:
         """Ask the BMC once.
@@ -104,6 +106,7 @@ class RedfishReader:
         await self._describe(now_ns)
         if self._extras.components and self._plan is not None:
             readings += await self._extras.parts(self._http, self._plan, self._answers)
+        readings += await self._missed(totals, readings, hosts)
         self._rediscovery.end()
         return self._result(totals, hosts, tuple(readings), self._http.requests - before)
 
@@ -114,10 +117,21 @@ class RedfishReader:
 
     async def close(self) -> None:
         """Log out; never raises."""
+        self._backfill.ended()
         try:
             await self._http.close()
         except BmcError as error:
             _log.debug("%s: log-out: %s", self._server, error)
+
+    async def _missed(
+        self, totals: list[_Total], readings: list[Reading], hosts: Mapping[str | None, str]
+    ) -> list[Reading]:
+        """Return what the BMC kept of the time before this poll; nothing may be awaited after it."""
+        place = totals[0].plan.place
+        if len(totals) > 1 or place.form != "power" or not readings or readings[0].watts is None:
+            return []
+        host = hosts[totals[0].plan.node]
+        return await self._backfill.readings(self._http, readings[0], place.paths[0], host=host)
 
     async def _renew(self, now_ns: int) -> None:
         """Look again for the best source, a few requests per poll, at no risk for the reading at hand."""
