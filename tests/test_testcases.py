@@ -28,6 +28,7 @@ from support.execd import VOLATILE, once, points_by_server, table, write_fleet
 
 ROOT = Path(__file__).resolve().parent / "testcases"
 CASES = {f"{path.parent.parent.name}-{path.parent.name}": path.parent for path in ROOT.glob("*/*/bmc.toml")}
+OVER_HTTP = [name for name, case in CASES.items() if case.parent.name != "ipmi"]
 UPDATE = os.environ.get("ENERGY_UPDATE_EXPECTED") == "1"
 
 
@@ -39,18 +40,17 @@ def _server_id(name):
     return name[:64].rstrip("-")
 
 
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory):
-    """Return what one run over all cases printed: points per server, lines on stderr; and when it began."""
-    folder = tmp_path_factory.mktemp("testcases")
+def _polled(folder, names, **changes):
+    """Return what one run over these cases printed: points per server, lines on stderr; and when it began."""
     bmcs, servers = [], {}
-    for name, case in CASES.items():
+    for name in names:
+        case = CASES[name]
         described = _described(case)
         bmc = {"id": _server_id(name), **described["bmc"]}
         if (case / "responses.json").is_file():
             bmc["payload"] = str(case / "responses.json")
         bmcs.append(table("[[bmc]]", bmc))
-        servers[_server_id(name)] = described["server"]
+        servers[_server_id(name)] = {**described["server"], **changes}
     spec = folder / "sim.toml"
     spec.write_text(FLEET + "".join(bmcs), encoding="utf-8")
     begun_ns = time.time_ns()
@@ -59,11 +59,23 @@ def printed(tmp_path_factory):
     return points_by_server(done.stdout), done.stderr.splitlines(), begun_ns
 
 
-def _line(point, name):
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """Return what `_polled` does for all cases, each by its own protocol."""
+    return _polled(tmp_path_factory.mktemp("testcases"), CASES)
+
+
+@pytest.fixture(scope="module")
+def printed_by_auto(tmp_path_factory):
+    """Return the points per server of the cases that are read over HTTP, by ``auto``."""
+    return _polled(tmp_path_factory.mktemp("auto"), OVER_HTTP, protocol="auto")[0]
+
+
+def _line(point, name, without=VOLATILE):
     """Return a point without what differs from run to run; the server's name is cut down to ``bmc``."""
     tags = dict(point["tags"])
     tags["server"] = tags["server"].replace(_server_id(name), "bmc", 1)
-    fields = {key: point["fields"][key] for key in sorted(point["fields"]) if key not in VOLATILE}
+    fields = {key: point["fields"][key] for key in sorted(point["fields"]) if key not in without}
     return format_line(point["measurement"], tags, fields)
 
 
@@ -79,6 +91,21 @@ def test_case(name, printed):
         pytest.fail("expected.out was written anew")
     wanted = [_line(parse_line(line), "bmc") for line in expected.read_text(encoding="utf-8").splitlines()]
     assert lines == sorted(wanted)
+
+
+@pytest.mark.parametrize("name", OVER_HTTP)
+def test_case_by_auto(name, printed_by_auto):
+    """The same is printed; only an iLO whose Redfish shows its power as well is read by that."""
+    points = printed_by_auto[_server_id(name)]
+    expected = (CASES[name] / "expected.out").read_text(encoding="utf-8").splitlines()
+    (protocol,) = {point["fields"]["protocol"] for point in points if point["measurement"] == "server_bmc"}
+    if protocol == CASES[name].parent.name:
+        without = {*VOLATILE, "requests"}
+        lines = sorted(_line(point, name, without) for point in points)
+        assert lines == sorted(_line(parse_line(line), "bmc", without) for line in expected)
+    else:
+        assert (protocol, CASES[name].parent.name) == ("redfish", "ilo")
+        assert [point["fields"]["up"] for point in points if "up" in point["fields"]] == [1]
 
 
 @pytest.mark.parametrize("name", CASES)
