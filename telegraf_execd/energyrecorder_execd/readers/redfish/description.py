@@ -52,10 +52,10 @@ class Description:
         self._change(inlet_c=inlet_c)
 
     def _change(self, **fields: Any) -> None:
-        if self._known is not None:
-            now = replace(self._known, **fields)
-            if now != self._known:
-                self._tell(now)
+        known = self._known
+        # In each poll: compared first, as a copy costs more than the rest.
+        if known is not None and any(getattr(known, name) != value for name, value in fields.items()):
+            self._tell(replace(known, **fields))
 
     def _tell(self, info: ServerInfo) -> None:
         self._news = self._known = info

@@ -215,14 +215,18 @@ def bays(power: Json) -> list[tuple[int, Json]]:
     An HPE Apollo 4510 lists its four supplies twice (check_redfish#114): the same but for their place.
     """
     found: list[tuple[int, Json]] = []
-    seen: list[Json] = []
+    by_serial: dict[str, Json] = {}
     for place, item in enumerate(members(power.get("PowerSupplies")), start=1):
-        itself = {key: value for key, value in item.items() if key not in {"@odata.id", "MemberId"}}
-        repeated = text(item, "SerialNumber") is not None and itself in seen
+        serial = text(item, "SerialNumber")
+        twin = None if serial is None else by_serial.setdefault(serial, item)
+        repeated = twin is not None and twin is not item and _but_for_place(twin) == _but_for_place(item)
         if not is_absent(item) and not repeated:
             found.append((place, item))
-        seen.append(itself)
     return found
+
+
+def _but_for_place(item: Json) -> Json:
+    return {key: value for key, value in item.items() if key not in {"@odata.id", "MemberId"}}
 
 
 def _supply_input(item: Json, where: str) -> float | None:
