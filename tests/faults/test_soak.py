@@ -8,22 +8,17 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import threading
 import time
 import urllib.request
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-from line_protocol_parser import parse_line
 
 from energyrecorder_bmcsim import faults
 from execd.waiting import wait_until
-from support.bmcsim import FLEET, PASSWORD, serving
+from support.bmcsim import FLEET, serving
 from support.execd import write_fleet
+from support.running import Run
 
 SOAK_S = float(os.environ.get("ENERGY_SOAK_S", "120"))
 QUIET_S = 35.0
@@ -59,60 +54,6 @@ def _spec(name):
     return f'[[bmc]]\nid = "{name}"\n{ILO if _is_ilo(name) else DELL}'
 
 
-class _Run:
-    """A `run`, the lines it has printed, and what it uses."""
-
-    def __init__(self, fleet, state):
-        self.points = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "energyrecorder_execd", "run", "--fleet", fleet, "--state", state],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "BMC_PASSWORD": PASSWORD},
-        )  # fmt: skip
-        self.log = []
-        self._threads = [
-            threading.Thread(target=self._collect, daemon=True),
-            threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _collect(self):
-        for line in self.process.stdout:
-            if line.startswith("server_bmc"):
-                point = parse_line(line)
-                self.points.append((point["tags"]["server"], point["time"], point["fields"]))
-
-    def polls(self, name):
-        return [(at, fields) for server, at, fields in list(self.points) if server == name]
-
-    def used(self):
-        """Return resident memory (MB), open descriptors and threads."""
-        folder = Path(f"/proc/{self.process.pid}")
-        pages = int((folder / "statm").read_text().split()[1])
-        return (
-            pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
-            len(list((folder / "fd").iterdir())),
-            len(list((folder / "task").iterdir())),
-        )
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(20)
-        for thread in self._threads:
-            thread.join(10)
-        return code
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        for thread in self._threads:
-            thread.join(10)
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            pipe.close()
-
-
 def _ask(sim, path, body=None):
     request = urllib.request.Request(
         sim.listing["control"] + path,
@@ -146,7 +87,7 @@ def _trouble(sim, names, until_s):
 @pytest.mark.e2e
 @pytest.mark.timeout(SOAK_S + 120)
 def test_a_mix_of_all_faults(tmp_path):
-    """No growth of sockets and memory; healthy BMCs miss no tick; the others are read again in the end."""
+    """No growth of sockets, tasks, memory; healthy BMCs miss no tick; the others are read again at last."""
     healthy = [f"h{number:02}" for number in range(HEALTHY)]
     troubled = [f"t{number:02}" for number in range(TROUBLED)]
     spec = tmp_path / "sim.toml"
@@ -161,9 +102,9 @@ def test_a_mix_of_all_faults(tmp_path):
             }
             for name in healthy + troubled
         }
-        run = _Run(write_fleet(tmp_path, sim, servers), tmp_path / "state")
+        run = Run(write_fleet(tmp_path, sim, servers), tmp_path / "state")
         try:
-            wait_until(lambda: len({server for server, _, _ in list(run.points)}) == 100, 60)
+            wait_until(lambda: len({point["tags"]["server"] for point in list(run.points)}) == 100, 60)
             time.sleep(2 * INTERVAL_S)
             began_ns, began_s = time.time_ns(), time.monotonic()
             load = _trouble(sim, troubled, began_s + (SOAK_S - QUIET_S) / 3)
@@ -177,12 +118,13 @@ def test_a_mix_of_all_faults(tmp_path):
         finally:
             run.close()
         after = _ask(sim, "/stats")
-    print(f"early {early}, late {late} (MB, descriptors, threads), load {load:.1f}, {len(run.points)} polls")  # noqa: T201  # for `make soak`
-    assert late[0] < early[0] * 1.1 + 5
-    assert late[1] <= early[1] + 20
-    assert late[2] <= early[2] + 2
+    print(f"early {early}, late {late}, load {load:.1f}, {len(run.points)} points")  # noqa: T201  # for `make soak`
+    assert late.memory_mb < early.memory_mb * 1.1 + 5
+    assert late.descriptors <= early.descriptors + 20
+    assert late.threads <= early.threads + 2
+    assert late.tasks <= early.tasks + 20
     for name in healthy:
-        polls = [(at, fields) for at, fields in run.polls(name) if began_ns <= at <= ended_ns]
+        polls = [(at, fields) for at, fields in run.of(name) if began_ns <= at <= ended_ns]
         late_ticks = sum(fields["late_ticks"] for _, fields in polls)
         assert late_ticks + len(polls) >= (ended_ns - began_ns) / 1e9 / INTERVAL_S - 2, name
         if load > CALM:
@@ -192,8 +134,8 @@ def test_a_mix_of_all_faults(tmp_path):
         assert {fields["error"] for _, fields in polls} == {""}, name
     for name in troubled:
         said = [line for line in run.log if f"'{name}'" in line][-5:]
-        assert run.polls(name)[-1][1]["error"] == "", (said, run.polls(name)[-1])
-    assert any(fields["error"] for name in troubled for _, fields in run.polls(name))
+        assert run.of(name)[-1][1]["error"] == "", (said, run.of(name)[-1])
+    assert any(fields["error"] for name in troubled for _, fields in run.of(name))
     assert max(bmc["live_sessions"] for bmc in stats.values()) <= 1
     assert sum(bmc["refused"] for bmc in stats.values()) == 0
     assert all(stats[name]["log_ins"] == 1 for name in healthy)

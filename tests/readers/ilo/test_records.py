@@ -88,6 +88,16 @@ def test_what_is_new(last, now, expected):
     assert [record.raw for record in found] == [_time(s) for s in expected]
 
 
+@pytest.mark.parametrize(
+    ("moved_s", "expected"),
+    [(0, [840, 850]), (3, [840, 850]), (4, [840, 850]), (10, [850]), (3600, []), (-3600, [840, 850])],
+)
+def test_what_is_new_after_the_clock_was_set_forward(moved_s, expected):
+    """What was written out has other times now; where it was set back the ring itself decides."""
+    found = new_records(_ring(800, 810, 820, 830, 840, 850), _time(830), None, moved_s)
+    assert [record.raw for record in found] == [_time(s) for s in expected]
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 15), min_size=30, max_size=60), st.integers(1, 119))
 def test_each_record_is_written_once_whenever_we_look(gaps, depth):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from energyrecorder_execd.readers.hole import Hole
 from energyrecorder_execd.readers.ilo.records import RECORD_S, PowerRecord
-from energyrecorder_execd.readers.json_values import epoch_s
 
 HISTORY_RECORD_S = 300.0
 """Length of one record of the second ring, seconds."""
@@ -28,18 +27,17 @@ def history_path(meter: str) -> str | None:
     return bare.removesuffix(_FAST) + _SLOW + meter[len(bare) :]
 
 
-def hole_before(ring: Sequence[PowerRecord], last_raw: str | None) -> Hole | None:
+def hole_before(ring: Sequence[PowerRecord], seen_s: float | None) -> Hole | None:
     """Return the hole between what was written out and the oldest record of the ring; None if there is none.
 
     Args:
         ring: All records of the first ring, oldest first.
-        last_raw: Time of the last record that was written out; None: none was.
+        seen_s: End of the last record that was written out; None: none was.
     """
-    last_s = epoch_s(last_raw)
-    if last_s is None or not ring:
+    if seen_s is None or not ring:
         return None
     begins_s = ring[0].time_s - RECORD_S
-    found = Hole(max(last_s, begins_s - HISTORY_DEPTH_S), begins_s)
+    found = Hole(max(seen_s, begins_s - HISTORY_DEPTH_S), begins_s)
     return found if found.to_s - found.from_s >= HISTORY_RECORD_S else None
 
 

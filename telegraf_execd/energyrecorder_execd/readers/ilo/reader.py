@@ -29,6 +29,7 @@ from energyrecorder_execd.readers.ilo.records import (
     clock_offset_s,
     new_records,
     parse_meter,
+    seen_until_s,
 )
 from energyrecorder_execd.readers.json_values import epoch_s
 
@@ -57,8 +58,9 @@ class IloReader:
     Args:
         target: The iLO.
         context: Memory and clock; facts are kept under ``ilo``: ``meter``, ``system``, ``manager`` (paths),
-            ``last`` (time of the last record written out), ``offset_s`` (of the iLO's clock), ``hole`` (what
-            5-minute records are still to fill), ``described_ns`` (when the server was looked at).
+            ``last`` (time of the last record written out), ``offset_s`` (of the iLO's clock, now and at that
+            record: ``last_offset_s``), ``hole`` (what 5-minute records are still to fill), ``described_ns``
+            (when the server was looked at).
         http: Shared by the process.
     """
 
@@ -86,7 +88,8 @@ class IloReader:
         answer = await self._meter()
         records = parse_meter(answer.document, answer.path)
         ilo_now_s = await self._ilo_now_s(answer)
-        fresh = new_records(records, self._last(), ilo_now_s)
+        moved_s = self._offset_s - self._whole("last_offset_s", self._offset_s)
+        fresh = new_records(records, self._last(), ilo_now_s, moved_s)
         newest = fresh[-1] if fresh else None
         state = await self._host_state(newest.watts if newest is not None else None, expected=bool(fresh))
         readings, dropped = self._readings(fresh, state, answer)
@@ -94,10 +97,11 @@ class IloReader:
             readings += [reading for record in fresh for reading in self._parts(record)]
         # Before the records count as written out: a poll that ends here must not lose them.
         await self._renew()
-        keep_hole(self._facts, still_open(kept_hole(self._facts), hole_before(records, self._last())))
+        hole = hole_before(records, seen_until_s(self._last(), moved_s))
+        keep_hole(self._facts, still_open(kept_hole(self._facts), hole))
         if newest is not None:
             readings += await self._from_history(answer.path, state)
-            self._facts["last"] = newest.raw
+            self._facts.update(last=newest.raw, last_offset_s=self._offset_s)
         self._answered = True
         error, message = _trouble(records, newest, ilo_now_s, answer.path)
         if dropped:
@@ -121,6 +125,15 @@ class IloReader:
         except BmcError as error:
             _log.debug("%s: log-out: %s", self._server, error)
 
+    @property
+    def _offset_s(self) -> int:
+        """The iLO's clock minus ours, whole seconds, as it was last found."""
+        return self._whole("offset_s", 0)
+
+    def _whole(self, key: str, otherwise: int) -> int:
+        known = self._facts.get(key)
+        return known if isinstance(known, int) else otherwise
+
     def _last(self) -> str | None:
         last = self._facts.get("last")
         return last if isinstance(last, str) else None
@@ -135,7 +148,7 @@ class IloReader:
         return known and replace(known, inlet_c=newest.inlet_c)
 
     def _parts(self, record: PowerRecord) -> list[Reading]:
-        offset_s = self._facts.get("offset_s") or 0
+        offset_s = self._offset_s
         return [
             Reading(
                 watts=watts,
@@ -246,7 +259,7 @@ class IloReader:
                 keep_hole(self._facts, None)
             return []
         keep_hole(self._facts, None)
-        offset_s = self._facts.get("offset_s") or 0
+        offset_s = self._offset_s
         found = [record for record in inside(hole, history) if record.watts > 0 or state == "off"]
         return [_history_reading(record, offset_s) for record in found]
 
@@ -254,7 +267,7 @@ class IloReader:
         self, fresh: Sequence[PowerRecord], state: str, answer: Answer
     ) -> tuple[list[Reading], bool]:
         """Return the readings, and whether the newest record was dropped, as 0 W of a host not off."""
-        offset_s = self._facts.get("offset_s") or 0
+        offset_s = self._offset_s
         readings = []
         for record in fresh:
             if record.watts == 0 and state != "off":

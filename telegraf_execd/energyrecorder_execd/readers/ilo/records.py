@@ -104,8 +104,24 @@ def _parts(item: Json, watts: float) -> tuple[tuple[str, float], ...]:
     return tuple((part, value) for part, value in shown if value is not None and 0 < value <= watts)
 
 
+def seen_until_s(last_raw: str | None, moved_s: float = 0.0) -> float | None:
+    """Return the end of the last record that was written out, by the iLO's clock as it goes now.
+
+    An iLO that began in 1970 goes on in today's time once it knows that: its older records are not new then.
+
+    Args:
+        last_raw: Time of that record as the iLO wrote it; None: none was written out.
+        moved_s: By how much the clock was set forward since then, seconds.
+    """
+    end_s = epoch_s(last_raw)
+    if end_s is None or moved_s <= OFFSET_HOLD_S:
+        return end_s
+    # Offsets are whole seconds: half a record is out of doubt.
+    return end_s + moved_s + RECORD_S / 2
+
+
 def new_records(
-    records: Sequence[PowerRecord], last_raw: str | None, ilo_now_s: float | None
+    records: Sequence[PowerRecord], last_raw: str | None, ilo_now_s: float | None, moved_s: float = 0.0
 ) -> tuple[PowerRecord, ...]:
     """Return the records that were not written out yet, oldest first.
 
@@ -113,15 +129,16 @@ def new_records(
         records: As `parse_meter` returns them.
         last_raw: Time of the last record that was written out; None: none was, then the newest alone counts.
         ilo_now_s: The iLO's own clock, seconds since the Unix epoch; None unknown.
+        moved_s: By how much that clock was set forward since the last record, seconds.
     """
     past = [r for r in records if ilo_now_s is None or r.time_s <= ilo_now_s + FUTURE_S]
     if not past:
         return ()
-    last_s = epoch_s(last_raw)
+    last_s, seen_s = epoch_s(last_raw), seen_until_s(last_raw, moved_s)
     # After the clock was set back (1970 until the first NTP answer) the newest record is the only safe one.
-    if last_s is None or past[-1].time_s < last_s - CLOCK_SET_BACK_S:
+    if last_s is None or seen_s is None or past[-1].time_s < last_s - CLOCK_SET_BACK_S:
         return (past[-1],)
-    return tuple(record for record in past if record.time_s > last_s)
+    return tuple(record for record in past if record.time_s > seen_s)
 
 
 def clock_offset_s(previous_s: int | None, measured_s: float) -> int:
