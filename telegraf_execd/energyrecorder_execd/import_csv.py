@@ -12,14 +12,12 @@ from energyrecorder_execd.fleet import tables
 from energyrecorder_execd.fleet.hosts import parse_host
 from energyrecorder_execd.fleet.render import Accounts, Entry, fleet_file, server_id
 
+_BOARDS = ("bmc", "ilo", "idrac", "xcc", "ipmi", "oob", "mgmt", "management")
+_ADDRESSES = ("", "_host", "_hostname", "_address", "_ip", "_ip_address")
+
 COLUMNS: Mapping[str, Sequence[str]] = {
     "host": (
-        "bmc",
-        "bmc_host",
-        "bmc_address",
-        "bmc_ip",
-        "ilo",
-        "idrac",
+        *(f"{board}{end}" for board in _BOARDS for end in _ADDRESSES),
         "address",
         "ip",
         "ip_address",
@@ -98,8 +96,10 @@ def _chosen(header: Sequence[str], name: str) -> dict[str, int]:
         if free or (key == "id" and found):
             chosen[key] = (free or found)[0]
     if "host" not in chosen:
-        allowed = ", ".join(COLUMNS["host"])
-        raise ConfigError(f"{name}: no column for the BMC's address; allowed: one of {allowed}")
+        raise ConfigError(
+            f"{name}: no column for the BMC's address; allowed: 'address', 'ip', 'host', or one of "
+            f"{', '.join(map(repr, _BOARDS))}, alone or with 'IP', 'address' or 'host' after it"
+        )
     chosen.setdefault("id", chosen["host"])
     return chosen
 

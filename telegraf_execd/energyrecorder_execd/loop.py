@@ -58,7 +58,8 @@ class Voice:
         if outcome.error:
             logger.warning("%s: %s: %s", self._name, outcome.error, outcome.message or "no reason given")
         else:
-            logger.info("%s: read again after %d failed polls", self._name, self._polls)
+            times = "1 failed poll" if self._polls == 1 else f"{self._polls} failed polls"
+            logger.info("%s: read again after %s", self._name, times)
             self._polls = 0
         self._error = outcome.error
 

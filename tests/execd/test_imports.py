@@ -70,6 +70,13 @@ def test_a_file_that_is_no_inventory(text, message):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("title", ["iLO IP", "iDRAC", "BMC-Hostname", "OOB IP address", "mgmt_address", "ip"])
+def test_the_column_of_the_address_is_found(loaded, title):
+    """Under what inventories call it; the server's own name stays its id."""
+    servers, _ = loaded(fleet_from_csv(f"Hostname,{title},User\nweb-1,10.0.0.5,root\n", "i.csv"))
+    assert servers["web-1"].target.address == "10.0.0.5"
+
+
 def test_one_column_may_be_name_and_address(loaded):
     """A list of host names is an inventory."""
     servers, _ = loaded(fleet_from_csv("host\nbmc-1.lab\nbmc-2.lab\n", "hosts.csv"))

@@ -203,6 +203,34 @@ def test_record_gives_a_test_case_that_reads_the_same_and_tells_nothing(sim, exe
     )
 
 
+def test_record_holds_nothing_that_tells_whose_bmc_it_is(execd, tmp_path):
+    """Serials, addresses, names and accounts planted in keys, values, links and texts of a payload."""
+    planted = {
+        "SerialNumber": "CZJ8430ABC", "UUID": "30373237-3132-4d32-3238-303930304d52",
+        "HostName": "node17.customer.example", "AssetTag": "LAB-000417",
+    }  # fmt: skip
+    loose = ["94:40:c9:1a:2b:3c", "10.11.12.13", "jane@customer.example"]
+    system = "/redfish/v1/Systems/CZJ8430ABC"
+    chassis = "/redfish/v1/Chassis/1"
+    payload = {
+        "/redfish/v1": {"Chassis": {"@odata.id": "/redfish/v1/Chassis"}, "Note": " ".join(loose)},
+        "/redfish/v1/Chassis": {"Members": [{"@odata.id": chassis}]},
+        chassis: {"Id": "1", "ChassisType": "RackMount", "Power": {"@odata.id": f"{chassis}/Power"},
+                  "Links": {"ComputerSystems": [{"@odata.id": system}]}},
+        f"{chassis}/Power": {"PowerControl": [{"PowerConsumedWatts": 302}], "Oem": {"Of": planted}},
+        system: {"Id": "1", "SystemType": "Physical", "PowerState": "On", **planted},
+    }  # fmt: skip
+    (tmp_path / "whose.json").write_text(json.dumps(payload), encoding="utf-8")
+    spec = tmp_path / "sim.toml"
+    spec.write_text(FLEET + '[[bmc]]\nid = "w-17"\nprotocol = "redfish"\npayload = "whose.json"\n')
+    with serving(spec) as sim:
+        fleet = write_fleet(tmp_path, sim, {"w-17": {"protocol": "redfish"}})
+        execd("record", "--fleet", fleet, "--server", "w-17", "--out", "case")
+    written = "".join(path.read_text().lower() for path in (tmp_path / "case").iterdir())
+    assert "302" in written
+    assert [secret for secret in (*planted.values(), *loose, "w-17", USER) if secret.lower() in written] == []
+
+
 def test_probe_shows_all_sources_of_an_ipmi_bmc_side_by_side(sim, execd):
     """DCMI and each sensor in watts with value, statistics, step, latency and privilege; a ready entry."""
     host = _host(sim, "ipmi")

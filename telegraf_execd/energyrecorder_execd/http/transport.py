@@ -149,15 +149,20 @@ class Endpoint:
     def _redirected(self, path: str, answer: RawAnswer) -> str:
         """Return the path that an answer redirects to, if it is on the same server."""
         location = answer.headers.get("location", "")
+        advice = ""
         try:
             there = urlsplit(urljoin(f"{self._scheme}://{self._host}{path}", location))
+            if self._scheme == "http" and (there.scheme, there.hostname) == ("https", self._own_name()):
+                advice = "; it wants TLS: leave http:// out of its entry"
             port = there.port or _PORTS.get(there.scheme)
             same = (there.scheme, there.hostname, port) == (self._scheme, self._own_name(), self._port)
         except ValueError:
             same = False
         if not location or not same:
             where = path.partition("?")[0]
-            raise BmcDataError(f"{where}: redirect to {location[:200]!r} not followed", reason="protocol")
+            raise BmcDataError(
+                f"{where}: redirect to {location[:200]!r} not followed{advice}", reason="protocol"
+            )
         return (there.path or "/") + (f"?{there.query}" if there.query else "")
 
     def _own_name(self) -> str | None:

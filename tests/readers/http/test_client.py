@@ -215,6 +215,22 @@ async def test_the_session_of_a_killed_process_is_ended_by_its_own_token(status,
         assert facts["token"] == "t0ken"
 
 
+async def test_a_session_whose_token_is_not_known_is_deleted_by_the_next_one():
+    """As the state file of an older release has it."""
+    facts = {"session": f"{SESSIONS}/3"}
+
+    def respond(request):
+        if request.method == "DELETE":
+            return web.Response(status=204)
+        return session_made() if request.method == "POST" else None
+
+    async with scripted(DOCUMENTS, respond) as bmc, client(bmc.target(), facts) as http:
+        await http.get("/redfish/v1/Chassis")
+        assert bmc.asked[:2] == [("POST", SESSIONS), ("DELETE", f"{SESSIONS}/3")]
+        assert bmc.headers[1]["X-Auth-Token"] == "t0ken"
+        assert facts["session"] == f"{SESSIONS}/1"
+
+
 @pytest.mark.parametrize(
     "elsewhere",
     ["http://127.0.0.2:{port}/x", "https://127.0.0.1:{port}/x", "http://127.0.0.1:1/x", "//evil/x", ""],
@@ -233,6 +249,8 @@ async def test_a_redirect_elsewhere_is_not_followed(elsewhere):
         with pytest.raises(BmcDataError) as refused:
             await http.get("/moved")
         assert refused.value.reason == "protocol"
+        # Never followed from plain HTTP either: but the fleet file may say so.
+        assert ("leave http:// out" in str(refused.value)) == elsewhere.startswith("https://127.0.0.1")
         assert [path for _, path in bmc.asked] == [SESSIONS, "/moved"]
 
 
