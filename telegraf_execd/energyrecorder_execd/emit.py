@@ -46,6 +46,7 @@ class Outcome:
         message: One line for the log.
         protocol: Protocol that was tried; empty if unknown.
         lines: The lines of its readings, and of what is known of the server when that is due.
+        requests: Sent in a poll that failed as a whole; any other knows its own.
     """
 
     at_ns: int
@@ -55,6 +56,7 @@ class Outcome:
     message: str = ""
     protocol: str = ""
     lines: tuple[str, ...] = ()
+    requests: int = 0
 
 
 def node_name(node: str) -> str:
@@ -121,7 +123,7 @@ def _bmc(origin: Origin, outcome: Outcome, node: str | None, host: str, late_tic
         "up": int(not outcome.error),
         "host": host,
         "scrape_ms": _ms(outcome.scrape_s),
-        "requests": 0 if poll is None else poll.requests,
+        "requests": outcome.requests if poll is None else poll.requests,
         "late_ticks": late_ticks,
         "error": outcome.error,
         "protocol": outcome.protocol if poll is None else poll.protocol,

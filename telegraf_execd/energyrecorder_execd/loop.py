@@ -173,7 +173,8 @@ class BmcLoop:
             self._note(outcome)
         else:
             # Left alone for a while; the line says that there is no reading, and why.
-            outcome = replace(self._last, at_ns=self._around.tools.clock(), scrape_s=0.0, poll=None, lines=())
+            now_ns = self._around.tools.clock()
+            outcome = replace(self._last, at_ns=now_ns, scrape_s=0.0, poll=None, lines=(), requests=0)
         self._last = outcome
         late, self._late = self._late, 0
         self._around.write(self._poller.lines(outcome, late))

@@ -133,6 +133,7 @@ class Poller:
         started_ns, started_s = tools.clock(), tools.monotonic()
         timeout_s = self.server.target.timeout_s
         self._deadline = deadline = Deadline(self._patience.deadline_s, timeout_s, timeout_s * WHOLE)
+        before = self._requests
         poll: Poll | None = None
         written: list[str] = []
         try:
@@ -165,7 +166,8 @@ class Poller:
         else:
             self._patience.failed()
         middle_ns = started_ns + int(scrape_s * 5e8)
-        return Outcome(middle_ns, scrape_s, poll, error, message, self._protocol, tuple(written))
+        sent = self._requests - before
+        return Outcome(middle_ns, scrape_s, poll, error, message, self._protocol, tuple(written), sent)
 
     def _understood(self, poll: Poll, at_ns: int) -> list[str]:
         """Learn from a poll and return its lines; a value that no line can carry is an error of this BMC."""
@@ -197,6 +199,10 @@ class Poller:
     def _origin(self) -> Origin:
         server = self.server
         return Origin(server.id, server.env, server.tags, self.findings.nodes)
+
+    @property
+    def _requests(self) -> int:
+        return 0 if self._reader is None else self._reader.requests
 
     @property
     def _protocol(self) -> str:

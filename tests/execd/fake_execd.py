@@ -23,6 +23,7 @@ class FakeReader:
         self.context = context
         self.kind = target.server.split("-")[0]
         self.polls = 0
+        self.requests = 0
         context.memory.facts.setdefault("fake", {})["session"] = f"s-{target.server}"
 
     async def poll(self):

@@ -31,9 +31,11 @@ class _One:
     def __init__(self, parent, protocol):
         self.parent = parent
         self.protocol = protocol
+        self.requests = 0
 
     async def poll(self):
         self.parent.asked.append(self.protocol)
+        self.requests += 1
         answer = self.parent.behaviour[self.protocol]
         if answer == "ok":
             return Poll((), {None: "on"}, self.protocol, "", 1)
@@ -76,6 +78,7 @@ async def test_the_first_protocol_that_works_is_remembered(web, behaviour, asked
     assert remembered_protocol(facts) == asked[-1]
     assert protocols.closed == asked[:-1]
     await reader.poll()
+    assert reader.requests == len(asked) + 1
     again, _ = _auto(protocols, web, facts)
     await again.poll()
     assert protocols.asked == [*asked, asked[-1], asked[-1]]

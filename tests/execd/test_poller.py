@@ -33,9 +33,11 @@ class Scripted:
     def __init__(self, act):
         self.act = act
         self.polls = 0
+        self.requests = 0
 
     async def poll(self):
         self.polls += 1
+        self.requests += 2
         result = self.act(self)
         return await result if asyncio.iscoroutine(result) else result
 
@@ -147,6 +149,7 @@ async def assert_ends_at(poller, allowed_s):
     assert outcome.error == "timeout"
     assert outcome.message == f"no answer within {allowed_s:g} s"
     assert outcome.scrape_s >= allowed_s * 0.9
+    assert "requests=2i" in poller.lines(outcome, 0)[-1]
 
 
 @in_virtual_time

@@ -185,6 +185,8 @@ def test_a_fault_shows_its_reason_and_no_wrong_value(outcome, name):
     assert len(bmc) == 1
     assert bmc[0]["fields"]["error"] == case.error, log
     assert bmc[0]["fields"]["up"] == int(not case.error)
+    # A poll that failed was a load too; the attempt to connect counts.
+    assert bmc[0]["fields"]["requests"] >= 1
     totals = [point for point in power if point["tags"]["scope"] == "server"]
     if case.watts is None:
         assert power == []

@@ -45,6 +45,12 @@ class AutoReader:
         self._make = make
         self._reader: Reader | None = None
         self._protocol = ""
+        self._earlier_requests = 0
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, by whichever protocol."""
+        return self._earlier_requests + (0 if self._reader is None else self._reader.requests)
 
     async def poll(self) -> Poll:
         """Ask once, by the remembered protocol or by the first that the BMC supports.
@@ -121,3 +127,4 @@ class AutoReader:
         if self._reader is not None:
             reader, self._reader = self._reader, None
             await reader.close()
+            self._earlier_requests += reader.requests

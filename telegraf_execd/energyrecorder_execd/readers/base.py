@@ -145,6 +145,10 @@ class Poll:
 class Reader(Protocol):
     """One BMC, read by one protocol; see the contract at the top of this module."""
 
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, those of log-ins and of polls that failed included."""
+
     async def poll(self) -> Poll:
         """Ask the BMC once.
 

@@ -76,6 +76,11 @@ class IloReader:
         self._answered = True
         self._cut_off = False
 
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return self._http.requests
+
     async def poll(self) -> Poll:
         """Ask the iLO once.
 

@@ -89,6 +89,11 @@ class IpmiReader:
         """Successful log-ins since the start."""
         return self._transport.log_ins
 
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return self._transport.requests
+
     async def poll(self) -> Poll:
         """Ask the BMC once.
 

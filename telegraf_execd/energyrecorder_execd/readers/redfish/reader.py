@@ -76,6 +76,11 @@ class RedfishReader:
         self._description = Description(self._facts)
         self._backfill = Backfill(self._facts, self._server)
 
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return self._http.requests
+
     async def poll(self) -> Poll:
         """Ask the BMC once.
 
