@@ -268,7 +268,7 @@ class Client:
             try:
                 self._settings = load(environ, None if cwd is None else Path(cwd))
             except ConfigError as error:
-                self._notices.tell("config", f"{error}; going on with environment variables alone")
+                self._notices.tell("config", f"{error}; going on with the other environment variables alone")
                 self._settings = load_from_variables(environ)
         return Delivery(self._settings, self._now, self._notices)
 

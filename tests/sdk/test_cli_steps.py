@@ -197,6 +197,14 @@ def test_flush_sends_the_spool_and_what_was_kept_before_the_url_was_set(energy_s
     assert [(event["scenario"], event["env"]) for event in annotator.events] == [("functest", "pod1")]
 
 
+def test_flush_says_how_to_send_what_it_leaves(energy_step, annotator):
+    energy_step("start", "functest", env={"ENERGY_URL": annotator.url})
+    done = energy_step("flush", env={"ENERGY_URL": annotator.url})
+    assert (done.returncode, done.stdout) == (0, "0 events sent, 1 left\n")
+    assert "names no environment (see --env)" in done.stderr
+    assert energy_step("flush", "--env", "pod1", env={"ENERGY_URL": annotator.url}).stderr == ""
+
+
 def test_flush_leaves_what_cannot_be_sent(told, energy_step, annotator):
     annotator.mode = "500"
     energy_step("start", "functest")

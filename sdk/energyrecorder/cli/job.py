@@ -114,7 +114,7 @@ class Job:
         except ConfigError as error:
             if not forgiving:
                 raise
-            self.warn(f"{error}; going on with environment variables alone")
+            self.warn(f"{error}; going on with the other environment variables alone")
             return load_from_variables()
 
 

@@ -86,7 +86,7 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
         # Kept before anybody had set ENERGY_URL: meant for the annotator that is configured now.
         folders.append(spool_of(job.settings.without_url(), job.notices))
     sent = left = 0
-    failed = False
+    failed = busy = False
     for spool in folders:
         delivery = Delivery(job.settings, job.now, job.notices, spool=spool)
         waiting = spool.count()
@@ -98,9 +98,14 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
             job.warn(str(error))
         else:
             sent += replay.sent
-            if replay.busy:
-                job.warn("another process is sending the spool already")
+            busy = busy or replay.busy
         left += spool.count()
+    if busy:
+        job.warn("another process is sending the spool already")
+    elif left and not failed:
+        job.warn(
+            "left is what names no environment (see --env), is older than a week (see --all) or was put off"
+        )
     click.echo(f"{counted(sent, 'event')} sent, {left} left")
     return STRICT_EXIT if strict and (failed or left) else 0
 
