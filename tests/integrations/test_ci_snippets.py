@@ -109,7 +109,7 @@ def github(tmp_path, told):
     ("command", "code", "state"), [("echo hi; true", 0, "passed"), ("false; echo no", 1, "failed")]
 )
 def test_the_action_keeps_the_exit_code_and_tells_the_run(run, runs, github, tmp_path, command, code, state):
-    """The command's output and code, one ended run, its id as output, a table in the summary."""
+    """The command's output and code, one ended run, its id as output, one table in summary and log."""
     scenario = f"action-{state}"
     script = tmp_path / "action.sh"
     script.write_text(load(ACTION)["runs"]["steps"][1]["run"])
@@ -118,8 +118,10 @@ def test_the_action_keeps_the_exit_code_and_tells_the_run(run, runs, github, tmp
     assert result.returncode == code, result.stderr
     assert result.stdout == ("hi\n" if code == 0 else "")
     assert runs.tree(scenario) == (scenario, state, [(scenario, state, [])])
-    assert f"run_id={runs.only(scenario)[0]['run_id']}" in (tmp_path / "github_output").read_text()
-    assert scenario in (tmp_path / "github_step_summary").read_text()
+    run_id = runs.only(scenario)[0]["run_id"]
+    assert f"run_id={run_id}" in (tmp_path / "github_output").read_text()
+    assert (tmp_path / "github_step_summary").read_text().count(f"\n## {scenario} ") == 1
+    assert run_id in result.stderr
 
 
 def test_a_gitlab_job_starts_steps_and_stops_in_three_shells(run, runs, told, write, tmp_path):
