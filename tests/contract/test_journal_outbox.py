@@ -38,10 +38,13 @@ def test_how_far_a_sink_has_got_is_kept_with_what_it_was_told(opened):
     assert again.memos("grafana", ["a"]) == {}
     assert again.dead_letters(10) == dead
     assert again.backlog(cursor) == 1
-    assert (again.last_change(second[0]), again.last_change(first[0] - 1)) == ("b", None)
+    assert again.last_told("influxdb", second[0]) == "a", "b was never there"
+    assert again.last_told("influxdb", first[0] - 1) is None
+    assert again.last_told("grafana", second[0]) is None
     mended = [Delivered("b", 2, "")]
     journal.submit(lambda t: t.put_delivery("influxdb", cursor, mended, [])).result(60)
     assert again.dead_letters(10) == []
+    assert again.last_told("influxdb", second[0]) == "a", "nothing is kept of b"
 
 
 def test_step_names_beyond_a_days_number_have_no_series_of_their_own(journal):

@@ -255,8 +255,16 @@ class Journal(Protocol):
     def memos(self, sink: str, step_ids: Sequence[str]) -> dict[str, str]:
         """Return the memos of those of the steps that a sink has taken."""
 
-    def last_change(self, up_to: int) -> str | None:
-        """Return the id of the step that changed last, up to a sequence number; None if none did."""
+    def last_told(self, sink: str, up_to: int) -> str | None:
+        """Return the id of the step that changed last of those of which a sink keeps a memo.
+
+        Args:
+            sink: Its name.
+            up_to: Sequence number of the last change that counts.
+
+        Returns:
+            None if there is none, at least among the last thousand changes.
+        """
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return what sinks never took, newest first."""

@@ -36,6 +36,7 @@ _TAGGED = (
     "AND (t.value IN (SELECT value FROM json_each(?)) OR substr(t.value, 1, length(?)) = ?))"
 )
 _OVERLAP_LIMIT = 1000
+_TOLD_LIMIT = 1000
 _MOST_NS = 2**63 - 1
 _ODD_STATES = ("failed", "aborted", "lost")
 _OVERLAPPING = (
@@ -209,10 +210,16 @@ class SqliteReads:
         )
         return {row[0]: row[1] for row in rows}
 
-    def last_change(self, up_to: int) -> str | None:
+    def last_told(self, sink: str, up_to: int) -> str | None:
         """See `Journal`."""
-        query = "SELECT step_id FROM steps WHERE changed_seq <= ? ORDER BY changed_seq DESC LIMIT 1"
-        rows = self._rows(query, (up_to,))
+        newest = (
+            "SELECT step_id, changed_seq FROM steps WHERE changed_seq <= ? ORDER BY changed_seq DESC LIMIT ?"
+        )
+        query = (
+            f"SELECT s.step_id FROM ({newest}) s JOIN deliveries d ON d.sink = ? AND d.step_id = s.step_id "  # noqa: S608  # our own text; values are bound
+            "WHERE d.memo != '' ORDER BY s.changed_seq DESC LIMIT 1"
+        )
+        rows = self._rows(query, (up_to, _TOLD_LIMIT, sink))
         return rows[0][0] if rows else None
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:

@@ -167,7 +167,7 @@ class Delivery:
         return cursor
 
     def _check(self, cursor: Cursor) -> None:
-        step_id = self._journal.last_change(cursor.steps_seq)
+        step_id = self._journal.last_told(self.sink.name, cursor.steps_seq)
         item = next(iter(self._items([] if step_id is None else [step_id])), None)
         if not self.sink.has(item):
             raise SinkEmptyError(f"step {step_id} is not there")
