@@ -25,6 +25,8 @@ def demo_lines(now_ms: int) -> Iterator[str]:
         yield from server_lines(server, times)
     for number, start_ms in enumerate(range(now_ms - 29 * DAY_MS, now_ms - 120 * MINUTE_MS, DAY_MS // 2)):
         yield from run_lines(number, start_ms, "passed" if (number + 1) % 7 else "lost")
+    yield from run_lines(96, now_ms - 50 * MINUTE_MS, "passed")
+    yield from run_lines(97, now_ms - 40 * MINUTE_MS, "failed")
     yield from run_lines(98, now_ms - 25 * MINUTE_MS, "failed")
     yield from run_lines(99, now_ms - 8 * MINUTE_MS, "running")
     for kind in schema.MARK_KINDS:
@@ -67,6 +69,7 @@ def _result(duration_s: float, quality: str) -> dict[str, Any]:
     found |= {
         "avg_w": 780.0,
         "max_w": 900.0,
+        "idle_w": 690.0,
         "net_j": 90.0 * duration_s,
         "coverage": 0.98,
         "quality": quality,

@@ -171,6 +171,20 @@ def test_runs_stand_side_by_side_under_their_names(mapper, demo):
     assert all(len(column["values"]) == len(step["values"]) for column in runs)
 
 
+def test_the_change_of_a_run_stands_in_its_row(mapper, demo):
+    """Merged by start and scenario: no run has two rows, and only measured ones are compared."""
+    found = {panel["title"]: frames for panel, frames in shown(mapper, demo, "energy-trend")}
+    columns = {column["name"]: column["values"] for column in found["Runs"][0]["columns"]}
+    assert len(set(columns["Time"])) == len(columns["Time"])
+    compared = [
+        energy
+        for energy, change in zip(columns["energy_wh"], columns["change_pct"], strict=True)
+        if change is not None
+    ]
+    assert len(compared) > 10
+    assert None not in compared
+
+
 @pytest.mark.parametrize("uid", BOARDS)
 def test_tables_are_grouped_by_one_tag_at_most(uid):
     """With two the data source writes values of one under the name of the other, by chance (read in 13)."""

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from dashboards.influxql import ENV, MEASURABLE, NOT_MEASURABLE, RECENT, TOTAL, outer, select
+from collections.abc import Sequence
+
+from dashboards.influxql import (
+    ENV,
+    MEASURABLE,
+    NOT_MEASURABLE,
+    RECENT,
+    SCENARIO,
+    SCENARIOS_ONLY,
+    TOTAL,
+    outer,
+    select,
+)
 from dashboards.panels import (
     QUALITY_COLOURS,
     SIDE_COLOURS,
@@ -11,6 +23,7 @@ from dashboards.panels import (
     by_name,
     coloured,
     figure,
+    line_only,
     link,
     table,
     target,
@@ -93,17 +106,24 @@ def window_energy() -> Json:
 
 
 def power_curves(title: str = "Power") -> Json:
-    """Return power per server and their total."""
+    """Return power per server, their total, and the idle level that results of scenarios found."""
+    where = (ENV, SCENARIO, SCENARIOS_ONLY, "$timeFilter")
+    grid = "time($__interval)"
+    idle = select(["last(idle_w) AS idle"], ENERGY_STEPS, *where, group=grid, tail="fill(previous)")
+    dashes = {"fill": "dash", "dash": [6, 6]}
     return timeseries(
         title,
         "Mean power per server and interval as the BMC reports it (scope = server, no parts, so that nothing is "
         "counted twice); total = sum of these means. A gap is a gap: missing is never 0. Bands: scenarios and "
-        "steps; red lines: computers switched off or on.",
+        "steps; red lines: computers switched off or on. idle = idle power of the servers of the last scenario that "
+        "has a result.",
         [
             target(per_server("$timeFilter"), alias="$tag_server"),
             target(total_power("$timeFilter"), alias="total"),
+            target(idle, alias="idle"),
         ],
         unit="watt",
+        overrides=[by_name("idle", **line_only(custom__lineStyle=dashes))],
     )
 
 
@@ -119,11 +139,16 @@ _FIGURES = [
 _TRUST = ["quality", "reason", "coverage", "side", "overlap", "ci_url"]
 
 
-def _result_columns(uid: str) -> list[Json]:
-    zoom = (
+def zoom_link(uid: str) -> str:
+    """Return the address of a dashboard over the time of the row that is clicked."""
+    return (
         f'/d/{uid}?from=${{__data.fields["Time"].numeric}}&to=${{__data.fields["time_end"].numeric}}'
         "&${env:queryparam}&${datasource:queryparam}"
     )
+
+
+def _result_columns(uid: str) -> list[Json]:
+    zoom = zoom_link(uid)
     run = '/d/energy-run?var-run=${__data.fields["run_id"]}&' + zoom.partition("?")[2]
     return [
         by_name("Time", displayName="Start", custom__width=165),
@@ -151,17 +176,36 @@ def _result_columns(uid: str) -> list[Json]:
     ]
 
 
-def result_table(title: str, *where: str, uid: str = "energy-live", order: str = "ASC") -> Json:
-    """Return the steps with their results; the two queries keep unresolvable figures off the page."""
+def result_table(
+    title: str,
+    *where: str,
+    uid: str = "energy-live",
+    order: str = "ASC",
+    more: Sequence[Json] = (),
+    columns: Sequence[Json] = (),
+    text: str = "",
+) -> Json:
+    """Return the steps with their results; the two queries keep unresolvable figures off the page.
+
+    Args:
+        title: Of the panel.
+        where: Which steps.
+        uid: Dashboard that a step's link opens.
+        order: Of their starts.
+        more: Targets whose columns are added to rows of the same start and scenario.
+        columns: Overrides of these columns.
+        text: What they mean.
+    """
     tail = f"ORDER BY time {order} LIMIT 500"
     measurable = select([*_COMMON, *_FIGURES, *_TRUST, "run_id"], ENERGY_STEPS, *where, MEASURABLE, tail=tail)
     others = select([*_COMMON, *_TRUST, "run_id"], ENERGY_STEPS, *where, NOT_MEASURABLE, tail=tail)
     return table(
         title,
         f"{INTERVAL_FORMULA} {GAIN_FORMULA} AC/DC: mixed means that servers report different sides of the power "
-        "supply. Coverage = part of the step covered by readings. Above idle = energy − idle power × duration.",
-        [target(measurable, table=True), target(others, table=True, ref="B")],
-        overrides=_result_columns(uid),
+        "supply. Coverage = part of the step covered by readings. Above idle = energy − idle power × duration."
+        f"{text and f' {text}'}",
+        [target(measurable, table=True), target(others, table=True, ref="B"), *more],
+        overrides=[*_result_columns(uid), *columns],
         transformations=[
             {"id": "merge", "options": {}},
             {"id": "sortBy", "options": {"sort": [{"field": "Time", "desc": order == "DESC"}]}},

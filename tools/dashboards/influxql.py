@@ -25,7 +25,9 @@ RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
 TELEGRAF = "energy_telegraf"
 
 _TELEGRAF_COLUMNS = {"metrics_gathered", "errors", "gather_errors", "alias", "input"}
-_FUNCTION = re.compile(r"[a-z_]+\((.*)\)")
+_COLUMN = re.compile(
+    r"(?:(?P<function>[a-z_]+)\((?P<inside>\w+)(?P<arguments>(?:, \w+)*)\)|(?P<field>\w+))(?P<arithmetic> .*)?"
+)
 _NAME = re.compile(r"\"([A-Za-z_]\w*)\"")
 
 
@@ -93,13 +95,12 @@ def tag_values(measurement: str, tag: str, where: str = "") -> str:
 
 def _column(text: str, known: set[str], measurement: str) -> str:
     expression, _, name = text.partition(" AS ")
-    inside, _, arithmetic = expression.partition(" ")
-    function = _FUNCTION.fullmatch(inside)
-    field, *arguments = (function[1] if function else inside).split(", ")
-    if field not in known:
+    found = _COLUMN.fullmatch(expression)
+    field = (found["inside"] or found["field"]) if found else expression
+    if found is None or field not in known:
         raise ValueError(f"{measurement} has no column {field!r}")
     quoted = f'"{field}"'
-    if function:
-        quoted = inside[: inside.index("(") + 1] + ", ".join([quoted, *arguments]) + ")"
-    quoted += f" {arithmetic}" if arithmetic else ""
+    if found["function"]:
+        quoted = f"{found['function']}({quoted}{found['arguments']})"
+    quoted += found["arithmetic"] or ""
     return f'{quoted} AS "{name}"' if name else quoted

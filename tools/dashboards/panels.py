@@ -48,9 +48,27 @@ def colours(values: Mapping[str, str]) -> list[Json]:
 
 def by_name(name: str, **properties: Any) -> Json:
     """Return an override of one field; ``__`` in a property's name stands for a dot."""
+    return _override("byName", name, properties)
+
+
+def by_pattern(pattern: str, **properties: Any) -> Json:
+    """Return an override of all fields whose names match ``/pattern/``."""
+    return _override("byRegexp", pattern, properties)
+
+
+def _override(matcher: str, options: str, properties: Mapping[str, Any]) -> Json:
+    written = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
+    return {"matcher": {"id": matcher, "options": options}, "properties": written}
+
+
+def line_only(**properties: Any) -> Json:
+    """Return the properties of a thin line without points or filling, such as one to compare with."""
     return {
-        "matcher": {"id": "byName", "options": name},
-        "properties": [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()],
+        "custom__drawStyle": "line",
+        "custom__lineWidth": 1,
+        "custom__fillOpacity": 0,
+        "custom__showPoints": "never",
+        **properties,
     }
 
 

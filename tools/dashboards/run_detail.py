@@ -13,6 +13,7 @@ from dashboards.panels import (
     colours,
     figure,
     laid_out,
+    link,
     table,
     target,
 )
@@ -70,15 +71,29 @@ def _footprint() -> list[tuple[int, Json]]:
 
 
 def _known() -> Json:
-    columns = ["scenario", "group", "commit", "ci_url", "method", "side", "reason", "servers", "run_id"]
+    columns = [
+        "scenario",
+        "group",
+        "commit",
+        "ci_url",
+        "method",
+        "side",
+        "reason",
+        "servers",
+        "run_id",
+        "time_end",
+    ]
     tail = "ORDER BY time DESC LIMIT 20"
     query = select(columns, ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, KNOWN, tail=tail)
     report = [{"title": "Report", "url": "$annotator/v1/runs/${__value.raw}/report.html"}]
     return table(
         "Run",
-        "What is known of the run. The report holds curve, steps and method on one page.",
+        "What is known of the run. Its scenario limits this page to its time; the report holds curve, steps and method.",
         [target(query, table=True)],
         overrides=[
+            by_name("Time", displayName="Start"),
+            by_name("time_end", unit="dateTimeAsIso", displayName="End"),
+            link("scenario", "Zoom to this run", common.zoom_link("energy-run") + "&${run:queryparam}"),
             by_name("ci_url", displayName="CI", links=[{"title": "CI job", "url": "${__value.raw}"}]),
             by_name("run_id", displayName="Report", links=report),
         ],

@@ -4,37 +4,100 @@ from __future__ import annotations
 
 from dashboards import common, frame
 from dashboards.influxql import ENV, FINISHED, MEASURABLE, SCENARIO, SCENARIOS_ONLY, STEPS_ONLY, outer, select
-from dashboards.panels import Json, bars, by_name, histogram, laid_out, scatter, table, target, timeseries
+from dashboards.panels import (
+    Json,
+    bars,
+    by_name,
+    by_pattern,
+    histogram,
+    laid_out,
+    line_only,
+    scatter,
+    table,
+    target,
+    timeseries,
+)
 from energyrecorder.schema import ENERGY_STEPS
 
 RUNS = (ENV, SCENARIO, SCENARIOS_ONLY, MEASURABLE, FINISHED)
 
 
 def _over_time() -> Json:
-    def runs(column: str) -> str:
-        return select([column], ENERGY_STEPS, *RUNS, "$timeFilter", group='"scenario"')
+    def runs(column: str, *which: str) -> str:
+        return select([column], ENERGY_STEPS, *RUNS, *which, "$timeFilter", group='"scenario"')
 
-    line = by_name("median", custom__drawStyle="line", custom__lineWidth=1, custom__showPoints="never")
-    median = select(
-        ["median(energy_wh) AS median"],
-        ENERGY_STEPS,
-        *RUNS,
-        "$timeFilter",
-        group="time(1d)",
-        tail="fill(none)",
-    )
+    def of_a_day(expression: str) -> str:
+        grid = 'time(1d), "scenario"'
+        return select([expression], ENERGY_STEPS, *RUNS, "$timeFilter", group=grid, tail="fill(none)")
+
     return timeseries(
         "Energy per run",
-        "One point per finished run at its start; runs that these sensors cannot resolve are left out. Compare runs "
-        "only where their intervals (±) part. median = median of the runs of a day.",
+        "One point per finished run at its start, red if it did not pass; runs that these sensors cannot resolve are "
+        "left out. Compare runs only where their intervals (±) part. median, least, most: of the runs of a day.",
         [
-            target(runs("energy_wh"), alias="$tag_scenario"),
+            target(runs("energy_wh", "\"state\" = 'passed'"), alias="$tag_scenario"),
+            target(runs("energy_wh", "\"state\" != 'passed'"), alias="$tag_scenario, not passed"),
             target(runs("u95_j / 3600 AS u95_wh"), alias="± $tag_scenario"),
-            target(median, alias="median"),
+            target(of_a_day("median(energy_wh)"), alias="median $tag_scenario"),
+            target(of_a_day("min(energy_wh)"), alias="least $tag_scenario"),
+            target(of_a_day("max(energy_wh)"), alias="most $tag_scenario"),
         ],
         unit="watth",
         points=True,
-        overrides=[line],
+        overrides=[
+            by_pattern("/, not passed$/", color={"mode": "fixed", "fixedColor": "red"}),
+            by_pattern("/^median /", **line_only()),
+            by_pattern("/^(least|most) /", **line_only(custom__lineStyle={"fill": "dot", "dash": [0, 8]})),
+        ],
+    )
+
+
+def _spread() -> Json:
+    figures = [
+        "min(energy_wh) AS least",
+        "percentile(energy_wh, 25) AS quarter",
+        "median(energy_wh) AS median",
+        "percentile(energy_wh, 75) AS three_quarters",
+        "max(energy_wh) AS most",
+        "count(energy_wh) AS runs",
+    ]
+    where = (ENV, SCENARIO, STEPS_ONLY, MEASURABLE, FINISHED, "$timeFilter")
+    names = {
+        "least": "Least",
+        "quarter": "25 %",
+        "median": "Median",
+        "three_quarters": "75 %",
+        "most": "Most",
+    }
+    return table(
+        "Spread of energy per step",
+        "Least and most energy, median and quartiles of a step over its finished instances in the window; those that "
+        "cannot be resolved are left out.",
+        [target(select(figures, ENERGY_STEPS, *where, group='"step"'), table=True)],
+        overrides=[
+            by_name("Time", custom__hidden=True),
+            *(by_name(key, unit="watth", displayName=name, decimals=2) for key, name in names.items()),
+            by_name("runs", displayName="Instances"),
+        ],
+    )
+
+
+def _runs() -> Json:
+    # exp and ln: InfluxQL has the difference of two rows, but not their ratio.
+    log = select(["ln(energy_wh) AS log"], ENERGY_STEPS, *RUNS, "$timeFilter")
+    step = outer('difference("log") AS "step"', log, group='"scenario"')
+    change = outer('(exp("step") - 1) * 100 AS "change_pct"', step, group='"scenario"')
+    return common.result_table(
+        "Runs",
+        ENV,
+        SCENARIO,
+        SCENARIOS_ONLY,
+        "$timeFilter",
+        order="DESC",
+        more=[target(change, table=True)],
+        columns=[by_name("change_pct", unit="percent", displayName="Δ", decimals=1)],
+        text="Δ = change of the energy against the run before of this scenario that could be resolved; choose one "
+        "environment.",
     )
 
 
@@ -84,12 +147,12 @@ def build() -> Json:
     """Return the dashboard."""
     scenarios = _ranking("Scenarios", "scenario", SCENARIOS_ONLY)
     steps = _ranking("Steps and VNFs", "step", STEPS_ONLY)
-    runs = common.result_table("Runs", ENV, SCENARIO, SCENARIOS_ONLY, "$timeFilter", order="DESC")
     rows = [
         (9, [(24, _over_time())]),
         (8, _shapes()),
         (8, [(12, scenarios), (12, steps)]),
-        (10, [(24, runs)]),
+        (8, [(24, _spread())]),
+        (10, [(24, _runs())]),
     ]
     return frame.dashboard(
         "energy-trend",
