@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ from line_protocol_parser import parse_line
 from influxd import free_port
 from support import annotator
 from support.bmcsim import PASSWORD
+from support.fake_server import FakeServer
 from support.proxy import Proxy
 from support.stack import PROTOCOLS, three_bmcs
 from support.telegraf import Telegraf
@@ -71,6 +73,38 @@ def test_what_telegraf_keeps_while_the_link_is_down_is_made_up_for(tmp_path):
         finally:
             proxy.stop()
     assert kept
+
+
+def test_a_bucket_of_influxdb_2_gets_our_measurements_alone(tmp_path):
+    """With token, organisation and bucket; the cpu input beside ours stays where it was."""
+    server = FakeServer(lambda *_: (204, b"", {}))
+    environ = {"ENERGY_INFLUX_URL": server.url, "ENERGY_INFLUX_TOKEN": "t", "ENERGY_INFLUX_ORG": "lab"}
+    try:
+        with three_bmcs(tmp_path):
+            telegraf = Telegraf(tmp_path, main="[[inputs.cpu]]\n", BMC_PASSWORD=PASSWORD, **environ)
+            telegraf.add("energy-fleet.conf").add("energy-influxdb-v2.conf.sample")
+
+            def written():
+                return [
+                    parse_line(line)
+                    for _, _, _, body, headers in list(server.requests)
+                    for line in unpacked(body, headers).decode().splitlines()
+                ]
+
+            with telegraf:
+                telegraf.until(lambda: {one["tags"]["server"] for one in written()} == set(PROTOCOLS))
+        points = written()
+    finally:
+        server.close()
+    assert {one["measurement"] for one in points} <= {"server_power", "server_bmc", "server_info"}
+    assert not any("host" in one["tags"] for one in points)
+    for method, path, query, _, headers in server.requests:
+        assert (method, path, headers["Authorization"]) == ("POST", "/api/v2/write", "Token t")
+        assert (query["org"], query["bucket"]) == ("lab", "energyrecorder")
+
+
+def unpacked(body, headers):
+    return gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body
 
 
 def test_prometheus_sees_power_and_nothing_else(tmp_path):

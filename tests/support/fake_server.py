@@ -36,8 +36,7 @@ class FakeServer:
             protocol_version = "HTTP/1.1"
 
             def _serve(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length)
+                body = self._body()
                 target = urlsplit(self.path)
                 query = {key: values[0] for key, values in parse_qs(target.query).items()}
                 fake.requests.append((self.command, target.path, query, body, self.headers))
@@ -45,6 +44,16 @@ class FakeServer:
                 raw = content if isinstance(content, bytes) else json.dumps(content).encode()
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it did not wait for us
                     self._send(status, raw, headers)
+
+            def _body(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
 
             def _send(self, status, raw, headers) -> None:
                 self.send_response_only(status)
