@@ -35,6 +35,7 @@ def demo_lines(now_ms: int) -> Iterator[str]:
         yield _line(schema.ENERGY_MARKS, tags, fields, now_ms - 20 * MINUTE_MS)
     for ms in range(now_ms - 60 * MINUTE_MS, now_ms, 30_000):
         yield f"energy_telegraf,alias=energy-fleet,input=execd metrics_gathered={ms // 1000}i {ms}000000"
+        yield f"energy_annotator,sink=influxdb energy_annotator_sink_backlog=2 {ms}000000"
 
 
 def _line(measurement: str, tags: Mapping[str, str | None], fields: Mapping[str, Any], ms: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import signal
 import time
 
@@ -17,7 +18,8 @@ from support.telegraf import EXECD, Telegraf
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 # What docs/telegraf.md tells people to add to the output that they have.
-NAMEDROP = 'namedrop = ["server_power", "server_bmc", "server_info", "server_sensor", "energy_telegraf"]'
+POWER = ["server_power", "server_bmc", "server_info", "server_sensor"]
+NAMEDROP = f"namedrop = {json.dumps([*POWER, 'energy_telegraf', 'energy_annotator'])}"
 THEIRS = """
 [global_tags]
   dc = "south"

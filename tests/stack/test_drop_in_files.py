@@ -15,7 +15,7 @@ from support.telegraf import DROP_INS, Telegraf
 
 FILES = sorted(path.name for path in DROP_INS.iterdir())
 POWER = (schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO, schema.SERVER_SENSOR)
-WATCH = "energy_telegraf"
+WATCH = ("energy_telegraf", "energy_annotator")
 STDOUT = '\n[[outputs.file]]\n  files = ["stdout"]\n'
 
 
@@ -62,7 +62,7 @@ def test_a_file_is_safe_to_drop_in(name):
     for kind, block in tables(name):
         assert block["alias"].startswith("energy-"), kind
         if kind.startswith("outputs"):
-            assert set(block["namepass"]) <= {*POWER, WATCH}
+            assert set(block["namepass"]) <= {*POWER, *WATCH}
             assert {schema.SERVER_POWER, schema.SERVER_BMC} <= set(block["namepass"])
         keys = list(block)
         first_table = next((i for i, key in enumerate(keys) if isinstance(block[key], dict)), len(keys))

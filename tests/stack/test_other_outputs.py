@@ -164,3 +164,30 @@ def test_the_watch_counts_the_collectors_lines_alone(tmp_path):
         (("alias", "energy-fleet"), ("input", "execd"))
     }
     assert all(set(p["fields"]) <= {"metrics_gathered", "errors", "gather_errors"} for p in points)
+
+
+def test_the_watch_on_the_annotator_tells_what_waits(tmp_path):
+    """A webhook that is away: its backlog is seen, and by no other tag than the sink's."""
+    file = tmp_path / "lines"
+    folder = tmp_path / "annotator"
+    folder.mkdir()
+    webhook = f'[webhook]\nurl = "http://127.0.0.1:{free_port()}/"\n'
+    token = "a-token"
+    with annotator.running(folder, more=f'[listen]\ntoken = "{token}"\n{webhook}', token=token) as service:
+        annotator.begin(service.client(), "pod1")
+        environ = {"ENERGY_URL": f"http://127.0.0.1:{service.port}", "ENERGY_TOKEN": token}
+        telegraf = Telegraf(tmp_path, main=f'\n[[outputs.file]]\n  files = ["{file}"]\n', **environ)
+        telegraf.add("energy-watch-annotator.conf.sample")
+
+        def points():
+            lines = file.read_text().rpartition("\n")[0].splitlines() if file.exists() else []
+            return [parse_line(line) for line in lines]
+
+        def values(name):
+            return {one["fields"].get(f"energy_annotator_sink_{name}") for one in points()}
+
+        with telegraf:
+            telegraf.until(lambda: 1 in values("backlog") and 0 in values("up"))
+    assert {(one["measurement"], *one["tags"].items()) for one in points()} == {
+        ("energy_annotator", ("sink", "webhook"))
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards import frame
-from dashboards.influxql import ENV, TELEGRAF, TOTAL, outer, select
+from dashboards.influxql import ANNOTATOR, ENV, TELEGRAF, TOTAL, outer, select
 from dashboards.panels import (
     FEW_POINTS,
     STATE_COLOURS,
@@ -109,6 +109,18 @@ def _telegraf() -> Json:
     return timeseries("Lines from the collector in Telegraf", text, found, unit="none")
 
 
+def _waiting() -> Json:
+    grid = 'time($__interval), "sink"'
+    backlog = select(
+        ["max(energy_annotator_sink_backlog)"], ANNOTATOR, "$timeFilter", group=grid, tail="fill(none)"
+    )
+    text = (
+        "Steps and marks that the annotator has on disk and its sink has not taken yet (energy-watch-annotator.conf.sample): "
+        "rises while that sink is away or refuses them, and falls when it is back."
+    )
+    return timeseries("Steps that wait for a sink", text, [target(backlog, alias="$tag_sink")], unit="none")
+
+
 def _bad_steps() -> Json:
     columns = ["scenario", "step", "state", "title", "time_end", "exit_code"]
     bad = "(\"state\" = 'lost' OR \"state\" = 'failed')"
@@ -130,7 +142,8 @@ def build() -> Json:
         (4, _figures()),
         (8, [(12, _down()), (12, _durations())]),
         (9, [(10, _newest()), (14, _errors())]),
-        (8, [(10, _telegraf()), (14, _bad_steps())]),
+        (8, [(12, _telegraf()), (12, _waiting())]),
+        (8, [(24, _bad_steps())]),
     ]
     return frame.dashboard(
         "energy-health",

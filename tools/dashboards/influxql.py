@@ -23,8 +23,19 @@ TOTAL = '"scope" = \'server\' AND "part" =~ /$reading/'
 OVERLAPS = 'time >= ${__from}ms - $lookback AND time < ${__to}ms AND "time_end" > ${__from}'
 RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
 TELEGRAF = "energy_telegraf"
+ANNOTATOR = "energy_annotator"
 
-_TELEGRAF_COLUMNS = {"metrics_gathered", "errors", "gather_errors", "alias", "input"}
+# What the drop-ins for watching write; they are Telegraf's names, not the schema's.
+_WATCH_COLUMNS = {
+    TELEGRAF: {"metrics_gathered", "errors", "gather_errors", "alias", "input"},
+    ANNOTATOR: {
+        "energy_annotator_sink_backlog",
+        "energy_annotator_sink_up",
+        "energy_annotator_sink_refused_total",
+        "energy_annotator_sink_delivered_total",
+        "sink",
+    },
+}
 _COLUMN = re.compile(
     r"(?:(?P<function>[a-z_]+)\((?P<inside>\w+)(?P<arguments>(?:, \w+)*)\)|(?P<field>\w+))(?P<arithmetic> .*)?"
 )
@@ -37,8 +48,8 @@ def columns_of(measurement: str) -> set[str]:
     Raises:
         KeyError: The schema has no such measurement.
     """
-    if measurement == TELEGRAF:
-        return set(_TELEGRAF_COLUMNS)
+    if measurement in _WATCH_COLUMNS:
+        return _WATCH_COLUMNS[measurement]
     known = schema.measurement(measurement)
     static = schema.STATIC_TAGS if known.static_tags else ()
     return {*known.tags, *static, *(field.name for field in known.fields)}
