@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install the real counterparts that tests talk to: InfluxDB 1.x, PostgreSQL, ipmi_sim, ipmitool, FreeIPMI,
-# Chromium, pypy3, Node and shellcheck from Debian, Telegraf by `go install`, and below build/ Grafana's published mapper
+# Chromium, pypy3, Node, nginx and shellcheck from Debian, Telegraf by `go install`, and below build/ Grafana's published mapper
 # by npm and Compose's loader by `go build`. Idempotent; silent when all are present.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ parsers.json_v2,parsers.prometheus,serializers.influx"
 declare -A PACKAGE_OF=(
   [influxd]=influxdb [influx]=influxdb-client [ipmi_sim]=openipmi [ipmitool]=ipmitool
   [ipmi-dcmi]=freeipmi-tools [chromium]=chromium [pypy3]=pypy3 [psql]=postgresql [shellcheck]=shellcheck
-  [node]=nodejs [npm]=npm
+  [node]=nodejs [npm]=npm [nginx]=nginx-light
 )
 
 export PATH="$PATH:/usr/sbin:/usr/local/bin"

@@ -102,6 +102,12 @@ class TestHostileNames:
     def test_a_body_that_is_no_json_is_told_so(self, client, raw, status):
         assert error(client.json("POST", "/v1/steps", raw))[0] == status
 
+    def test_a_forgotten_content_type_is_told_of(self, client):
+        body = b'{"env": "e", "scenario": "s"}'
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        status, _, raw = client.ask("POST", "/v1/steps", body, headers)
+        assert (status, b"Content-Type: application/json" in raw) == (422, True)
+
     def test_deep_and_huge_json_harms_nothing(self, client):
         deep = b'{"env": "e", "scenario": "s", "tags": ' + b"[" * 30_000 + b"]" * 30_000 + b"}"
         assert error(client.json("POST", "/v1/steps", deep))[0] in (400, 422)

@@ -65,13 +65,20 @@ def invalid(problems: Sequence[Any]) -> tuple[int, dict[str, Any]]:
         problems: As pydantic lists them; what was sent is not repeated.
     """
     shown = [
-        {"field": _field(problem["loc"]), "problem": problem["msg"].removeprefix("Value error, ")}
+        {"field": _field(problem["loc"]), "problem": _complaint(problem)}
         for problem in problems[:_MOST_PROBLEMS]
     ]
     if any(problem["type"] == "json_invalid" for problem in problems):
         return 400, envelope("invalid_json", "the body is not JSON", {"problems": shown})
     first = f"{shown[0]['field'] or 'body'}: {shown[0]['problem']}" if shown else "invalid request"
     return 422, envelope("invalid_request", first, {"problems": shown})
+
+
+def _complaint(problem: Any) -> str:
+    if problem["type"] == "model_attributes_type":
+        # What curl sends without the header is a text for FastAPI.
+        return "must be a JSON object, sent with Content-Type: application/json"
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def _field(location: Sequence[str | int]) -> str:
