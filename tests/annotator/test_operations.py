@@ -1,8 +1,10 @@
 """Operators' commands against a running service: doctor, recompute, backup, migrate; signals; TLS."""
 
+import configparser
 import email.utils
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import ssl
@@ -11,6 +13,7 @@ import sys
 import time
 import urllib.request
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import trustme
@@ -202,6 +205,38 @@ def test_foreign_text_forges_no_line_of_the_log(tmp_path):
         annotator.until(lambda: any("skipped" in line for line in annotator.log))
         annotator.until(lambda: any("is lost" in line for line in annotator.log))
         assert not [line for line in annotator.log if line.startswith("E! forged")]
+
+
+def test_a_log_file_of_json_lines_is_opened_anew_where_it_was_moved_away(tmp_path):
+    path = tmp_path / "annotator.log"
+    annotator = Annotator(
+        [
+            *("--config", str(config_file(tmp_path)), "--state", str(tmp_path / "state")),
+            *("--log-format", "json", "--log-file", str(path)),
+        ]
+    )
+    try:
+        annotator.until(lambda: path.exists() and "listening" in path.read_text())
+        assert json.loads(path.read_text().splitlines()[0])["level"]
+        path.rename(tmp_path / "annotator.log.1")
+        annotator.process.send_signal(signal.SIGHUP)
+        annotator.until(path.exists)
+        annotator.until(lambda: [json.loads(line) for line in path.read_text().splitlines()])
+    finally:
+        annotator.stop()
+
+
+def test_the_systemd_unit_starts_reloads_and_waits_as_the_service_does():
+    text = (Path(__file__).resolve().parents[2] / "deploy" / "energy-annotator.service").read_text()
+    unit = configparser.RawConfigParser()
+    unit.optionxform = str
+    unit.read_string(text)
+    service = unit["Service"]
+    program, *arguments = shlex.split(service["ExecStart"])
+    assert (Path(program).name, arguments) == ("energy-annotator", ["serve"])
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert int(service["TimeoutStopSec"]) > 5, "a graceful stop takes up to 5 s"
+    assert service["StateDirectory"] == "energyrecorder", "which ENERGY_STATE_DIR's default follows"
 
 
 def test_tokens_allow_to_listen_beyond_this_machine(tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+import urllib.parse
 
 import pytest
 
@@ -61,6 +62,34 @@ class Recorder:
     def run(self):
         [run] = self.client.get(f"/v1/runs?env={self.env}")["runs"]
         return self.client.get(f"/v1/runs/{run['run_id']}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "e' OR '1'='1",
+        'a,b=c "d"; DROP TABLE steps; --',
+        "..\\..\\etc",
+        "\nE! forged",
+        "ü🎉\u202e",
+        "x" * 10_000,
+    ],
+    ids=["influxql", "line protocol and sql", "path", "log", "unicode", "long"],
+)
+def test_odd_names_come_back_exactly_and_open_nothing(annotator, client, env, name):
+    Recorder(client, env).post("mine", "1")
+    odd = Recorder(client, name)
+    odd.path = f"/resources/recorders/environment/{urllib.parse.quote(name, safe='')}"
+    assert odd.get() == odd.none()
+    odd.post(name, name)
+    assert odd.step(f"{name}2") == (200, odd.body(name, f"{name}2"))
+    assert odd.get() == (200, odd.body(name, f"{name}2"))
+    sample = {"sensor": name, "unit": name, "value": 1}
+    body = {"environment": name, "measurements": [sample]}
+    assert client.post("/resources/equipments/n1/measurements", body)[0] == 200
+    assert odd.delete() == (200, odd.body(name, f"{name}2"))
+    assert Recorder(client, env).get()[1]["scenario"] == "mine"
+    assert not [line for line in annotator.log if line.startswith("E! ")]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
