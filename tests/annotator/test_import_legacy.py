@@ -110,7 +110,10 @@ def test_samples_and_sessions_come_over_once_and_get_their_energy(tmp_path, infl
         assert abs(steps["first"]["started_ns"] - original.functest_ns) < 6 * SECOND
         assert steps["first"]["clock_error_ns"] == pytest.approx(5 * SECOND, rel=0.01)
         again = run(annotator, influxd, original.name)
-        assert again[1].endswith("2 runs with 3 steps; 0 more runs are there already\n"), "the same ids"
+        assert again[1].endswith("0 runs with 0 steps; 2 more runs are there already\n"), "the same ids"
+        assert run(annotator, influxd, original.name, "--dry-run")[1].endswith(
+            "; 2 more runs are there already\n"
+        )
         assert len(client.get("/v1/steps")["steps"]) == 5
         place = f"/v1/power?from={original.functest_ns - 60 * SECOND}&to={original.vsperf_ns}&server=n1"
         [series] = client.get(place)["series"]
@@ -130,7 +133,7 @@ def test_a_database_that_forgot_the_beginning_makes_no_second_run(tmp_path, infl
         assert run(annotator, influxd, original.name)[0] == 0
         late = str(original.functest_ns + 100 * SECOND)
         code, said, _ = run(annotator, influxd, original.name, "--from", late)
-        assert (code, said.split("; ", 1)[1]) == (0, "1 runs with 1 steps; 1 more runs are there already\n")
+        assert (code, said.split("; ", 1)[1]) == (0, "0 runs with 0 steps; 2 more runs are there already\n")
         assert len(annotator.client().get("/v1/runs")["runs"]) == 2
 
 

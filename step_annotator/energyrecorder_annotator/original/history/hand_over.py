@@ -27,7 +27,7 @@ AT_ONCE = 5000
 """Points in one request, well below the limit of its size."""
 MOST_TRIES = 60
 TAG = "imported_from"
-_OK, _BUSY = 200, frozenset({429, 503})
+_OK, _CREATED, _BUSY = 200, 201, frozenset({429, 503})
 _MOST_FOUND = 1000
 
 
@@ -135,26 +135,13 @@ class HandOver:
         self.taken.refused += answer["bad"]
 
     def _take_run(self, run: Run, own: set[str]) -> None:
-        if self._is_known(run, own):
-            self.taken.known += 1
-            return
-        self.taken.runs += 1
-        self.taken.steps += len(run.steps)
-        if self._dry_run:
-            return
-        body = {"offset_error_ns": run.error_ns, "items": list(run_items(run))}
-        for item in self._ask("POST", "/v1/batch", body)["items"]:
-            if item["status"] >= 400:  # noqa: PLR2004  # HTTP: refused
-                raise EnergyError(f"the service refuses a run: {item['error']['message']}")
-
-    def _is_known(self, run: Run, own: set[str]) -> bool:
-        """Tell whether the service has this run, whichever way it came.
+        """Hand over a run unless the service has it, whichever way it came.
 
         The database forgets its oldest samples, so that the next import sees a later start of the same run.
 
         Args:
             run: Which.
-            own: Ids of the runs of this import; it may have been cut off, and goes on then.
+            own: Ids of the runs of this import.
         """
         asked = {
             "env": run.env,
@@ -164,8 +151,27 @@ class HandOver:
             "limit": str(_MOST_FOUND),
         }
         found = self._ask("GET", f"/v1/runs?{urllib.parse.urlencode(asked)}")["runs"]
-        others = (one for one in found if one["run_id"] not in own)
-        return any(TAG in one["tags"] or is_legacy(one["run_id"]) for one in others)
+        others = [one for one in found if one["run_id"] not in own]
+        if any(TAG in one["tags"] or is_legacy(one["run_id"]) for one in others):
+            is_new = False
+        elif self._dry_run:
+            is_new = all(one["run_id"] != run.run_id for one in found)
+        else:
+            is_new = self._send_run(run)
+        if is_new:
+            self.taken.runs += 1
+            self.taken.steps += len(run.steps)
+        else:
+            self.taken.known += 1
+
+    def _send_run(self, run: Run) -> bool:
+        """Send all of a run, for it may be there in part only, and return whether any of it was new."""
+        body = {"offset_error_ns": run.error_ns, "items": list(run_items(run))}
+        items = self._ask("POST", "/v1/batch", body)["items"]
+        for item in items:
+            if item["status"] >= 400:  # noqa: PLR2004  # HTTP: refused
+                raise EnergyError(f"the service refuses a run: {item['error']['message']}")
+        return any(item["status"] == _CREATED for item in items)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         for _ in range(MOST_TRIES):
