@@ -8,7 +8,8 @@ and is worked around here:
   of pending log-ins is filled under ``str`` and emptied under ``bytes``; so credentials are ``bytes``;
 - a BMC that accepts SHA-256 and answers with SHA-1 lengths makes ``struct.error`` escape from whichever call
   happens to drive the sockets: the session at fault is found in the traceback;
-- its read after a BMC restart blocks 20 s; our deadline ends the wait, and the session is dropped.
+- its read after a BMC restart blocks 20 s; our deadline ends the wait, and the session is dropped;
+- where a BMC puts a satellite's answer into the one to Send Message, it hands out the whole message as data.
 
 All this runs in the process of `energyrecorder_execd.readers.ipmi.pyghmi_worker`.
 """
@@ -29,7 +30,8 @@ from pyghmi.exceptions import IpmiException
 from pyghmi.ipmi.private import constants
 from pyghmi.ipmi.private import session as pyghmi_session
 
-from energyrecorder.errors import BmcAuthError, BmcError, BmcUnreachableError
+from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError, BmcUnreachableError
+from energyrecorder_execd.readers.ipmi.lanplus import packet
 from energyrecorder_execd.readers.ipmi.lanplus.rakp import refusal
 from energyrecorder_execd.readers.ipmi.transport import Bridge, CompletionCodeError, Login
 
@@ -184,9 +186,12 @@ class PyghmiTransport:
                 # pyghmi gave the session up before our deadline: it is worth one new log-in.
                 session = await self._ready()
                 response = await self._ask(session, netfn, command, data, lun=lun, bridge=bridge)
-        if response["code"]:
-            raise CompletionCodeError(netfn, command, response["code"])
-        return bytes(response["data"])
+        code, data = response["code"], bytes(response["data"])
+        if not code and bridge is not None and response["command"] == packet.SEND_MESSAGE:
+            code, data = _satellites_own(data, netfn, command)
+        if code:
+            raise CompletionCodeError(netfn, command, code)
+        return data
 
     async def close(self) -> None:
         """End the session on the BMC, best effort; never raises."""
@@ -336,6 +341,17 @@ class PyghmiTransport:
     def _silence(self, what: str) -> BmcUnreachableError:
         where = f"{self._login.address}:{self._login.port}"
         return BmcUnreachableError(f"no answer from {where} to IPMI {what}", reason="timeout")
+
+
+def _satellites_own(message: bytes, netfn: int, command: int) -> tuple[int, bytes]:
+    """Return completion code and data of the answer that stands in the one to Send Message."""
+    try:
+        inner = packet.decode_response(message)
+    except packet.PacketError as error:
+        raise BmcDataError(f"IPMI answer to Send Message: {error}", reason="data") from None
+    if (inner.netfn, inner.command) != (netfn | 1, command):
+        raise BmcDataError("IPMI answer to Send Message: another command's answer", reason="data")
+    return inner.code, inner.data
 
 
 def _escaped(error: BaseException) -> BmcError:
