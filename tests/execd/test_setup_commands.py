@@ -48,6 +48,11 @@ protocol = "ipmi"
 power = {{ constant_w = 250 }}
 dcmi = false
 sdr = false
+[[bmc]]
+id = "carrier"
+protocol = "ipmi"
+power = {{ constant_w = 250 }}
+bridged = [{{ address = 0x82, bridged = [{{ address = 0x72, channel = 7, dcmi = false, share = 0.5 }}] }}]
 """
 FRU_SERIAL = b"SIM0000001"
 
@@ -267,6 +272,17 @@ def test_record_of_an_ipmi_bmc_reads_the_same_and_holds_no_serial(sim, execd, tm
     assert FRU_SERIAL not in inventory
     described = tomllib.loads((case / "bmc.toml").read_text())
     assert described["server"] == {"protocol": "ipmi", "privilege": "operator"}
+    got, wanted = _served_again(case, tmp_path)
+    assert got == wanted
+
+
+def test_record_of_a_satellite_behind_a_satellite_reads_the_same(sim, execd, tmp_path):
+    """Its answers stand under the way to it, which is in the entry as well."""
+    fleet = write_fleet(tmp_path, sim, {"carrier": {"protocol": "ipmi", "bridge": "0x82:7/0x72"}})
+    execd("record", "--fleet", fleet, "--server", "carrier", "--out", "case")
+    case = tmp_path / "case"
+    assert "@0/82:7/72 04/2d 01" in json.loads((case / "responses.json").read_text())
+    assert tomllib.loads((case / "bmc.toml").read_text())["server"]["bridge"] == "0x82:7/0x72"
     got, wanted = _served_again(case, tmp_path)
     assert got == wanted
 
