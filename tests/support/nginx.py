@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trustme
 
-from support.influxd import free_port
+from influxd import free_port
 from support.tools import need
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
