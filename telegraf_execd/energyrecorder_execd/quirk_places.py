@@ -36,7 +36,9 @@ OEM_TOTALS: tuple[OemPlace, ...] = (
 
 OEM_SUPPLY_INPUTS: tuple[OemPlace, ...] = (
     OemPlace("/Oem/Huawei/PowerInputWatts", "Huawei iBMC (idrac_exporter#173)", "redfish/huawei-2288h-ibmc"),
-    OemPlace("/Oem/xFusion/PowerInputWatts", "xFusion iBMC, successor of Huawei's", ""),
+    OemPlace(
+        "/Oem/xFusion/PowerInputWatts", "xFusion iBMC, successor of Huawei's", "redfish/xfusion-2288h-v6"
+    ),
 )
 """A supply's input, if not in its ``PowerInputWatts``: pointers from the entry of the supply."""
 

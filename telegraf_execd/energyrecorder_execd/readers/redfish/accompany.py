@@ -17,7 +17,7 @@ from energyrecorder_execd.readers.redfish.counters import (
     oem_counter_links,
     sensor_counter,
 )
-from energyrecorder_execd.readers.redfish.parse import is_absent, parse_extras
+from energyrecorder_execd.readers.redfish.parse import bays, is_absent, parse_extras
 from energyrecorder_execd.readers.redfish.plan import PartPlan
 from energyrecorder_execd.readers.redfish.resources import Chassis, Collection, same_key
 from energyrecorder_execd.readers.redfish.select import Chosen, Found
@@ -69,7 +69,7 @@ async def find_counter(
 
 
 async def find_parts(
-    walk: Documents, chassis: Sequence[Chassis], chosen: Sequence[Chosen], *, manager: Any
+    walk: Documents, chassis: Sequence[Chassis], chosen: Sequence[Chosen], *, manager: Any, shared: bool
 ) -> tuple[PartPlan, ...]:
     """Return the parts whose power stands in a resource of their own, each name once.
 
@@ -81,6 +81,7 @@ async def find_parts(
         chassis: All chassis of the BMC.
         chosen: Its totals.
         manager: The resource of the BMC itself; None if there is none.
+        shared: The supplies feed several computers, so they are parts of none.
     """
     if len(chosen) != 1 or chosen[0].node is not None:
         return ()
@@ -90,6 +91,8 @@ async def find_parts(
         part = environment_part(item)
         if part is not None and item.environment is not None and same_key(item.path) != taken:
             found.setdefault(part, PartPlan(None, part, item.environment))
+    if not shared:
+        found |= await _supply_parts(walk, chosen[0].found.chassis)
     for row in quirk_places.OEM_PARTS:
         for path in linked_resources(manager, row.links, row.resource) if row.links else ():
             if pointed_component(await walk.get(path), path, row.pointer, row.part) is not None:
@@ -97,13 +100,23 @@ async def find_parts(
     return tuple(found.values())[:MAX_PARTS]
 
 
-async def present_supplies(walk: Documents, subsystem: Any) -> list[Json]:
-    """Return the supplies of a PowerSubsystem that are there."""
-    paths = (
-        (await walk.members(link(subsystem, "PowerSupplies"))).paths if isinstance(subsystem, dict) else ()
-    )
-    supplies = [await walk.get(path) for path in paths]
-    return [supply for supply in supplies if isinstance(supply, dict) and not is_absent(supply)]
+async def _supply_parts(walk: Documents, chassis: Chassis) -> dict[str, PartPlan]:
+    """Return the supplies with metrics of their own; none where the Power resource shows supplies."""
+    power = await walk.get(chassis.power)
+    if isinstance(power, dict) and bays(power):
+        return {}
+    supplies = await present_supplies(walk, await walk.get(chassis.power_subsystem))
+    linked = [(f"psu{place}", link(supply, "Metrics")) for place, supply in supplies]
+    return {part: PartPlan(None, part, metrics) for part, metrics in linked if metrics is not None}
+
+
+async def present_supplies(walk: Documents, subsystem: Any) -> list[tuple[int, Json]]:
+    """Return the supplies of a PowerSubsystem that are there, with their place in the list from 1."""
+    if not isinstance(subsystem, dict):
+        return []
+    supplies = [await walk.get(path) for path in (await walk.members(link(subsystem, "PowerSupplies"))).paths]
+    placed = enumerate(supplies, start=1)
+    return [(place, one) for place, one in placed if isinstance(one, dict) and not is_absent(one)]
 
 
 async def supply_facts(walk: Documents, chassis: Chassis) -> tuple[float | None, int | None]:

@@ -15,6 +15,7 @@ from energyrecorder_execd.readers.redfish.parse import (
     parse_environment,
     parse_pointer,
     parse_supplies,
+    parse_supply_metrics,
 )
 from energyrecorder_execd.readers.redfish.resources import Chassis
 
@@ -130,12 +131,15 @@ def environment_part(chassis: Chassis) -> str | None:
     return part_name(chassis.chassis_id)
 
 
-def environment_component(document: Any, path: str, part: str) -> Component | None:
-    """Return the part that an EnvironmentMetrics resource shows; None if it shows no power."""
+def resource_component(document: Any, path: str, part: str) -> Component | None:
+    """Return the part that EnvironmentMetrics or a supply's metrics show; None if they show no power."""
     try:
         candidate, _ = parse_environment(document, path)
+        supply = parse_supply_metrics(document, path)
     except BmcDataError:
         return None
-    if candidate is None or not candidate.watts:
-        return None
-    return Component(part, candidate.watts, candidate.source, candidate.side)
+    if candidate is not None and candidate.watts:
+        return Component(part, candidate.watts, candidate.source, candidate.side)
+    if supply.input_w:
+        return Component(part, supply.input_w, "psu_input_sum", "ac")
+    return Component(part, supply.output_w, "psu_output_sum", "dc") if supply.output_w else None

@@ -110,15 +110,16 @@ async def discover(
     for one in chosen:
         counter = await find_counter(walk, one.found, manager=inventory.manager, housing=housing)
         totals.append(TotalPlan(one.node, one.scope, one.found.place, one.host, counter))
+    shared = supplies_are_shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
+    effects = replace(inventory.effects, supplies_are_shared=True) if shared else inventory.effects
     parts: tuple[PartPlan, ...] = ()
     if components:
-        parts = await find_parts(walk, inventory.chassis, chosen, manager=inventory.manager)
+        shared = effects.supplies_are_shared
+        parts = await find_parts(walk, inventory.chassis, chosen, manager=inventory.manager, shared=shared)
     mine = [one.found.chassis for one in chosen[:1]]
     inlet = await find_inlet(walk, tuple(dict.fromkeys([*mine, *housing]))) if chosen else None
     # What cannot be read of a counter, a part or a temperature makes no better source of power likely.
     del walk.problems[problems:]
-    shared = supplies_are_shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
-    effects = replace(inventory.effects, supplies_are_shared=True) if shared else inventory.effects
     plan = Plan(tuple(totals), now_ns, effects, parts, inlet)
     return Discovery(plan, valid, await _server_info(walk, inventory, chosen))
 
@@ -290,7 +291,7 @@ async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> li
 async def _supply_metrics(walk: Walk, chassis: Chassis) -> list[Place]:
     inputs: list[str] = []
     outputs: list[str] = []
-    for supply in await present_supplies(walk, await walk.get(chassis.power_subsystem)):
+    for _, supply in await present_supplies(walk, await walk.get(chassis.power_subsystem)):
         metrics = link(supply, "Metrics")
         document = await walk.get(metrics)
         if document is None or metrics is None:

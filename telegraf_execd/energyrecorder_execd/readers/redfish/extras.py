@@ -13,9 +13,9 @@ from energyrecorder_execd.http import Answer, BmcHttp
 from energyrecorder_execd.readers.base import Reading
 from energyrecorder_execd.readers.redfish.components import (
     Component,
-    environment_component,
     pointed_component,
     power_components,
+    resource_component,
 )
 from energyrecorder_execd.readers.redfish.counters import COUNTER_PERIOD_S, counter_j, may_wrap_unseen
 from energyrecorder_execd.readers.redfish.parse import parse_pointer
@@ -136,7 +136,7 @@ class Extras:
                     if part.pointer:
                         shown = pointed_component(answer.document, part.path, part.pointer, part.part)
                     else:
-                        shown = environment_component(answer.document, part.path, part.part)
+                        shown = resource_component(answer.document, part.path, part.part)
                     if shown is not None:
                         found.append(replace(_reading(shown, part.node, answer), scope=part.scope))
         except BmcAuthError:

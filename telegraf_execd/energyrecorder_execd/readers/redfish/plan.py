@@ -68,7 +68,7 @@ class PartPlan:
         node: Node of a multi-node BMC; None where the BMC has one computer.
         part: Name of the part, such as ``gpu3``.
         path: Of the resource.
-        pointer: JSON pointer to the watts; empty: it is an EnvironmentMetrics resource.
+        pointer: JSON pointer to the watts; empty: it is an EnvironmentMetrics or PowerSupplyMetrics resource.
         scope: One of `energyrecorder.schema.SCOPES`.
     """
 
