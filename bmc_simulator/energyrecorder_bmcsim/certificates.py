@@ -12,14 +12,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-KINDS = ("good", "expired", "wrong-host", "self-signed")
+KINDS = ("good", "expired", "wrong-host", "self-signed", "weak-key")
 """What a BMC may show: signed by our CA for 127.0.0.1, ::1 and localhost; no longer valid; for
-``bmc.invalid``; signed by itself."""
+``bmc.invalid``; signed by itself; with an RSA key of 1024 bits."""
 
 _VALID_FOR = dt.timedelta(days=30)
+_WEAK_BITS = 1024
+
+LeafKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,16 @@ class Authority:
             kind: One of `KINDS`.
             old_tls: The server speaks nothing newer than TLS 1.1.
         """
-        certificate = self._leaf(bmc_id, kind)
+        key: LeafKey = self._leaf_key
+        if kind == "weak-key":
+            key = rsa.generate_private_key(65537, _WEAK_BITS)  # as old BMCs have it
+        certificate = self._leaf(bmc_id, kind, key)
         pem_file = self._directory / "leaf.pem"
         pem_file.touch(mode=0o600)
-        pem_file.write_bytes(_pem(certificate) + _key_pem(self._leaf_key))
+        pem_file.write_bytes(_pem(certificate) + _key_pem(key))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if kind == "weak-key":
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
         if old_tls:
             _only_old(context)
         context.load_cert_chain(pem_file)
@@ -92,13 +100,12 @@ class Authority:
             .sign(self._ca_key, hashes.SHA256())
         )
 
-    def _leaf(self, bmc_id: str, kind: str) -> x509.Certificate:
+    def _leaf(self, bmc_id: str, kind: str, key: LeafKey) -> x509.Certificate:
         subject = _name(bmc_id)
-        issuer, signer = (subject, self._leaf_key) if kind == "self-signed" else (self._ca_name, self._ca_key)
-        public_key = self._leaf_key.public_key()
+        issuer, signer = (subject, key) if kind == "self-signed" else (self._ca_name, self._ca_key)
         days_ago = 60 if kind == "expired" else 1
         return (
-            _builder(subject, issuer, public_key, days_ago=days_ago)
+            _builder(subject, issuer, key.public_key(), days_ago=days_ago)
             .add_extension(_alternative_names(kind), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -135,7 +142,11 @@ def _alternative_names(kind: str) -> x509.SubjectAlternativeName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, *, days_ago: int
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    *,
+    days_ago: int,
 ) -> x509.CertificateBuilder:
     start = dt.datetime.now(dt.UTC) - dt.timedelta(days=days_ago)
     return (
@@ -153,7 +164,7 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _key_pem(key: LeafKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -36,6 +36,8 @@ def spec_file(tmp_path):
         + 'certificate = "wrong-host"\n'
         + DELL.replace('"a"', '"self-signed"')
         + 'certificate = "self-signed"\n'
+        + DELL.replace('"a"', '"weak-key"')
+        + 'certificate = "weak-key"\n'
         + '[[bmc]]\nid = "i"\nprotocol = "ipmi"\npower = { constant_w = 212 }\n'
     )
     return file
@@ -82,7 +84,7 @@ def test_listing_certificates_truth_and_end(spec_file):
             "server": "a", "from": started_ns, "to": started_ns + 10**9,
             "energy_j": pytest.approx(200), "mean_w": pytest.approx(200),
         }  # fmt: skip
-        for bad in ("expired", "wrong-host", "self-signed"):
+        for bad in ("expired", "wrong-host", "self-signed", "weak-key"):
             with pytest.raises(ssl.SSLCertVerificationError):
                 get(listing, command.bmc(bad), POWER)
         assert get(listing, bmc, POWER)[0] == 200  # broken handshakes leave no trace

@@ -110,6 +110,14 @@ CASES = {
     "self-signed": Case("tls", r"self.signed.*energy-execd pin$", bmc=DELL + 'certificate = "self-signed"'),
     "expired": Case("tls", r"expired.*energy-execd pin$", bmc=DELL + 'certificate = "expired"'),
     "wrong-host": Case("tls", r"mismatch.*energy-execd pin$", bmc=DELL + 'certificate = "wrong-host"'),
+    "weak-key": Case("tls", r"key too weak.*energy-execd pin$", bmc=DELL + 'certificate = "weak-key"'),
+    "weak-key-tofu": Case(
+        "",
+        r"trusting its certificate",
+        bmc=DELL + 'certificate = "weak-key"',
+        server={"tls": "tofu"},
+        watts=SHIPPED_W,
+    ),
     "changed": Case(
         "tls",
         rf"certificate changed from sha256:{'ab' * 32} to sha256:[0-9a-f]{{64}}.*energy-execd pin$",
