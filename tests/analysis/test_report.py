@@ -139,6 +139,20 @@ def test_duration_in_words(seconds, shown):
 
 
 @pytest.mark.parametrize(
+    ("watts", "shown"),
+    [
+        (None, words.UNKNOWN),
+        (0.0, "0.0 W"),
+        (99.94, "99.9 W"),
+        (99.99999999999997, "100 W"),
+        (1234.5, "1,234 W"),
+    ],
+)
+def test_a_power_has_three_digits_or_whole_watts(watts, shown):
+    assert words.power(watts) == shown
+
+
+@pytest.mark.parametrize(
     ("part", "shown"), [(1.0, "100 %"), (0.99999, "99.9 %"), (0.5, "50 %"), (None, "\u2013")]
 )
 def test_only_what_is_complete_is_called_complete(part, shown):

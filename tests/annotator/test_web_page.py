@@ -98,7 +98,7 @@ def test_servers_show_their_last_reading_and_what_is_missing(annotator, client, 
 
 
 def test_a_run_shows_its_step_while_it_runs_and_its_energy_after(annotator, client, env):
-    push(client, env, "n1", 100.0)
+    push(client, env, "n1", 250.0)
     annotator.until(lambda: "1 server" in page(client, f"/?env={env}").text)
     start_ns = time.time_ns() - 300 * SECOND_NS
     run_id, _ = begin(client, env, title="nightly", url="https://ci.example/7", started_at=start_ns)
@@ -111,7 +111,7 @@ def test_a_run_shows_its_step_while_it_runs_and_its_energy_after(annotator, clie
     client.post(f"/v1/steps/{run_id}/stop", {"outcome": "failed", "ended_at": start_ns + 120 * SECOND_NS})
     annotator.until(lambda: "✗ failed functest" in page(client, f"/?env={env}").text)
     shown = annotator.until(
-        lambda: " Wh 100 W resolved" in (one := page(client, f"/?env={env}")).text and one
+        lambda: " Wh 250 W resolved" in (one := page(client, f"/?env={env}")).text and one
     )
     assert "2 min 00 s" in shown.text
     report = f"v1/runs/{run_id}/report.html"

@@ -64,7 +64,7 @@ def power(watts: float | None) -> str:
     """Return a power in W."""
     if watts is None:
         return UNKNOWN
-    return f"{watts:,.1f} W" if watts < 100 else f"{watts:,.0f} W"  # noqa: PLR2004  # four digits tell enough
+    return f"{watts:,.1f} W" if watts < 99.95 else f"{watts:,.0f} W"  # noqa: PLR2004  # three digits tell enough
 
 
 def percent(part: float | None) -> str:
