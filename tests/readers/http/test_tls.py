@@ -105,7 +105,9 @@ async def test_that_a_certificate_is_not_checked_is_said_once(authority, caplog,
     async with scripted(DOCUMENTS, ssl_context=context) as bmc:
         clients = HttpClients()
         for _ in ("redfish", "ilo"):
-            http = BmcHttp(bmc.target(scheme="https", tls="off", user=user), clients, {}, time.time_ns)
+            http = BmcHttp(
+                bmc.target(scheme="https", tls="off", user=user), clients, {}, Context(Memory(), time.time_ns)
+            )
             await http.get(ROOT, anonymous=True)
         await clients.close()
     assert [record.levelname for record in caplog.records] == ["WARNING"] * said
