@@ -31,7 +31,7 @@ class Intake:
     Args:
         store: Where the points go.
         freshness: Told of the points once they are stored.
-        on_switched: Told of polls that show a host switched on or off.
+        on_switched: Told, of each batch, of the polls that show a host switched on or off.
         on_stored: Each is told of each batch once it is stored, before ``freshness`` is.
         clock: Our wall clock.
     """
@@ -107,9 +107,7 @@ class Intake:
         self.stored += len(batch)
         for told in self._on_stored:
             told(batch)
-        switched = self._freshness.add(batch, received_ns)
-        if switched:
-            self._on_switched(switched)
+        self._on_switched(self._freshness.add(batch, received_ns))
 
     def _keep(self, batch: Batch, reason: str) -> None:
         if reason != self._refused:

@@ -11,9 +11,7 @@ import signal
 import socket
 import sys
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +23,14 @@ from energyrecorder_annotator.config import Config
 from energyrecorder_annotator.host import PluginHost
 from energyrecorder_annotator.http_server import Server, bind, check_tls
 from energyrecorder_annotator.intake import Intake
-from energyrecorder_annotator.journal.base import Journal, Mark
+from energyrecorder_annotator.journal.base import Journal
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.late import LateReadings
 from energyrecorder_annotator.life_watch import LifeWatch
+from energyrecorder_annotator.power_marks import PowerMarks
 from energyrecorder_annotator.recording import Recorder
 from energyrecorder_annotator.results import Results
-from energyrecorder_annotator.samples.base import BmcPoll, LastSeen, SampleStore, SampleStoreError
+from energyrecorder_annotator.samples.base import LastSeen, SampleStore, SampleStoreError
 from energyrecorder_annotator.samples.embedded import EmbeddedSamples
 from energyrecorder_annotator.samples.freshness import HOUR_NS, Freshness
 from energyrecorder_annotator.service import Service
@@ -50,7 +49,6 @@ FORGET_EVERY_S = 3600.0
 SWITCH_S = 0.001
 COLLECT_AFTER = (10_000, 20, 20)
 """New objects before a collection of the young, and how many of those before one of the older."""
-_MARKS = uuid.UUID("0d0c3f43-51c3-4d5c-a4a1-93f6b2e7a0d8")
 
 _log = logging.getLogger(__name__)
 
@@ -117,11 +115,12 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
     clock: Clock = wall_ns
     freshness = Freshness(_last_seen(samples, clock))
     late = LateReadings(journal, freshness, clock=clock)
+    power_marks = PowerMarks(journal)
     mirror = _mirror(config, journal)
     intake = Intake(
         samples,
         freshness,
-        lambda polls: _mark_switched(journal, polls),
+        power_marks.take,
         on_stored=[late.take, *([] if mirror is None else [mirror.take])],
         clock=clock,
     )
@@ -135,6 +134,7 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
         freshness=freshness,
         intake=intake,
         late=late,
+        power_marks=power_marks,
         mirror=mirror,
         life=life,
         recorder=Recorder(journal, life, aliases=config.env_aliases, most_open=config.open_steps),
@@ -179,30 +179,14 @@ async def _watch(service: Service) -> None:
     from energyrecorder_annotator.samples.influx_watch import InfluxWatch  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     if isinstance(service.samples, InfluxSamples):
-        switched = partial(_mark_switched, service.journal)
         watch = InfluxWatch(
             service.samples,
             service.freshness,
-            switched,
+            service.power_marks.take,
             on_newest=service.late.take_newest,
             clock=service.clock,
         )
         await watch.run()
-
-
-def _mark_switched(journal: Journal, polls: Sequence[BmcPoll]) -> None:
-    marks = [
-        Mark(
-            mark_id=str(uuid.uuid5(_MARKS, f"{poll.env}\0{poll.server}\0{poll.t_ns}")),
-            env=poll.env,
-            kind="power",
-            t_ns=poll.t_ns,
-            title=f"{poll.server}: power {poll.host}",
-            server=poll.server,
-        )
-        for poll in polls
-    ]
-    journal.submit(lambda transaction: [transaction.add_mark(mark) for mark in marks])
 
 
 async def _serve(service: Service, listener: socket.socket, reload: Reload) -> None:

@@ -13,6 +13,7 @@ from energyrecorder_annotator.intake import Intake
 from energyrecorder_annotator.journal.base import Journal
 from energyrecorder_annotator.late import LateReadings
 from energyrecorder_annotator.life_watch import LifeWatch
+from energyrecorder_annotator.power_marks import PowerMarks
 from energyrecorder_annotator.recording import Recorder
 from energyrecorder_annotator.results import Results
 from energyrecorder_annotator.samples.base import SampleStore
@@ -34,6 +35,7 @@ class Service:
     freshness: Freshness
     intake: Intake
     late: LateReadings
+    power_marks: PowerMarks
     life: LifeWatch
     recorder: Recorder
     results: Results

@@ -24,7 +24,7 @@ class InfluxWatch:
     Args:
         samples: Where readings are.
         freshness: Told of them.
-        on_switched: Told of polls that show a host switched on or off.
+        on_switched: Told, at each look, of the polls that show a host switched on or off.
         on_newest: Told of what was read before ``freshness`` is.
         clock: Our wall clock.
     """
@@ -75,6 +75,4 @@ class InfluxWatch:
     def take(self, newest: Batch) -> None:
         """Pass on what was read."""
         self._on_newest(newest)
-        switched = self._freshness.add(newest, self._clock())
-        if switched:
-            self._on_switched(switched)
+        self._on_switched(self._freshness.add(newest, self._clock()))
