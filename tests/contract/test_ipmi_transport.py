@@ -82,6 +82,17 @@ async def refused(transport):
     return caught.value
 
 
+async def test_equal_log_ins_have_sessions_of_their_own(connect, bmc):
+    """Two satellites of one BMC are two transports: neither waits for the other, nor ends with it."""
+    one, other = connect(bmc.login()), connect(bmc.login())
+    async with asyncio.timeout(60):
+        await asyncio.gather(one.open(), other.open())
+        await asyncio.gather(*(each.request(*GET_DEVICE_ID) for each in (one, other) for _ in range(5)))
+        await one.close()
+        await other.request(*GET_DEVICE_ID)
+    assert (one.log_ins, other.log_ins) == (1, 1)
+
+
 async def test_ipmi_sim_is_read(connect, sim):
     """OpenIPMI's simulator refuses suite 17 with status 04h, answers suite 3, and has no DCMI."""
     transport = connect(sim_login(sim))

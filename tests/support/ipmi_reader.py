@@ -7,19 +7,28 @@ import contextlib
 from energyrecorder.clock import wall_ns
 from energyrecorder.secret import Secret
 from energyrecorder_bmcsim.ipmi.proxy import UdpProxy
-from energyrecorder_execd.readers.base import Context, Memory, Target
+from energyrecorder_execd.readers.base import Context, Memory, Target, heard_by_nobody
 from energyrecorder_execd.readers.ipmi import IpmiReader
 from support import ipmi_bmc
 from support.ipmi_bmc import start_bmc
 
 
-def reader_of(endpoint, port, *, user=ipmi_bmc.USER, password=ipmi_bmc.PASSWORD, facts=None, **options):
+def reader_of(
+    endpoint,
+    port,
+    *,
+    user=ipmi_bmc.USER,
+    password=ipmi_bmc.PASSWORD,
+    facts=None,
+    heard=heard_by_nobody,
+    **options,
+):
     timeout_s = options.pop("timeout_s", 8.0)
     target = Target(
         "node-1", "127.0.0.1", port, "https", user, Secret(password), timeout_s=timeout_s, options=options
     )
     memory = Memory({} if facts is None else facts)
-    return IpmiReader(target, Context(memory, wall_ns), endpoint)
+    return IpmiReader(target, Context(memory, wall_ns, heard), endpoint)
 
 
 @contextlib.asynccontextmanager

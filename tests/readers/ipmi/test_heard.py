@@ -10,9 +10,10 @@ from energyrecorder.clock import wall_ns
 from energyrecorder.errors import BmcError
 from energyrecorder_execd.readers.base import Context, Memory, Target
 from energyrecorder_execd.readers.ipmi import IpmiEndpoint, IpmiReader
-from energyrecorder_execd.readers.ipmi.heard import HeardTransport
+from energyrecorder_execd.readers.ipmi.heard import HeardTransport, tell_progress
 from energyrecorder_execd.readers.ipmi.transport import Bridge
 from support.ipmi_bmc import PASSWORD, USER, start_bmc
+from support.ipmi_reader import reader_of, watts_of
 from support.ipmi_script import DCMI, ScriptedTransport
 
 
@@ -41,6 +42,35 @@ async def test_a_refusal_is_heard_and_raised():
         await transport.request(*DCMI, b"\xdc", bridge=Bridge(0x82, 7))
     assert "completion code C1h" in heard[0].as_text()
     assert heard[0].as_text().startswith("@7/82 2c/02 dc -> ")
+
+
+async def test_each_answer_puts_off_the_end_of_the_poll():
+    """A walk over hundreds of slow records goes on; a refusal shows a BMC that is there."""
+    told = []
+    scripted = ScriptedTransport()
+    scripted.answers[4, 0x2D] = b"\x35\xc0"
+    scripted.answers[DCMI] = BmcError("no answer", reason="timeout")
+    transport = HeardTransport(scripted, (tell_progress(told.append),))
+    await transport.request(4, 0x2D, b"\x05")
+    for refused_or_silent in ((0x0A, 0x20), DCMI):
+        with pytest.raises(BmcError):
+            await transport.request(*refused_or_silent)
+    assert told == [True, True]
+
+
+async def test_a_poll_tells_its_answers():
+    """Each request of the first poll; the poller's deadline hears them."""
+    told = []
+    bmc = await start_bmc()
+    endpoint = IpmiEndpoint()
+    reader = reader_of(endpoint, bmc.port, heard=told.append)
+    poll = await reader.poll()
+    await reader.close()
+    endpoint.close()
+    await bmc.server.close()
+    assert watts_of(poll) == 216.0
+    assert len(told) >= 3
+    assert set(told) == {True}
 
 
 async def test_what_is_heard_is_what_a_recording_holds():

@@ -9,7 +9,13 @@ from energyrecorder.secret import Secret
 from energyrecorder_execd.readers.base import Context, Target
 from energyrecorder_execd.readers.facts import own_facts
 from energyrecorder_execd.readers.ipmi import reader
-from energyrecorder_execd.readers.ipmi.heard import HeardTransport, IpmiExchange, IpmiListener, log_traffic
+from energyrecorder_execd.readers.ipmi.heard import (
+    HeardTransport,
+    IpmiExchange,
+    IpmiListener,
+    log_traffic,
+    tell_progress,
+)
 from energyrecorder_execd.readers.ipmi.lanplus import Endpoint, LanplusTransport
 from energyrecorder_execd.readers.ipmi.node_manager import NodeManagerSource
 from energyrecorder_execd.readers.ipmi.pyghmi_process import PyghmiProcess, PyghmiRemote
@@ -94,11 +100,12 @@ class IpmiReader(reader.IpmiReader):
             ),
             facts,
         )
-        listeners: tuple[IpmiListener, ...] = () if endpoint.listener is None else (endpoint.listener,)
+        listeners = [tell_progress(context.heard)]
+        if endpoint.listener is not None:
+            listeners.append(endpoint.listener)
         if options.get("debug"):
-            listeners += (log_traffic(target.server),)
-        if listeners:
-            transport = HeardTransport(transport, listeners)
+            listeners.append(log_traffic(target.server))
+        transport = HeardTransport(transport, tuple(listeners))
         sources: tuple[Source, ...] = (
             DcmiSource(transport, bridge, facts, context.clock),
             SensorSource(transport, bridge, facts, context.clock, pattern),

@@ -1,4 +1,4 @@
-"""Lets somebody hear the requests to one BMC and their answers: for the traffic log and ``record``."""
+"""Lets somebody hear the requests to one BMC and their answers: traffic log, ``record``, the deadline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from energyrecorder.errors import BmcError
+from energyrecorder_execd.readers.base import Heard
 from energyrecorder_execd.readers.ipmi.transport import Bridge, CompletionCodeError, Transport
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,16 @@ def log_traffic(server: str) -> IpmiListener:
         _log.info("%s: ipmi %s", server, exchange.as_text())
 
     return heard
+
+
+def tell_progress(heard: Heard) -> IpmiListener:
+    """Return a listener that tells each answer, refusals included; who gets one is logged in."""
+
+    def answered(exchange: IpmiExchange) -> None:
+        if isinstance(exchange.outcome, bytes | CompletionCodeError):
+            heard(True)  # has the shape of `Heard`
+
+    return answered
 
 
 class HeardTransport:

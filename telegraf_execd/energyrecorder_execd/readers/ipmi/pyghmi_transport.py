@@ -9,6 +9,8 @@ and is worked around here:
 - a BMC that accepts SHA-256 and answers with SHA-1 lengths makes ``struct.error`` escape from whichever call
   happens to drive the sockets: the session at fault is found in the traceback;
 - its read after a BMC restart blocks 20 s; our deadline ends the wait, and the session is dropped;
+- log-ins that are equal share one session, whose end ends all of them, and of whose requests one blocks the
+  thread until another is answered: two satellites of one BMC hold up everybody; so each has its own;
 - where a BMC puts a satellite's answer into the one to Send Message, it hands out the whole message as data.
 
 All this runs in the process of `energyrecorder_execd.readers.ipmi.pyghmi_worker`.
@@ -65,6 +67,17 @@ class _Suite3Session(_Session):
     """pyghmi proposes suite 17 first, unless it is told before its first packet is answered."""
 
     suite_3_only = True
+
+
+class _OwnPassword(bytes):
+    """Equals itself alone, so that pyghmi takes no session for that of another with the same log-in."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = bytes.__hash__
 
 
 class PyghmiThread:
@@ -307,7 +320,7 @@ class PyghmiTransport:
         session = kind(
             login.address,
             login.user_bytes(),
-            login.password_bytes(),
+            _OwnPassword(login.password_bytes()),
             port=login.port,
             kg=login.kg_bytes() or None,
             onlogon=logged_in,
