@@ -179,6 +179,7 @@ def test_the_plan_says_what_a_number_of_runs_would_show():
     ("runs", "told"),
     [
         ([], "0 runs do not tell"),
+        ([observe(run(1, 5.0))], "1 run does not tell how much runs differ"),
         ([observe(run(1, 5.0)), observe(run(2, 6.0))], "2 runs do not tell how much runs differ"),
         ([observe(run(n, 5.0, quality="unresolvable")) for n in range(5)], "not resolvable: a reason"),
         ([observe(run(n, 5.0 * 9**n)) for n in range(5)], "more than 200"),

@@ -67,7 +67,7 @@ UNKNOWN = {
     "runs": 1,
     "cv": None,
     "runs_needed": None,
-    "reason": "1 runs do not tell",
+    "reason": "1 run does not tell",
 }
 PLAN = {
     "scenario": "functest",
@@ -212,7 +212,7 @@ def test_the_plan_is_a_table(served, energy_step):
     assert " 4.8 s " in lines[3]
     assert "2 to 5 %" in lines[3]
     assert "6 to > 200" in lines[3]
-    assert lines[-1] == "  boot: 1 runs do not tell"
+    assert lines[-1] == "  boot: 1 run does not tell"
     assert json.loads(energy_step("plan", "--scenario", "functest", "--format", "json").stdout) == PLAN
 
 

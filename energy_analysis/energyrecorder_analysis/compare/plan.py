@@ -165,7 +165,8 @@ def _target(
 def _why_not(runs: int, left_out: Sequence[LeftOut]) -> str:
     if not runs and left_out:
         return f"no run can be used: {left_out[0].reason}"
-    return f"{runs} runs do not tell how much runs differ: at least {LEAST_RUNS} are needed, 10 are better"
+    told = "1 run does" if runs == 1 else f"{runs} runs do"
+    return f"{told} not tell how much runs differ: at least {LEAST_RUNS} are needed, 10 are better"
 
 
 def _needed(sd: float | None, rules: Rules, alpha: float) -> int | None:
