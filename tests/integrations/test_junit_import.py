@@ -115,13 +115,20 @@ def test_over_http_with_other_times_is_a_conflict(service):
     assert client.ask("POST", "/v1/import/junit", raw)[0] == 422
 
 
-def test_a_large_file_is_taken(service):
-    """1,000 cases with 5 MB of output in one import: the output is not kept."""
-    case = '<testcase name="case-{}" time="0.1"><system-out>' + "x" * 5000 + "</system-out></testcase>"
+def _large(output_bytes):
+    case = (
+        '<testcase name="case-{}" time="0.1"><system-out>' + "x" * output_bytes + "</system-out></testcase>"
+    )
     cases = "".join(case.format(number) for number in range(1000))
-    raw = f'<testsuite name="large" timestamp="2026-03-01T12:00:00Z">{cases}</testsuite>'.encode()
-    status, body = service.client().json("POST", "/v1/import/junit?env=large", raw)
+    return f'<testsuite name="large" timestamp="2026-03-01T12:00:00Z">{cases}</testsuite>'.encode()
+
+
+def test_a_large_file_is_taken(service):
+    """1,000 cases with 4 MB of output in one import: the output is not kept. Above 4 MiB it is refused."""
+    status, body = service.client().json("POST", "/v1/import/junit?env=large", _large(4000))
     assert (status, body["new"]) == (201, 1001)
+    status, body = service.client().json("POST", "/v1/import/junit?env=large", _large(5000))
+    assert (status, "4194304 bytes" in body["error"]["message"]) == (413, True), body
 
 
 def test_a_token_bound_to_environments_imports_into_those_alone(tmp_path):
