@@ -131,7 +131,7 @@ async def test_garbage_and_foreign_packets_change_nothing(endpoint):
         dice = random.Random(5)
         sock = endpoint._lanplus._sockets[socket.AF_INET]
         ours = ("127.0.0.1", sock.getsockname()[1])
-        session = reader._transport._session
+        session = reader._transport._within._session
         heads = [
             b"",
             b"\x06\x00\xff\x07",
@@ -187,8 +187,9 @@ async def test_a_bmc_that_answers_for_another_is_not_heard(endpoint):
         await second.poll()
         ours = ("127.0.0.1", endpoint._lanplus._sockets[socket.AF_INET].getsockname()[1])
         heard = []
-        first._transport._channel._receiver = heard.append
-        stolen = b"\x06\x00\xff\x07\x06\xc0" + first._transport._session.local_id.to_bytes(4, "little")
+        transport = first._transport._within
+        transport._channel._receiver = heard.append
+        stolen = b"\x06\x00\xff\x07\x06\xc0" + transport._session.local_id.to_bytes(4, "little")
         two.server._transport.sendto(stolen + bytes(40), ours)
         assert watts_of(await second.poll()) == 100.0
         assert heard == []
