@@ -221,14 +221,15 @@ def test_a_command_whose_reader_leaves_ends_as_without_us(told, start_energy_ste
 
 
 def test_a_signal_before_the_command_keeps_it_from_starting(told, start_energy_step, tmp_path):
-    command = ["sh", "-c", f"echo x >>{tmp_path / 'n'}"]
-    process = start_energy_step("run", "--warmup", "1", "--rest", "100s", "--", *command)
-    while not (tmp_path / "n").exists():  # the warm-up is over, it rests
+    ran = tmp_path / "n"
+    ran.touch()
+    process = start_energy_step("run", "--warmup", "1", "--rest", "100s", "--", "sh", "-c", f"echo x >>{ran}")
+    while not ran.read_text():  # the warm-up has done its work, it rests
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
-    assert (tmp_path / "n").read_text() == "x\n"
+    assert ran.read_text() == "x\n"
 
 
 def test_options_of_the_command_are_its_own(told, energy_step):
