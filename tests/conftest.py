@@ -18,6 +18,17 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
 
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""Chromium as root, without a GPU, and without its own talk to the outside world."""
+
 END_TO_END = frozenset({"e2e", "faults", "integrations", "stack"})
 """Folders whose tests run the whole chain, real frameworks or real servers: `make test-e2e`."""
 
@@ -44,3 +55,14 @@ def influxd_of_its_own(tmp_path):
     need(PROGRAM)
     with Influxd(tmp_path / "influxd") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real Chromium."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # starts slowly, and few tests need it
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=need("chromium"), args=CHROMIUM_FLAGS)
+        yield started
+        started.close()

@@ -27,12 +27,9 @@ def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None
     """
     from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.grafana_setup import Grafana  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import http_url  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.settings import url_of_option  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
-    try:
-        checked = http_url(url)
-    except ValueError as error:
-        raise ConfigError(f"--url: {url!r}: allowed: {error}") from None
+    checked = url_of_option("--url", url)
     password = os.environ.get(PASSWORD_VARIABLE)
     if not password:
         raise ConfigError(f"{PASSWORD_VARIABLE} is not set: the password of Grafana's user {user!r}")

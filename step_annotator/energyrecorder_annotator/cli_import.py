@@ -7,6 +7,10 @@ from typing import Any
 
 import click
 
+from energyrecorder.clock import wall_ns
+from energyrecorder.errors import ConfigError
+from energyrecorder.secret import Secret
+from energyrecorder_analysis.timestamp import TIME_ALLOWED, parse_time_ns
 from energyrecorder_annotator.cli_upkeep import service_options
 
 TIMEOUT_S = 60.0
@@ -37,18 +41,16 @@ def import_legacy(**options: Any) -> None:
 
     Doing it again is harmless.
     """
-    from energyrecorder.clock import wall_ns  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder.secret import Secret  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import InfluxSettings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.settings import InfluxSettings, url_of_option  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.original.history.hand_over import HandOver  # noqa: PLC0415  # loads `requests`
     from energyrecorder_annotator.original.history.read import OriginalDatabase  # noqa: PLC0415  # loads `requests`
 
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
     client = InfluxClient(
         InfluxSettings(
-            url=_url(options["influx_url"]),
+            url=url_of_option("--influx-url", options["influx_url"]),
             database=options["influx_database"],
             user=options["influx_user"] or None,
             password=Secret(password) if password else None,
@@ -74,20 +76,7 @@ def import_legacy(**options: Any) -> None:
         click.echo(TOO_OLD, err=True)
 
 
-def _url(text: str) -> str:
-    from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.influx.settings import http_url  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-
-    try:
-        return http_url(text)
-    except ValueError as error:
-        raise ConfigError(f"--influx-url: {text!r}: allowed: {error}") from None
-
-
 def _time(option: str, text: str | None) -> int | None:
-    from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_analysis.timestamp import TIME_ALLOWED, parse_time_ns  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-
     try:
         return None if text is None else parse_time_ns(text)
     except ValueError:

@@ -38,16 +38,12 @@ def init_influxdb(
     (ENERGY_INFLUX_WRITER_PASSWORD; for Telegraf and annotator), energy_reader
     (ENERGY_INFLUX_READER_PASSWORD; for Grafana).
     """
-    from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder.secret import Secret  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import InfluxSettings, http_url  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.settings import InfluxSettings, url_of_option  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.setup import User, changes, first_admin, set_up  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
-    try:
-        checked = http_url(url)
-    except ValueError as error:
-        raise ConfigError(f"--url: {url!r}: allowed: {error}") from None
+    checked = url_of_option("--url", url)
     users = tuple(
         User(name, Secret(os.environ[variable]), privilege)
         for name, variable, privilege in PASSWORDS

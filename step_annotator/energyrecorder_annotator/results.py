@@ -29,14 +29,12 @@ from energyrecorder_annotator.lifecycle import Step
 from energyrecorder_annotator.overlap import rivals_of
 from energyrecorder_annotator.run_timings import RunTimings, ServerTimings
 from energyrecorder_annotator.samples.base import SampleStore, SampleStoreError, ServerReadings
-from energyrecorder_annotator.samples.freshness import Freshness
+from energyrecorder_annotator.samples.freshness import SILENT_NS, Freshness
 
 SECOND_NS = 1_000_000_000
 TICK_S = 0.25
-SETTLE_NS = 120 * SECOND_NS
-"""A result waits no longer than this for readings."""
 FIRST_NS = 2 * SECOND_NS
-"""…nor less: readings of the last second are still on their way into the store."""
+"""No result before this: readings of the last second are still on their way into the store."""
 LOOKS_AFTER_NS = (60 * SECOND_NS, 300 * SECOND_NS, 1800 * SECOND_NS, 86400 * SECOND_NS)
 AROUND_NS = 300 * SECOND_NS
 """Readings this long before and after a step tell how its source behaves."""
@@ -123,7 +121,7 @@ class Results:
         return due
 
     def _is_settled(self, look: Look, now_ns: int) -> bool:
-        if now_ns >= look.due_ns + SETTLE_NS:
+        if now_ns >= look.due_ns + SILENT_NS:
             return True
         if now_ns < look.due_ns + FIRST_NS:
             return False

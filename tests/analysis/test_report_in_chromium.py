@@ -1,12 +1,10 @@
 """The report opens offline in a real browser, without a word in its console, and answers the pointer."""
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from energyrecorder_analysis.report.html import render_html
 from energyrecorder_analysis.report.model import ReportMark
 from energyrecorder_analysis.report.wire import report_from_answers
-from support.tools import CHROMIUM_FLAGS, need
 
 SECOND_NS = 1_000_000_000
 T0_NS = 1_772_366_400 * SECOND_NS
@@ -49,14 +47,6 @@ def page_file(tmp_path_factory):
     report = report_from_answers([body], power, title=NAME, generated_ns=T0_NS, marks=marks)
     path.write_text(render_html(report), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=need("chromium"), args=CHROMIUM_FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

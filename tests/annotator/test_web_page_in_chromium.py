@@ -3,10 +3,8 @@
 import time
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from support.annotator import begin, running
-from support.tools import CHROMIUM_FLAGS, need
 
 LONG = "a_name_without_a_break_" * 5
 PHONE = {"width": 360, "height": 740}
@@ -31,14 +29,6 @@ def annotator(tmp_path_factory):
         begin(client, "pod2", scenario="short")
         one.until(lambda: len(client.get("/v1/power")["series"]) == 6)
         yield one
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=need("chromium"), args=CHROMIUM_FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,10 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from support.processes import descendants
-from support.tools import CHROMIUM_FLAGS, need
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUT = ROOT / "build" / "demo"
@@ -61,21 +59,19 @@ def test_what_is_printed(demo):
 
 @pytest.mark.timeout(1000)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_report_opens_offline_without_errors(demo, scheme, tmp_path):
+def test_the_report_opens_offline_without_errors(demo, browser, scheme, tmp_path):
     """The page is one file: no console error, no request, and it shows curve, steps and table."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=need("chromium"), args=CHROMIUM_FLAGS)
-        page = browser.new_page(color_scheme=scheme)
-        problems, requests = [], []
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto((OUT / "report.html").as_uri())
-        page.wait_for_load_state("load")
-        text = page.inner_text("body")
-        page.screenshot(path=str(tmp_path / "report.png"), full_page=True)
-        shapes = page.locator("svg path, svg polyline").count()
-        browser.close()
+    page = browser.new_page(color_scheme=scheme)
+    problems, requests = [], []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((OUT / "report.html").as_uri())
+    page.wait_for_load_state("load")
+    text = page.inner_text("body")
+    page.screenshot(path=str(tmp_path / "report.png"), full_page=True)
+    shapes = page.locator("svg path, svg polyline").count()
+    page.close()
     assert not problems
     assert requests == [(OUT / "report.html").as_uri()]
     assert shapes >= 7

@@ -8,17 +8,6 @@ from typing import NoReturn
 
 import pytest
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-"""Chromium as root, without a GPU, and without its own talk to the outside world."""
-
 
 def need(program: str) -> str:
     """Return the path of ``program``; without it see `missing`."""

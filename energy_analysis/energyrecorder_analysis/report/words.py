@@ -18,6 +18,8 @@ _WH_J = 3600.0
 _KWH_FROM_WH = 1000.0
 _MOST_DECIMALS = 6
 _LARGE_PERCENT = 1000
+_WITH_TENTHS = 99.95
+"""What is less is shown with one decimal: three digits tell enough, and this would be rounded to 100.0."""
 _VISIBLE = {"\n": "⏎", "\r": "⏎", "\t": "⇥"}
 
 
@@ -64,7 +66,7 @@ def power(watts: float | None) -> str:
     """Return a power in W."""
     if watts is None:
         return UNKNOWN
-    return f"{watts:,.1f} W" if watts < 99.95 else f"{watts:,.0f} W"  # noqa: PLR2004  # three digits tell enough
+    return f"{watts:,.1f} W" if watts < _WITH_TENTHS else f"{watts:,.0f} W"
 
 
 def percent(part: float | None) -> str:
@@ -78,7 +80,7 @@ def duration(seconds: float | None) -> str:
     """Return a length of time: ``12.3 s``, ``2 min 05 s``, ``1 h 02 min``."""
     if seconds is None:
         return UNKNOWN
-    if seconds < 99.95:  # noqa: PLR2004  # below, tenths are worth their place
+    if seconds < _WITH_TENTHS:
         return f"{seconds:.1f} s"
     minutes, rest_s = divmod(round(seconds), 60)
     if minutes < 60:  # noqa: PLR2004  # minutes in an hour

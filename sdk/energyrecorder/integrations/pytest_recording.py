@@ -167,13 +167,13 @@ class SessionRecording:
             self._end_module()
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, None]:
+    def pytest_runtest_call(self) -> Generator[None, Any, None]:
         """Repeat the call of a test whose marker asks for it."""
         repetition = self._test.repetition if self._test else None
         if repetition is None:
             yield
             return
-        with repetition.of(item):
+        with repetition.in_place():
             yield
 
     @pytest.hookimpl(hookwrapper=True)
@@ -232,11 +232,14 @@ class SessionRecording:
             self._test.repetition = read_repetition(item, marker)
             if marker.get("budget") is not None:
                 self._test.tags["pytest.budget_j"] = repr(parse_energy_j(marker["budget"]))
-            unknown = set(marker).difference(_ARGUMENTS)
-            if unknown:
-                raise ValueError(f"{min(unknown)!r} is not known; allowed: {', '.join(_ARGUMENTS)}")  # noqa: TRY301  # told like the others
         except (TypeError, ValueError) as error:
-            self.mistakes.append(f"{item.nodeid}: marker energy: {error}")
+            self._complain(item, str(error))
+        unknown = set(marker).difference(_ARGUMENTS)
+        if unknown:
+            self._complain(item, f"{min(unknown)!r} is not known; allowed: {', '.join(_ARGUMENTS)}")
+
+    def _complain(self, item: pytest.Item, mistake: str) -> None:
+        self.mistakes.append(f"{item.nodeid}: marker energy: {mistake}")
 
     @never_raises
     def _end_test(self, *, interrupted: bool) -> None:

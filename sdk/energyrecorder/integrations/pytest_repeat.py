@@ -17,11 +17,13 @@ class Repetition:
     """How often one test is called.
 
     Args:
+        item: The test.
         at_least: Calls at least.
         min_duration_s: Time at least, in seconds; calls go on until both are reached or one fails.
     """
 
-    def __init__(self, at_least: int, min_duration_s: float) -> None:
+    def __init__(self, item: pytest.Function, at_least: int, min_duration_s: float) -> None:
+        self._item = item
         self._at_least = at_least
         self._min_duration_ns = int(min_duration_s * 1e9)
         self._monotonic_ns = time.monotonic_ns
@@ -29,15 +31,14 @@ class Repetition:
         self.times = 0
 
     @contextlib.contextmanager
-    def of(self, item: pytest.Item) -> Iterator[None]:
-        """Make the call of ``item`` a repeated one."""
-        assert isinstance(item, pytest.Function)  # noqa: S101  # for mypy: `read_repetition` takes no other
-        function = item.obj
-        item.obj = self._repeated(function)
+    def in_place(self) -> Iterator[None]:
+        """Make the call of the test a repeated one meanwhile."""
+        function = self._item.obj
+        self._item.obj = self._repeated(function)
         try:
             yield
         finally:
-            item.obj = function
+            self._item.obj = function
 
     def _goes_on(self) -> bool:
         if self.times == 0:
@@ -68,12 +69,11 @@ class Repetition:
         return repeated
 
 
-def _may_repeat(item: pytest.Item) -> bool:
+def _is_testcase(item: pytest.Item) -> bool:
     import unittest  # noqa: PLC0415  # only for tests that repeat
 
     owner = getattr(item, "cls", None)
-    is_testcase = isinstance(owner, type) and issubclass(owner, unittest.TestCase)
-    return isinstance(item, pytest.Function) and not is_testcase
+    return isinstance(owner, type) and issubclass(owner, unittest.TestCase)
 
 
 def read_repetition(item: pytest.Item, marker: Dict[str, Any]) -> Optional[Repetition]:
@@ -97,6 +97,6 @@ def read_repetition(item: pytest.Item, marker: Dict[str, Any]) -> Optional[Repet
             raise ValueError(f"min_duration is {min_duration!r}; allowed: {error}") from None
     if repeat == 1 and not min_duration_s:
         return None
-    if not _may_repeat(item):
+    if not isinstance(item, pytest.Function) or _is_testcase(item):
         raise ValueError("repeat and min_duration are for functions and methods outside of unittest.TestCase")
-    return Repetition(repeat, min_duration_s)
+    return Repetition(item, repeat, min_duration_s)

@@ -29,6 +29,18 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def url_of_option(option: str, text: str) -> str:
+    """Return what `http_url` makes of the value of a command's option.
+
+    Raises:
+        ConfigError: It is no such URL; option, value and what is allowed are named.
+    """
+    try:
+        return http_url(text)
+    except ValueError as error:
+        raise ConfigError(f"{option}: {text!r}: allowed: {error}") from None
+
+
 SETTINGS = (
     Setting("url", "str", "InfluxDB server", default="http://127.0.0.1:8086", check=http_url),
     Setting("database", "str", "database (1.x), or the one mapped to the bucket", default="energyrecorder"),
