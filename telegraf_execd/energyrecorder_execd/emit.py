@@ -43,7 +43,7 @@ class Outcome:
         scrape_s: Duration of the poll; 0 when nothing was asked.
         poll: What it found; None when it failed as a whole or was not begun.
         error: Empty if every total has ``watts``, else one of `schema.ERRORS`.
-        message: One line for the log.
+        message: One line for the log; with ``error`` empty: what failed that another source stood in for.
         protocol: Protocol that was tried; empty if unknown.
         lines: The lines of its readings, and of what is known of the server when that is due.
         requests: Sent in a poll that failed as a whole; any other knows its own.

@@ -45,6 +45,9 @@ class Findings:
         seen.update(node_name(reading.node) for reading in poll.readings if reading.node is not None)
         if not seen <= set(self.nodes):
             self._own["nodes"] = sorted(seen | set(self.nodes))
+        if poll.message and not poll.error:
+            # What stood in for a poll or two does not set the pace.
+            return
         for reading in poll.readings:
             if reading.scope == "server" and reading.part is None and reading.refresh_s is not None:
                 self._own["refresh_s"] = float(reading.refresh_s)

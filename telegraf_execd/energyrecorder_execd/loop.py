@@ -39,7 +39,7 @@ class Surroundings:
 
 
 class Voice:
-    """Logs why a BMC gives no reading once per change of state, and when it is back.
+    """Logs once per change of state why a BMC gives no reading or none of its usual source, and when it does.
 
     Args:
         server: The BMC.
@@ -47,21 +47,27 @@ class Voice:
 
     def __init__(self, server: Server) -> None:
         self._name = f"server {server.id!r} ({server.target.address})"
-        self._error = ""
+        self._state = ""
         self._polls = 0
 
     def heard(self, outcome: Outcome) -> None:
         """Note one outcome."""
+        state = outcome.error or ("stood in" if outcome.message else "")
         self._polls += bool(outcome.error)
-        if outcome.error == self._error:
+        if state == self._state:
             return
         if outcome.error:
             logger.warning("%s: %s: %s", self._name, outcome.error, outcome.message or "no reason given")
-        else:
+        elif outcome.message:
+            logger.warning("%s: %s", self._name, outcome.message)
+        elif self._polls:
             times = "1 failed poll" if self._polls == 1 else f"{self._polls} failed polls"
             logger.info("%s: read again after %s", self._name, times)
+        else:
+            logger.info("%s: read from its usual source again", self._name)
+        if not state:
             self._polls = 0
-        self._error = outcome.error
+        self._state = state
 
 
 class BmcLoop:

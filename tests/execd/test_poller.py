@@ -249,5 +249,23 @@ def test_the_reason_is_logged_once_per_change_of_state(caplog):
     ]
 
 
-def _outcome(error):
-    return Outcome(0, 0.0, None, error, "because" if error else "")
+def test_a_source_that_another_one_stands_in_for_is_logged_once(caplog):
+    """A warning when it begins, a word when it ends; a failure in between counts as one."""
+    caplog.set_level(logging.INFO)
+    voice = Voice(server())
+    up, stood_in, down = _outcome(""), _outcome("", "sensor stands in"), _outcome("data")
+    for outcome in (up, stood_in, stood_in, up, stood_in, down, stood_in, up, up):
+        voice.heard(outcome)
+    told = [record.getMessage().removeprefix("server 'a' (10.0.0.1): ") for record in caplog.records]
+    assert told == [
+        "sensor stands in",
+        "read from its usual source again",
+        "sensor stands in",
+        "data: because",
+        "sensor stands in",
+        "read again after 1 failed poll",
+    ]
+
+
+def _outcome(error, message=""):
+    return Outcome(0, 0.0, None, error, "because" if error else message)

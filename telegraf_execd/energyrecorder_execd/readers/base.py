@@ -128,7 +128,8 @@ class Poll:
         source: Source of the total; empty if there was none.
         requests: Requests sent in this poll.
         error: Empty if every total expected of this BMC has ``watts``, else one of `schema.ERRORS`.
-        message: One line for the log when ``error`` is not empty, naming resource and attribute.
+        message: One line for the log when ``error`` is not empty, naming resource and attribute; or, with
+            ``error`` empty, what failed that another source stood in for.
         info: What is known of the server; None if nothing new was learned in this poll.
     """
 

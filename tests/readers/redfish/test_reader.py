@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from pathlib import Path
 
 import pytest
 
@@ -264,25 +263,6 @@ def _without_power():
         f"{chassis}/Sensors": {"Members": [{"@odata.id": sensor}]},
         sensor: {"Reading": 600, "ReadingType": "Power", "ReadingUnits": "W"},
     }
-
-
-async def test_a_source_that_stays_silent_is_replaced_until_it_heals(tmp_path):
-    """One broken body is only reported; the second in a row leads to the next rung, which is left later."""
-    clock = Clock()
-    case = Path(__file__).parents[2] / "testcases/redfish/dell-r750-idrac9-6.00/responses.json"
-    bmcs = f'[[bmc]]\nid = "b"\nprotocol = "redfish"\nscheme = "http"\npayload = "{case}"\n'
-    async with (
-        simulated(tmp_path, bmcs) as sim,
-        reading(RedfishReader, target(sim, "b"), clock=clock) as reader,
-    ):
-        await reader.poll()
-        await sim.order("/fault", {"server": "b", "kind": "html", "path": POWER_PATH, "count": 3})
-        assert (await reader.poll()).error == "data"
-        poll = await reader.poll()
-        assert (poll.error, poll.source, poll.readings[0].watts) == ("", "sensor", 600.0)
-        clock.ahead_s = 601
-        sources = [(await reader.poll()).source for _ in range(4)]
-        assert (sources[0], sources[-1]) == ("sensor", "power_control")
 
 
 async def test_a_renewal_never_costs_a_reading(tmp_path):

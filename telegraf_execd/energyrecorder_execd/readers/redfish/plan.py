@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
-from energyrecorder.schema import SCOPES, SOURCES
+from energyrecorder.schema import SCOPES, SIDES, SOURCES
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.redfish.counters import CounterPlace
 
-PLAN_VERSION = 4
+PLAN_VERSION = 5
 """Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
 
 FORMS = ("power", "pointer", "supplies", "environment", "sensor", "member", "metrics")
@@ -51,6 +51,7 @@ class TotalPlan:
         place: Where it stands.
         host: Path of the resource with the power state; None if there is none.
         counter: Its energy counter, if that stands in a resource of its own; else None.
+        stand_ins: Other places of the same power, best first, for polls in which ``place`` is silent.
     """
 
     node: str | None
@@ -58,6 +59,7 @@ class TotalPlan:
     place: Place
     host: str | None
     counter: CounterPlace | None = None
+    stand_ins: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,7 @@ def as_facts(plan: Plan) -> dict[str, Any]:
                 "node": total.node,
                 "scope": total.scope,
                 "host": total.host,
-                "form": total.place.form,
-                "source": total.place.source,
-                "paths": list(total.place.paths),
-                "member": total.place.member,
-                "side": total.place.side,
-                "distinct": total.place.distinct,
+                "places": [list(astuple(place)) for place in (total.place, *total.stand_ins)],
                 "counter": None if total.counter is None else list(astuple(total.counter)),
             }
             for total in plan.totals
@@ -152,13 +149,19 @@ def from_facts(facts: Any) -> Plan | None:
 
 
 def _total_from(item: Mapping[str, Any]) -> TotalPlan:
-    paths = tuple(str(path) for path in item["paths"])
-    if item["form"] not in FORMS or item["source"] not in SOURCES or item["scope"] not in SCOPES or not paths:
-        raise ValueError(item["form"])
-    place = Place(
-        item["form"], item["source"], paths, item["member"], item["side"], distinct=bool(item["distinct"])
-    )
-    return TotalPlan(item["node"], item["scope"], place, item["host"], _counter_from(item["counter"]))
+    if item["scope"] not in SCOPES:
+        raise ValueError(item["scope"])
+    place, *stand_ins = (_place_from(one) for one in item["places"])
+    counter = _counter_from(item["counter"])
+    return TotalPlan(item["node"], item["scope"], place, item["host"], counter, tuple(stand_ins))
+
+
+def _place_from(item: Any) -> Place:
+    form, source, listed, member, side, distinct = item
+    paths = tuple(str(path) for path in listed)
+    if form not in FORMS or source not in SOURCES or side not in SIDES or not paths:
+        raise ValueError(form)
+    return Place(form, source, paths, str(member), side, distinct=bool(distinct))
 
 
 def _part_from(item: Any) -> PartPlan:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
+from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
@@ -18,12 +18,11 @@ from energyrecorder_execd.readers.redfish.backfill import Backfill
 from energyrecorder_execd.readers.redfish.description import Description
 from energyrecorder_execd.readers.redfish.discover import discover
 from energyrecorder_execd.readers.redfish.extras import Extras
-from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.parse import Candidate
-from energyrecorder_execd.readers.redfish.plan import Place, Plan, TotalPlan
+from energyrecorder_execd.readers.redfish.plan import Place, Plan
 from energyrecorder_execd.readers.redfish.rediscovery import Rediscovery
 from energyrecorder_execd.readers.redfish.resources import parse_system
-from energyrecorder_execd.readers.redfish.select import is_valid
+from energyrecorder_execd.readers.redfish.totals import Total, Totals, judged
 from energyrecorder_execd.readers.redfish.walk import Walk, WalkPausedError
 
 WALK_NS = 600 * 10**9
@@ -33,19 +32,6 @@ RENEWAL_REQUESTS = 4
 """Requests that a poll spends at most on renewing a plan that works."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Total:
-    """One expected total as this poll found it."""
-
-    plan: TotalPlan
-    candidate: Candidate
-    sampled_at_ns: int
-    latency_s: float
-    error: str = ""
-    message: str = ""
-    gone: bool = False
 
 
 class RedfishReader:
@@ -67,7 +53,7 @@ class RedfishReader:
         self._http = BmcHttp(target, http, self._facts, context)
         self._plan: Plan | None = plans.from_facts(self._facts.get("plan"))
         self._walk: Walk | None = None
-        self._fresh: Mapping[str, Answer | None] = {}
+        self._fresh: Mapping[str, Answer] = {}
         self._rediscovery = Rediscovery(best_source=self._facts.get("best_source"))
         self._hosts: dict[str, HostMemory] = {}
         self._extras = Extras(target.server, components=bool(target.options.get("components")))
@@ -97,7 +83,7 @@ class RedfishReader:
             await self._discover(now_ns)
         totals, hosts = await self._totals()
         if self._rediscovery.is_lost(
-            gone=any(t.gone for t in totals),
+            gone=any(total.gone and not total.stood_in for total in totals),
             silent=any(self._is_silent(total, hosts[total.plan.node]) for total in totals),
             walked=due and not planned,
             now_ns=now_ns,
@@ -112,10 +98,10 @@ class RedfishReader:
         if self._extras.components and self._plan is not None:
             readings += await self._extras.parts(self._http, self._plan, self._answers)
         readings += await self._missed(totals, readings, hosts)
-        self._rediscovery.end()
+        self._rediscovery.end(stood_in=any(total.stood_in for total in totals))
         return self._result(totals, hosts, tuple(readings), self._http.requests - before)
 
-    def _is_silent(self, total: _Total, host: str) -> bool:
+    def _is_silent(self, total: Total, host: str) -> bool:
         """Whether a total has no value although its host is on, or nothing tells whether it is."""
         told = self._hosts.get(total.plan.host or "")
         return total.candidate.watts is None and (host == "on" or told is None or told.absent)
@@ -129,7 +115,7 @@ class RedfishReader:
             _log.debug("%s: log-out: %s", self._server, error)
 
     async def _missed(
-        self, totals: list[_Total], readings: list[Reading], hosts: Mapping[str | None, str]
+        self, totals: list[Total], readings: list[Reading], hosts: Mapping[str | None, str]
     ) -> list[Reading]:
         """Return what the BMC kept of the time before this poll; nothing may be awaited after it."""
         place = totals[0].plan.place
@@ -190,61 +176,23 @@ class RedfishReader:
             if self._plan is None or problem.reason == "busy":
                 raise problem
 
-    async def _totals(self) -> tuple[list[_Total], dict[str | None, str]]:
+    async def _totals(self) -> tuple[list[Total], dict[str | None, str]]:
         plan = self._plan
         if plan is None or not plan.totals:
             raise BmcError("no resource with the power of a server", reason="unsupported")
-        answers, errors = await self._get_all(plan)
-        self._answers = answers
+        found = Totals(self._http, self._clock, plan.effects, self._fresh)
+        self._answers = found.answers
+        await found.ask(plan.paths)
         totals, hosts = [], {}
         for index, expected in enumerate(plan.totals):
-            total, place = self._take(expected, answers, errors, plan)
+            total, place = found.take(expected, expected.place)
             if place is not expected.place:
                 self._learn(index, place)
             state = await self._host(expected.host, total.candidate)
             hosts[expected.node] = state
-            totals.append(_judged(total, state))
+            total = judged(total, state)
+            totals.append(await found.stand_in(total, state) if self._is_silent(total, state) else total)
         return totals, hosts
-
-    async def _get_all(self, plan: Plan) -> tuple[dict[str, Answer], dict[str, BmcError]]:
-        answers: dict[str, Answer] = {}
-        errors: dict[str, BmcError] = {}
-        for path in plan.paths:
-            fresh = self._fresh.get(path)
-            try:
-                answers[path] = fresh or await self._http.get(path)
-            except HttpStatusError as error:
-                if error.reason == "busy":
-                    raise
-                errors[path] = error
-            except BmcDataError as error:
-                errors[path] = error
-        return answers, errors
-
-    def _take(
-        self,
-        expected: TotalPlan,
-        answers: Mapping[str, Answer],
-        errors: Mapping[str, BmcError],
-        plan: Plan,
-    ) -> tuple[_Total, Place]:
-        place = expected.place
-        none = Candidate(None, place.source)
-        failed = [errors[path] for path in place.paths if path in errors]
-        if failed:
-            gone = isinstance(failed[0], HttpStatusError) and failed[0].absent
-            reason = "no_reading" if gone else failed[0].reason
-            now_ns = self._clock()
-            return _Total(expected, none, now_ns, 0.0, reason, str(failed[0]), gone), place
-        mine = [answers[path] for path in place.paths]
-        middle_ns = (mine[0].sent_ns + mine[-1].received_ns) // 2
-        latency_s = sum(answer.latency_s for answer in mine)
-        try:
-            documents = {answer.path: answer.document for answer in mine}
-            candidate, place = measure(place, documents, plan.effects)
-        except BmcDataError as error:
-            return _Total(expected, none, middle_ns, latency_s, "data", str(error)), place
-        return _Total(expected, candidate, middle_ns, latency_s), place
 
     def _learn(self, index: int, place: Place) -> None:
         if self._plan is not None:
@@ -276,13 +224,14 @@ class RedfishReader:
 
     def _result(
         self,
-        totals: list[_Total],
+        totals: list[Total],
         hosts: dict[str | None, str],
         readings: tuple[Reading, ...],
         requests: int,
     ) -> Poll:
-        failed = [total for total in totals if total.error]
-        error, message = (failed[0].error, failed[0].message) if failed else ("", "")
+        # First what is wrong, then what only another source saved from being wrong.
+        told = next((t for t in totals if t.error), None) or next((t for t in totals if t.stood_in), None)
+        error, message = (told.error, told.message) if told is not None else ("", "")
         return Poll(
             readings=readings,
             host=hosts,
@@ -305,7 +254,7 @@ class RedfishReader:
         if shown_c is not None:
             self._description.inlet(shown_c)
 
-    def _timed(self, total: _Total) -> tuple[Candidate, float | None]:
+    def _timed(self, total: Total) -> tuple[Candidate, float | None]:
         """Return the value with its timing (declared, learned, else the vendor's), and its quantum."""
         value, learned = total.candidate, Learned()
         if value.watts:
@@ -322,10 +271,11 @@ class RedfishReader:
         timed = value
         if (refresh_s, window_s) != (value.refresh_s, value.window_s):
             timed = replace(value, refresh_s=refresh_s, window_s=window_s)
-        self._description.timed(timed, told_by)
+        if not total.stood_in:
+            self._description.timed(timed, told_by)
         return timed, learned.quantum_w
 
-    async def _reading(self, total: _Total) -> Reading | None:
+    async def _reading(self, total: Total) -> Reading | None:
         (value, quantum_w), node = self._timed(total), total.plan.node
         counter = self._extras.written(node, value.energy_counter_j, total.sampled_at_ns)
         wrap_j = None
@@ -356,15 +306,3 @@ class RedfishReader:
             energy_wrap_j=wrap_j,
             latency_s=total.latency_s,
         )
-
-
-def _judged(total: _Total, state: str) -> _Total:
-    """Drop a value that is none in this state of the host, and say why (rule 6)."""
-    watts = total.candidate.watts
-    if total.error or is_valid(watts, state):
-        return total
-    where = total.plan.place.paths[0]
-    what = "no value" if watts is None else "0 W"
-    host = {"on": "while the host is on", "off": "while the host is off"}.get(state, "host state unknown")
-    dropped = replace(total.candidate, watts=None)
-    return replace(total, candidate=dropped, error="no_reading", message=f"{where}: {what} {host}")

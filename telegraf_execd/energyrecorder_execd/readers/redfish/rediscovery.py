@@ -17,7 +17,8 @@ RETURN_S = 600.0
 that was away is walked again when its plan is older than this."""
 
 SILENT_POLLS = 2
-"""After so many polls in a row without a value, though the host is on, the BMC is walked."""
+"""After so many polls in a row without a value, though the host is on, the BMC is walked; after so many
+in which another source stood in, its plan is old after `RETURN_S`."""
 
 EMPTY_S = 60.0
 """A BMC without any power resource is walked again after this time, doubled each time."""
@@ -36,6 +37,7 @@ class Rediscovery:
         lost_ns: When a lost total last led to a walk; None: no total is lost.
         lost: How often it did.
         silent: Polls in a row in which a total had no value although the host was on.
+        stood_in: Polls in a row in which another source stood in for a total's own.
         empty: Walks in a row that found nothing.
         hindered: The last walk met failing resources.
         not_before_ns: A renewal that failed is tried again after this time.
@@ -47,6 +49,7 @@ class Rediscovery:
     lost_ns: int | None = None
     lost: int = 0
     silent: int = 0
+    stood_in: int = 0
     empty: int = 0
     hindered: bool = False
     not_before_ns: int = 0
@@ -58,9 +61,14 @@ class Rediscovery:
         self.cut_off = self.cut_off or not self.answered
         self.answered = False
 
-    def end(self) -> None:
-        """Note that the poll came to its end, whatever it found; one that was cut short does not."""
+    def end(self, *, stood_in: bool) -> None:
+        """Note that the poll came to its end, whatever it found; one that was cut short does not.
+
+        Args:
+            stood_in: Another source stood in for a total's own.
+        """
         self.answered = True
+        self.stood_in = self.stood_in + 1 if stood_in else 0
 
     def is_due(self, plan: Plan, now_ns: int) -> bool:
         """Tell whether the plan has to be renewed before this poll.
@@ -77,7 +85,8 @@ class Rediscovery:
         if not plan.totals:
             return age_s >= _doubled(EMPTY_S, self.empty)
         lower = self.best_source is not None and _rank(plan.totals[0].place.source) > _rank(self.best_source)
-        return age_s >= (RETURN_S if lower or self.hindered or self.cut_off else RENEWAL_S)
+        doubtful = lower or self.hindered or self.cut_off or self.stood_in >= SILENT_POLLS
+        return age_s >= (RETURN_S if doubtful else RENEWAL_S)
 
     def put_off(self, now_ns: int) -> None:
         """Note that a renewal failed."""

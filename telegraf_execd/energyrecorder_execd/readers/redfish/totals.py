@@ -1,0 +1,140 @@
+"""Reads the totals of one poll: each at its own place, or at another one where that is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from energyrecorder.clock import Clock
+from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
+from energyrecorder_execd import quirks
+from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
+from energyrecorder_execd.readers.redfish.measure import measure
+from energyrecorder_execd.readers.redfish.parse import Candidate
+from energyrecorder_execd.readers.redfish.plan import Place, TotalPlan
+from energyrecorder_execd.readers.redfish.select import is_valid
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """One expected total as this poll found it.
+
+    Args:
+        plan: What was expected.
+        candidate: The value.
+        sampled_at_ns: When it was, nanoseconds since the Unix epoch, UTC.
+        latency_s: Time that the BMC took to answer, seconds.
+        error: Why there is no value, one of `energyrecorder.schema.ERRORS`; empty if there is one.
+        message: One line that says more of it, or of what another place stood in for.
+        gone: Its own resource does not exist any more.
+        stood_in: The value is from another place than its own.
+    """
+
+    plan: TotalPlan
+    candidate: Candidate
+    sampled_at_ns: int
+    latency_s: float
+    error: str = ""
+    message: str = ""
+    gone: bool = False
+    stood_in: bool = False
+
+
+class Totals:
+    """The resources of one poll, each asked for once, and the totals in them.
+
+    Args:
+        http: The BMC.
+        clock: Wall clock, nanoseconds since the Unix epoch, UTC.
+        effects: What the quirk table says of this BMC.
+        fresh: Resources that this poll has got already.
+    """
+
+    def __init__(
+        self, http: BmcHttp, clock: Clock, effects: quirks.Effects, fresh: Mapping[str, Answer]
+    ) -> None:
+        self._http = http
+        self._clock = clock
+        self._effects = effects
+        self._fresh = fresh
+        self.answers: dict[str, Answer] = {}
+        self._errors: dict[str, BmcError] = {}
+
+    async def ask(self, paths: Iterable[str]) -> None:
+        """Get resources.
+
+        Raises:
+            BmcError: The BMC cannot be reached, refuses the log-in, or asks to be left alone.
+        """
+        for path in paths:
+            if path in self.answers or path in self._errors:
+                continue
+            try:
+                self.answers[path] = self._fresh.get(path) or await self._http.get(path)
+            except HttpStatusError as error:
+                if error.reason == "busy":
+                    raise
+                self._errors[path] = error
+            except BmcDataError as error:
+                self._errors[path] = error
+
+    def take(self, expected: TotalPlan, place: Place) -> tuple[Total, Place]:
+        """Take a total out of a place whose resources were asked for; the place may have learned something.
+
+        Args:
+            expected: The total.
+            place: Its own place, or one that stands in for that.
+        """
+        none = Candidate(None, place.source)
+        failed = [self._errors[path] for path in place.paths if path in self._errors]
+        if failed:
+            gone = isinstance(failed[0], HttpStatusError) and failed[0].absent
+            reason = "no_reading" if gone else failed[0].reason
+            return Total(expected, none, self._clock(), 0.0, reason, str(failed[0]), gone), place
+        mine = [self.answers[path] for path in place.paths]
+        middle_ns = (mine[0].sent_ns + mine[-1].received_ns) // 2
+        latency_s = sum(answer.latency_s for answer in mine)
+        try:
+            documents = {answer.path: answer.document for answer in mine}
+            candidate, place = measure(place, documents, self._effects)
+        except BmcDataError as error:
+            return Total(expected, none, middle_ns, latency_s, "data", str(error)), place
+        return Total(expected, candidate, middle_ns, latency_s), place
+
+    async def stand_in(self, silent: Total, host: str) -> Total:
+        """Return a total as the first other place shows it that holds a value; else as it is.
+
+        Args:
+            silent: It has no value.
+            host: State of its host.
+
+        Raises:
+            BmcAuthError: The log-in was refused.
+        """
+        for place in silent.plan.stand_ins:
+            try:
+                await self.ask(place.paths)
+            except BmcAuthError:
+                raise
+            except BmcError:
+                # A BMC that breaks off or is busy is not asked for one more thing.
+                return silent
+            other, _ = self.take(silent.plan, place)
+            if not other.error and is_valid(other.candidate.watts, host):
+                # Its counter, if it has one, is not the one of this series.
+                candidate = replace(other.candidate, energy_counter_j=None)
+                said = f"{silent.message}; {place.source} stands in"
+                return replace(other, candidate=candidate, message=said, gone=silent.gone, stood_in=True)
+        return silent
+
+
+def judged(total: Total, host: str) -> Total:
+    """Drop a value that is none in this state of the host, and say why (rule 6)."""
+    watts = total.candidate.watts
+    if total.error or is_valid(watts, host):
+        return total
+    where = total.plan.place.paths[0]
+    what = "no value" if watts is None else "0 W"
+    state = {"on": "while the host is on", "off": "while the host is off"}.get(host, "host state unknown")
+    dropped = replace(total.candidate, watts=None)
+    return replace(total, candidate=dropped, error="no_reading", message=f"{where}: {what} {state}")
