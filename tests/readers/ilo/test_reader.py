@@ -265,6 +265,22 @@ async def test_new_firmware_and_a_new_cap_are_noticed():
     assert len(bench.http.asked) == 1
 
 
+@pytest.mark.parametrize(("away_s", "bios"), [(RETURN_S - 60, None), (RETURN_S, "U99")])
+async def test_a_collector_that_was_away_for_long_looks_at_the_server_again(away_s, bios):
+    """New firmware may have come meanwhile; once looked, there is one request per poll."""
+    before = Bench()
+    before.ring()
+    await before.poll()
+    bench = Bench(now_s=NOW_S + away_s, facts=json.loads(json.dumps(before.facts)))
+    bench.ring()
+    bench.http.documents["/redfish/v1/Systems/1"]["BiosVersion"] = "U99"
+    poll = await bench.poll()
+    assert (poll.info.bios, poll.error, len(poll.readings) > 1) == (bios, "", True)
+    bench.http.asked.clear()
+    await bench.poll(seconds=10)
+    assert len(bench.http.asked) == 1
+
+
 async def test_a_renewal_that_fails_costs_no_record():
     """Neither an error nor a hanging resource."""
     bench = Bench()

@@ -14,6 +14,7 @@ from energyrecorder.secret import Secret
 from energyrecorder_execd.http import HttpClients
 from energyrecorder_execd.readers.base import Context, Memory, Target
 from energyrecorder_execd.readers.redfish import RedfishReader
+from energyrecorder_execd.readers.redfish.reader import RENEWAL_REQUESTS
 from energyrecorder_execd.readers.redfish.thermal import inlet_c
 from support.fake_http import FakeHttp
 from support.readers import Clock
@@ -136,3 +137,25 @@ async def test_new_firmware_is_noticed_when_the_bmc_is_back(http):
     # Without another absence hours pass until the next walk.
     clock.ahead_s = 1400
     assert (await reader.poll()).requests <= 2
+
+
+async def test_new_firmware_is_noticed_when_the_collector_is_back(http):
+    """It may have come while nobody looked; a collector that was away for minutes looks at nothing."""
+    clock, facts = Clock(), {}
+    await _reader(facts, http, clock).poll()
+    http.documents[MANAGER]["FirmwareVersion"] = "7.10.50.00"
+    told, asked = [], []
+    for away_s in (300, 700, 300):
+        clock.ahead_s += away_s
+        facts = json.loads(json.dumps(facts))
+        reader = _reader(facts, http, clock)
+        polls = [await reader.poll() for _ in range(8)]
+        assert [poll.readings[0].watts for poll in polls] == [614.0] * 8
+        told.append([poll.info.bmc_fw for poll in polls if poll.info is not None])
+        asked.append([poll.requests for poll in polls])
+    assert told == [["6.00.30.00"], ["6.00.30.00", "7.10.50.00"], ["7.10.50.00"]]
+    # The power, the host's state and the inlet temperature, which are not remembered.
+    assert asked[0] == asked[2] == [3] + [1] * 7
+    assert asked[1][0] == 3 + RENEWAL_REQUESTS
+    assert max(asked[1]) == asked[1][0]
+    assert asked[1][-1] == 1

@@ -44,7 +44,8 @@ RENEWAL_S = 6 * 3600.0
 """What is known of the server is looked at again after this time."""
 
 RETURN_S = 600.0
-"""An iLO that was away, for new firmware perhaps, is looked at again if what is known is older than this."""
+"""An iLO that was away, for new firmware perhaps, or whose collector was, is looked at again if what is known
+is older than this."""
 
 RENEWAL_LIMIT_S = 3.0
 """Longest wait for that in one poll; the reading at hand does not depend on it."""
@@ -74,7 +75,8 @@ class IloReader:
         self._components = bool(target.options.get("components"))
         self._inlet_c: float | None = None
         self._answered = True
-        self._cut_off = False
+        # While the collector was down the iLO may have got new firmware.
+        self._cut_off = True
 
     @property
     def requests(self) -> int:

@@ -54,7 +54,8 @@ class RedfishReader:
         self._plan: Plan | None = plans.from_facts(self._facts.get("plan"))
         self._walk: Walk | None = None
         self._fresh: Mapping[str, Answer] = {}
-        self._rediscovery = Rediscovery(best_source=self._facts.get("best_source"))
+        # While the collector was down the BMC may have got new firmware.
+        self._rediscovery = Rediscovery(self._facts.get("best_source"), cut_off=self._plan is not None)
         self._hosts: dict[str, HostMemory] = {}
         self._extras = Extras(target.server, components=bool(target.options.get("components")))
         self._answers: dict[str, Answer] = {}

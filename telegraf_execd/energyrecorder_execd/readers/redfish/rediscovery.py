@@ -13,8 +13,8 @@ LOST_S = 15.0
 """While a total stays lost the BMC is walked again after this time, doubled each time; first at once."""
 
 RETURN_S = 600.0
-"""While a lower rung stands in, this often is looked whether the better source has healed. A BMC
-that was away is walked again when its plan is older than this."""
+"""While a lower rung stands in, this often is looked whether the better source has healed. A BMC that was
+away, or whose collector was, is walked again when its plan is older than this."""
 
 SILENT_POLLS = 2
 """After so many polls in a row without a value, though the host is on, the BMC is walked; after so many
@@ -42,7 +42,8 @@ class Rediscovery:
         hindered: The last walk met failing resources.
         not_before_ns: A renewal that failed is tried again after this time.
         answered: The last poll came to its end.
-        cut_off: One since the last walk did not: the BMC may have been away for new firmware.
+        cut_off: One since the last walk did not, or the plan is from an earlier life of the collector: the
+            BMC may have been away for new firmware.
     """
 
     best_source: str | None = None
