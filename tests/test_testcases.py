@@ -95,7 +95,7 @@ def test_case(name, printed):
 
 @pytest.mark.parametrize("name", OVER_HTTP)
 def test_case_by_auto(name, printed_by_auto):
-    """The same is printed; only an iLO whose Redfish shows its power as well is read by that."""
+    """The same is printed; but an iLO is read by Redfish if that shows more than its meter, else as iLO."""
     points = printed_by_auto[_server_id(name)]
     expected = (CASES[name] / "expected.out").read_text(encoding="utf-8").splitlines()
     (protocol,) = {point["fields"]["protocol"] for point in points if point["measurement"] == "server_bmc"}
@@ -104,7 +104,7 @@ def test_case_by_auto(name, printed_by_auto):
         lines = sorted(_line(point, name, without) for point in points)
         assert lines == sorted(_line(parse_line(line), "bmc", without) for line in expected)
     else:
-        assert (protocol, CASES[name].parent.name) == ("redfish", "ilo")
+        assert {protocol, CASES[name].parent.name} == {"redfish", "ilo"}
         assert [point["fields"]["up"] for point in points if "up" in point["fields"]] == [1]
 
 

@@ -37,8 +37,8 @@ class _One:
         self.parent.asked.append(self.protocol)
         self.requests += 1
         answer = self.parent.behaviour[self.protocol]
-        if answer == "ok":
-            return Poll((), {None: "on"}, self.protocol, "", 1)
+        if answer in {"ok", "ilo_fast_meter"}:
+            return Poll((), {None: "on"}, self.protocol, answer, 1)
         kind = BmcAuthError if answer == "auth" else BmcError
         raise kind(f"{self.protocol} says {answer}", reason=answer)
 
@@ -66,6 +66,8 @@ def _auto(protocols, port, facts=None):
     [
         ({"redfish": "ok"}, ["redfish"]),
         ({"redfish": "unsupported", "ilo": "ok"}, ["redfish", "ilo"]),
+        # Its own reader misses no record of an iLO's meter.
+        ({"redfish": "ilo_fast_meter", "ilo": "ilo_fast_meter"}, ["redfish", "ilo"]),
         ({"redfish": "unsupported", "ilo": "unsupported", "ipmi": "ok"}, ["redfish", "ilo", "ipmi"]),
     ],
 )

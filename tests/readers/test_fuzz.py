@@ -13,7 +13,7 @@ from energyrecorder.errors import BmcDataError
 from energyrecorder.schema import SIDES, SOURCES
 from energyrecorder_execd.quirk_places import HISTORIES
 from energyrecorder_execd.quirks import MAX_PLAUSIBLE_W, Effects
-from energyrecorder_execd.readers.ilo.records import has_records, parse_meter
+from energyrecorder_execd.readers.fast_meter import has_records, parse_meter
 from energyrecorder_execd.readers.redfish.backfill import parse_history
 from energyrecorder_execd.readers.redfish.components import power_components
 from energyrecorder_execd.readers.redfish.counters import counter_j, environment_counter, sensor_counter

@@ -9,8 +9,8 @@ import pytest
 from energyrecorder.schema import SCOPES, SIDES, SOURCES
 from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.quirks_page import page
+from energyrecorder_execd.readers.fast_meter import RECORD_S
 from energyrecorder_execd.readers.ilo.history import HISTORY_RECORD_S
-from energyrecorder_execd.readers.ilo.records import RECORD_S
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = (

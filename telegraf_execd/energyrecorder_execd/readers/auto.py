@@ -9,6 +9,7 @@ from typing import Any
 
 from energyrecorder.errors import BmcError
 from energyrecorder_execd.readers.base import Context, Poll, Reader, Target
+from energyrecorder_execd.readers.fast_meter import SOURCE as METER
 
 ORDER = ("redfish", "ilo", "ipmi")
 CONNECT_S = 2.0
@@ -31,7 +32,8 @@ class AutoReader:
     """Finds the protocol of one BMC, then reads by it.
 
     Only "not supported" and "nobody listens" lead to the next protocol: never a refused log-in, a
-    certificate that is not trusted, a full or a busy BMC, nor a time-out after the connection stood.
+    certificate that is not trusted, a full or a busy BMC, nor a time-out after the connection stood. One that
+    shows nothing by Redfish but an iLO's power meter is left to the reader of iLOs.
 
     Args:
         target: The BMC.
@@ -90,6 +92,10 @@ class AutoReader:
                     raise
                 tried.append(f"{protocol}: {error}")
                 reason = error.reason
+                continue
+            if protocol == "redfish" and poll.source == METER:
+                # The reader of iLOs misses no record of it.
+                tried.append("redfish: nothing but an iLO's power meter")
                 continue
             memory["protocol"] = protocol
             return poll

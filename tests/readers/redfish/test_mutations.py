@@ -24,12 +24,17 @@ from energyrecorder_execd.readers.redfish import RedfishReader
 from support.fake_http import FakeHttp
 from support.mutation import mutated
 
-# A case whose simulator damages its documents is more than these documents.
+EVERY = sorted(Path(__file__).parents[2].glob("testcases/redfish/*/responses.json"))
+# A case whose simulator damages its documents, or keeps a meter running, is more than these documents.
 CASES = [
     case
-    for case in sorted(Path(__file__).parents[2].glob("testcases/redfish/*/responses.json"))
-    if "faults" not in tomllib.loads((case.parent / "bmc.toml").read_text(encoding="utf-8"))["bmc"]
+    for case in EVERY
+    if "faults" not in (bmc := tomllib.loads((case.parent / "bmc.toml").read_text(encoding="utf-8"))["bmc"])
+    and bmc["protocol"] == "redfish"
 ]
+METER_S = 1_649_955_208.0
+"""When the one record of hpe-dl380-gen10-meter-only was written."""
+
 TARGET = Target("b", "127.0.0.1", 1, "http", "u", Secret("p"))
 
 # What adding up different views of the same power, or reading a rating or limit, would give.
@@ -55,6 +60,7 @@ TRAPS = {
     "lenovo-sr645-tsm": {44.0, 46.0},
     "openbmc-average": {433.0, 338.0, 871.0},
     "supermicro-x11-supplies-twice": {800.0, 400.0, 230.0, 33871.0},
+    "hpe-dl380-gen10-meter-only": {0.0, 800.0, 1600.0},
 }
 
 
@@ -65,7 +71,7 @@ def _target(case):
 
 def _reader(case, documents):
     reader = RedfishReader(_target(case), Context(Memory(), time.time_ns), HttpClients())
-    reader._http = FakeHttp(documents)
+    reader._http = FakeHttp(documents, METER_S)
     return reader
 
 
@@ -94,7 +100,7 @@ def _damaged(documents, rng):
     return changed
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.parent.name)
+@pytest.mark.parametrize("case", EVERY, ids=lambda case: case.parent.name)
 @settings(
     max_examples=100 if os.environ.get("CI") == "true" else 25,
     derandomize=True,

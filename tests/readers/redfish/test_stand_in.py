@@ -15,6 +15,7 @@ from energyrecorder_execd.findings import Findings
 from energyrecorder_execd.http import HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Memory, Target
 from energyrecorder_execd.readers.redfish import RedfishReader
+from energyrecorder_execd.readers.redfish.meter import MeterMemory
 from energyrecorder_execd.readers.redfish.rediscovery import RETURN_S
 from energyrecorder_execd.readers.redfish.stand_in import AGREES
 from energyrecorder_execd.readers.redfish.totals import Totals
@@ -299,6 +300,6 @@ def test_what_stands_in_on_known_bmcs_agrees_with_their_total(case):
 
 async def _watts_at(bench, total, place):
     """Return what a place of a plan shows, read as in a poll."""
-    found = Totals(bench, time.time_ns, bench.reader._plan.effects, {})
+    found = Totals(bench, time.time_ns, bench.reader._plan.effects, {}, MeterMemory({}))
     await found.ask(place.paths)
     return found.take(total, place)[0].candidate.watts

@@ -8,7 +8,7 @@ from typing import Any
 from energyrecorder.errors import BmcDataError, BmcError
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.base import ServerInfo
-from energyrecorder_execd.readers.ilo.records import RECORD_S, has_records
+from energyrecorder_execd.readers.fast_meter import RECORD_S, fast_meter_link, has_records
 from energyrecorder_execd.readers.json_values import (
     Json,
     lenient_number,
@@ -112,7 +112,7 @@ async def _meter_of(http: BmcHttp, chassis: str) -> tuple[Answer, Json] | None:
     body = answer.document
     power = await _get(http, link(body, "Power") or link(sub_object(body, "links"), "PowerMetrics", "Power"))
     shown: Json = power.document if power is not None else {}
-    linked = _fast_meter_link(shown)
+    linked = fast_meter_link(shown)
     guesses = [f"{chassis.rstrip('/')}/{tail}" for tail in _METERS]
     for path in dict.fromkeys(filter(None, (linked, *guesses))):
         meter = await _get(http, path)
@@ -128,12 +128,6 @@ def _limit_and_supplies(power: Json) -> tuple[float | None, int | None]:
     supplies = members(power.get("PowerSupplies"))
     present = [one for one in supplies if text(sub_object(one, "Status"), "State") != "Absent"]
     return (cap_w if cap_w and cap_w > 0 else None), (len(present) or None)
-
-
-def _fast_meter_link(power: Json) -> str | None:
-    oem = sub_object(power, "Oem")
-    vendor = sub_object(oem, "Hpe") or sub_object(oem, "Hp")
-    return link(sub_object(vendor, "Links") or sub_object(vendor, "links"), "FastPowerMeter")
 
 
 async def _server_info(http: BmcHttp, root: Json, systems: list[str], managers: list[str]) -> ServerInfo:

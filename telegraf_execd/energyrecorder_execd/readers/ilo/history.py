@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from energyrecorder_execd.readers.fast_meter import RECORD_S, PowerRecord
 from energyrecorder_execd.readers.hole import Hole
-from energyrecorder_execd.readers.ilo.records import RECORD_S, PowerRecord
 
 HISTORY_RECORD_S = 300.0
 """Length of one record of the second ring, seconds."""

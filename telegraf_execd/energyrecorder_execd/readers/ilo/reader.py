@@ -11,6 +11,16 @@ from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, ServerInfo, Target
 from energyrecorder_execd.readers.facts import own_facts, remember_info, remembered_info
+from energyrecorder_execd.readers.fast_meter import (
+    RECORD_S,
+    SOURCE,
+    STALE_S,
+    PowerRecord,
+    clock_offset_s,
+    new_records,
+    parse_meter,
+    seen_until_s,
+)
 from energyrecorder_execd.readers.hole import (
     HISTORY_ATTEMPTS,
     HISTORY_LIMIT_S,
@@ -22,18 +32,8 @@ from energyrecorder_execd.readers.hole import (
 from energyrecorder_execd.readers.host_state import HostMemory, must_verify, told_state, verified
 from energyrecorder_execd.readers.ilo.discover import Meter, find_meter
 from energyrecorder_execd.readers.ilo.history import HISTORY_RECORD_S, history_path, hole_before, inside
-from energyrecorder_execd.readers.ilo.records import (
-    RECORD_S,
-    STALE_S,
-    PowerRecord,
-    clock_offset_s,
-    new_records,
-    parse_meter,
-    seen_until_s,
-)
 from energyrecorder_execd.readers.json_values import epoch_s
 
-SOURCE = "ilo_fast_meter"
 HISTORY_SOURCE = "oem"
 """Of the 5-minute records: the analysis takes window and spacing of the readings of one source as one."""
 

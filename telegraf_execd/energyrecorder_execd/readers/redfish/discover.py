@@ -183,7 +183,7 @@ async def _server_info(walk: Walk, inventory: Inventory, chosen: Sequence[Chosen
         bios=next((s.bios for s in computers(inventory.systems) if s.bios), None),
         power_cap_w=cap_w,
         refresh_s=found.refresh_s,
-        refresh_from="declared" if found.refresh_s else None,
+        refresh_from=found.refresh_from if found.refresh_s else None,
         window_s=found.window_s,
         accuracy_pct=found.accuracy_pct,
         psu_count=psu_count,

@@ -39,6 +39,7 @@ class Candidate:
         avg_w: The BMC's own average over its own period; likewise ``min_w``, ``max_w``.
         window_s: Averaging window of ``watts``; None unknown.
         refresh_s: Period of renewal; None unknown.
+        refresh_from: Who tells ``refresh_s``: ``declared`` or ``vendor``.
         accuracy_pct: As declared; None unknown.
         energy_counter_j: Cumulative counter in the same resource; None if there is none.
         shared: It is the power of an enclosure that feeds several computers.
@@ -52,6 +53,7 @@ class Candidate:
     max_w: float | None = None
     window_s: float | None = None
     refresh_s: float | None = None
+    refresh_from: str = "declared"
     accuracy_pct: float | None = None
     energy_counter_j: float | None = None
     shared: bool = False

@@ -13,7 +13,7 @@ from energyrecorder_execd.readers.redfish.counters import CounterPlace
 PLAN_VERSION = 5
 """Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
 
-FORMS = ("power", "pointer", "supplies", "environment", "sensor", "member", "metrics")
+FORMS = ("power", "pointer", "supplies", "environment", "sensor", "member", "metrics", "meter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Place:
         form: ``power`` (a Power resource), ``pointer`` (a vendor's value in any resource), ``supplies``
             (power supplies of a Power resource added up), ``environment``
             (EnvironmentMetrics), ``sensor`` (one sensor), ``member`` (one sensor inside an expanded
-            collection), ``metrics`` (PowerSupplyMetrics or sensors, one per supply, added up).
+            collection), ``metrics`` (PowerSupplyMetrics or sensors, one per supply, added up), ``meter`` (an
+            iLO's FastPowerMeter).
         source: One of `energyrecorder.schema.SOURCES`.
         paths: Resources to get, all of them in each poll.
         member: For ``member``: id of the sensor; for ``pointer``: JSON pointer to the watts.

@@ -18,6 +18,7 @@ from energyrecorder_execd.readers.redfish.backfill import Backfill
 from energyrecorder_execd.readers.redfish.description import Description
 from energyrecorder_execd.readers.redfish.discover import discover
 from energyrecorder_execd.readers.redfish.extras import Extras
+from energyrecorder_execd.readers.redfish.meter import MeterMemory
 from energyrecorder_execd.readers.redfish.parse import Candidate
 from energyrecorder_execd.readers.redfish.plan import Place, Plan
 from energyrecorder_execd.readers.redfish.rediscovery import Rediscovery
@@ -62,6 +63,7 @@ class RedfishReader:
         self._learner = Learner(self._facts)
         self._description = Description(self._facts)
         self._backfill = Backfill(self._facts, self._server)
+        self._meter = MeterMemory(self._facts)
 
     @property
     def requests(self) -> int:
@@ -99,6 +101,10 @@ class RedfishReader:
         if self._extras.components and self._plan is not None:
             readings += await self._extras.parts(self._http, self._plan, self._answers)
         readings += await self._missed(totals, readings, hosts)
+        for total in totals:
+            # Not before the end: a poll that is cut off must not lose the record.
+            if total.record:
+                self._meter.wrote(total.plan.node, total.record)
         self._rediscovery.end(stood_in=any(total.stood_in for total in totals))
         return self._result(totals, hosts, tuple(readings), self._http.requests - before)
 
@@ -181,7 +187,7 @@ class RedfishReader:
         plan = self._plan
         if plan is None or not plan.totals:
             raise BmcError("no resource with the power of a server", reason="unsupported")
-        found = Totals(self._http, self._clock, plan.effects, self._fresh)
+        found = Totals(self._http, self._clock, plan.effects, self._fresh, self._meter)
         self._answers = found.answers
         await found.ask(plan.paths)
         totals, hosts = [], {}
@@ -263,7 +269,7 @@ class RedfishReader:
                 total.plan.node, value.source, watts=value.watts, at_s=total.sampled_at_ns / 1e9
             )
         effects = self._plan.effects if self._plan is not None else quirks.Effects()
-        refresh_s, told_by = value.refresh_s, "declared"
+        refresh_s, told_by = value.refresh_s, value.refresh_from
         if refresh_s is None:
             refresh_s, told_by = learned.refresh_s, "learned"
         if refresh_s is None:
@@ -277,6 +283,8 @@ class RedfishReader:
         return timed, learned.quantum_w
 
     async def _reading(self, total: Total) -> Reading | None:
+        if total.record and self._meter.is_written(total.plan.node, total.record):
+            total = replace(total, candidate=replace(total.candidate, watts=None))
         (value, quantum_w), node = self._timed(total), total.plan.node
         counter = self._extras.written(node, value.energy_counter_j, total.sampled_at_ns)
         wrap_j = None
@@ -290,7 +298,7 @@ class RedfishReader:
         return Reading(
             watts=value.watts,
             sampled_at_ns=total.sampled_at_ns,
-            clock="poll",
+            clock="bmc" if total.record else "poll",
             protocol="redfish",
             source=value.source,
             side=value.side,

@@ -25,7 +25,10 @@ EMPTY_S = 60.0
 
 EMPTY_MAX_S = 3600.0
 
-_RUNGS = ("power_control", "oem", "environment_metrics", "sensor", "psu_input_sum", "psu_output_sum")
+_RUNGS = (
+    *("power_control", "oem", "environment_metrics", "sensor"),
+    *("psu_input_sum", "psu_output_sum", "ilo_fast_meter"),
+)
 
 
 @dataclass(slots=True)

@@ -8,9 +8,12 @@ from typing import Any
 
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirk_places, quirks
+from energyrecorder_execd.readers.fast_meter import SOURCE as METER
+from energyrecorder_execd.readers.fast_meter import fast_meter_link
 from energyrecorder_execd.readers.json_values import as_object, link
 from energyrecorder_execd.readers.redfish.accompany import present_supplies
 from energyrecorder_execd.readers.redfish.measure import measure, supply_readings
+from energyrecorder_execd.readers.redfish.meter import as_candidate, newest_record
 from energyrecorder_execd.readers.redfish.parse import (
     parse_environment,
     parse_pointer,
@@ -159,9 +162,20 @@ def _reading_path(watts: float | None, follow: str | None, metrics: str) -> list
     return [] if follow is None else [follow]
 
 
+async def _meter(walk: Walk, chassis: Chassis, _: quirks.Effects) -> list[Found]:
+    power = await walk.get(chassis.power)
+    path = fast_meter_link(power) if isinstance(power, dict) else None
+    await walk.get(path)
+    answer = walk.answers[path] if path is not None else None
+    record = newest_record(answer) if answer is not None else None
+    if path is None or record is None:
+        return []
+    return [Found(chassis, Place("meter", METER, (path,)), as_candidate(record))]
+
+
 _SUPPLY_SOURCES = ("psu_input_sum", "psu_output_sum")
 Rung = Callable[[Walk, Chassis, quirks.Effects], Awaitable[list[Found]]]
-RUNGS: tuple[Rung, ...] = (_node, _power, _environment, _sensors, _supplies)
+RUNGS: tuple[Rung, ...] = (_node, _power, _environment, _sensors, _supplies, _meter)
 """From the best one down."""
 
 

@@ -11,7 +11,8 @@ The rules, in order; each was needed by a captured BMC (``tests/testcases/redfis
 7. Components and contained chassis are never added to a computer; they count only if nothing else is metered.
 8. The same chassis under two ids counts once.
 
-Rules 1 to 4 are the rungs that `discover` climbs down; here stand those that weigh what a rung brought.
+Rules 1 to 4 are the `rungs` that `discover` climbs down, an iLO's power meter below them; here stand those
+that weigh what a rung brought.
 """
 
 from __future__ import annotations

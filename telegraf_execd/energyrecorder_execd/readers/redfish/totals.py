@@ -9,7 +9,10 @@ from energyrecorder.clock import Clock
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
+from energyrecorder_execd.readers.fast_meter import SOURCE as METER
+from energyrecorder_execd.readers.fast_meter import STALE_S
 from energyrecorder_execd.readers.redfish.measure import measure
+from energyrecorder_execd.readers.redfish.meter import MeterMemory, as_candidate, newest_record
 from energyrecorder_execd.readers.redfish.parse import Candidate
 from energyrecorder_execd.readers.redfish.plan import Place, TotalPlan
 from energyrecorder_execd.readers.redfish.select import is_valid
@@ -28,6 +31,7 @@ class Total:
         message: One line that says more of it, or of what another place stood in for.
         gone: Its own resource does not exist any more.
         stood_in: The value is from another place than its own.
+        record: Of a meter's record: its time as the BMC wrote it, by which it is known; else empty.
     """
 
     plan: TotalPlan
@@ -38,6 +42,7 @@ class Total:
     message: str = ""
     gone: bool = False
     stood_in: bool = False
+    record: str = ""
 
 
 class Totals:
@@ -48,15 +53,22 @@ class Totals:
         clock: Wall clock, nanoseconds since the Unix epoch, UTC.
         effects: What the quirk table says of this BMC.
         fresh: Resources that this poll has got already.
+        meter: What is remembered of the BMC's meters.
     """
 
     def __init__(
-        self, http: BmcHttp, clock: Clock, effects: quirks.Effects, fresh: Mapping[str, Answer]
+        self,
+        http: BmcHttp,
+        clock: Clock,
+        effects: quirks.Effects,
+        fresh: Mapping[str, Answer],
+        meter: MeterMemory,
     ) -> None:
         self._http = http
         self._clock = clock
         self._effects = effects
         self._fresh = fresh
+        self._meter = meter
         self.answers: dict[str, Answer] = {}
         self._errors: dict[str, BmcError] = {}
 
@@ -95,11 +107,22 @@ class Totals:
         middle_ns = (mine[0].sent_ns + mine[-1].received_ns) // 2
         latency_s = sum(answer.latency_s for answer in mine)
         try:
+            if place.form == "meter":
+                return self._from_meter(expected, mine[0]), place
             documents = {answer.path: answer.document for answer in mine}
             candidate, place = measure(place, documents, self._effects)
         except BmcDataError as error:
             return Total(expected, none, middle_ns, latency_s, "data", str(error)), place
         return Total(expected, candidate, middle_ns, latency_s), place
+
+    def _from_meter(self, expected: TotalPlan, answer: Answer) -> Total:
+        record = newest_record(answer)
+        if record is None:
+            said = f"{answer.path}: PowerDetail: no record of the last {STALE_S:g} s"
+            none = Candidate(None, METER)
+            return Total(expected, none, answer.middle_ns, answer.latency_s, "no_reading", said)
+        ended_ns = self._meter.ended_ns(record, answer)
+        return Total(expected, as_candidate(record), ended_ns, answer.latency_s, record=record.raw)
 
     async def stand_in(self, silent: Total, host: str) -> Total:
         """Return a total as the first other place shows it that holds a value; else as it is.

@@ -16,10 +16,14 @@ from energyrecorder_execd.readers.json_values import (
     as_object,
     epoch_s,
     lenient_number,
+    link,
     malformed,
     members,
     number,
+    sub_object,
 )
+
+SOURCE = "ilo_fast_meter"
 
 RECORD_S = 10.0
 """Length of one record, and period at which a new one appears, seconds."""
@@ -31,13 +35,11 @@ CLOCK_SET_BACK_S = 60.0
 STALE_S = 60.0
 """A meter without a record younger than this has stopped."""
 
-
 OFFSET_IGNORED_S = 2.0
 """An offset of the iLO's clock up to this is none."""
 
 OFFSET_HOLD_S = 3.0
 """An offset in force changes only when the measured one moves away from it by more than this."""
-
 
 _PARTS = (("CpuWatts", "cpu"), ("DimmWatts", "memory"), ("GpuWatts", "gpu"))
 
@@ -63,6 +65,13 @@ class PowerRecord:
     max_w: float | None = None
     parts: tuple[tuple[str, float], ...] = ()
     inlet_c: float | None = None
+
+
+def fast_meter_link(power: Json) -> str | None:
+    """Return the path of the meter that a Power resource links to; None if it links to none."""
+    oem = sub_object(power, "Oem")
+    vendor = sub_object(oem, "Hpe") or sub_object(oem, "Hp")
+    return link(sub_object(vendor, "Links") or sub_object(vendor, "links"), "FastPowerMeter")
 
 
 def has_records(document: Any) -> bool:
@@ -139,6 +148,19 @@ def new_records(
     if last_s is None or seen_s is None or past[-1].time_s < last_s - CLOCK_SET_BACK_S:
         return (past[-1],)
     return tuple(record for record in past if record.time_s > seen_s)
+
+
+def record_of_now(records: Sequence[PowerRecord], ilo_now_s: float | None) -> PowerRecord | None:
+    """Return the newest record; None if there is none of the last minute, or no clock to tell.
+
+    Args:
+        records: As `parse_meter` returns them.
+        ilo_now_s: The iLO's own clock, seconds since the Unix epoch; None unknown.
+    """
+    if ilo_now_s is None:
+        return None
+    current = [r for r in records if -STALE_S <= r.time_s - ilo_now_s <= FUTURE_S]
+    return current[-1] if current else None
 
 
 def clock_offset_s(previous_s: int | None, measured_s: float) -> int:

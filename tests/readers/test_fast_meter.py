@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energyrecorder.errors import BmcDataError
-from energyrecorder_execd.readers.ilo.records import (
+from energyrecorder_execd.readers.fast_meter import (
     PowerRecord,
     clock_offset_s,
     has_records,
@@ -22,7 +22,7 @@ from energyrecorder_execd.readers.ilo.records import (
 from support.mutation import mutated
 
 START_S = 1_700_000_000
-CASE = Path(__file__).parents[2] / "testcases/ilo/hpe-dl360-gen9-ilo4-2.40/responses.json"
+CASE = Path(__file__).parents[1] / "testcases/ilo/hpe-dl360-gen9-ilo4-2.40/responses.json"
 
 
 def _time(seconds):
