@@ -16,7 +16,12 @@ logger = logging.getLogger(__name__)
 
 LEARNED_EVERY_S = 300.0
 
+MARK_BEHIND_S = 30.0
+"""How far a file's time may be behind after the machine itself went down: ext4 writes it within 5 s, others
+within 30 s."""
+
 _LEARNED = "learned"
+_LAST = "last_ns"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -85,6 +90,9 @@ def known_pin(facts: Mapping[str, Any]) -> str:
 class FactsStore:
     """The facts of each BMC, one file per server.
 
+    When the last reading was (``last_ns`` under ``learned``) is to be known after a crash, too: the time of
+    the file says so. To set it costs 3 µs, to write the file anew 90 to 440 µs (measured on ext4).
+
     Args:
         folder: Where they are kept; made if need be.
     """
@@ -104,25 +112,31 @@ class FactsStore:
         if stored.get("bmc") != bmc or not isinstance(facts, dict):
             return {}
         self._written[server] = bmc, copy.deepcopy(_lasting(facts))
+        marked_ns = _marked_ns(self._path(server))
+        for learned in _learned(facts):
+            if isinstance(learned.get(_LAST), int):
+                learned[_LAST] = max(learned[_LAST], marked_ns)
         return facts
 
     def save(self, server: str, bmc: str, facts: Mapping[str, Any], *, at_end: bool = False) -> None:
         """Write the facts if they changed; a full disk is logged once, stops nothing.
 
         What is learned of the readings changes with each of them: that alone is written every five minutes,
-        and ``at_end``.
+        and ``at_end``; in between only the time of the file follows.
         """
-        now_s = self._monotonic()
+        now_s, path = self._monotonic(), self._path(server)
         try:
             # Compared as values: to write them as text at each poll would cost more than the rest of it.
             lasting = bmc, _lasting(facts)
             same = self._written.get(server) == lasting
             if same and not at_end and now_s < self._due_s.setdefault(server, now_s + LEARNED_EVERY_S):
+                _mark(path, facts)
                 return
             if same and not _learned(facts):
                 return
-            write_private(self._path(server), _as_text(bmc, facts))
-        except (OSError, TypeError, ValueError) as error:
+            write_private(path, _as_text(bmc, facts))
+            _mark(path, facts)
+        except (OSError, OverflowError, TypeError, ValueError) as error:
             if not self._failed:
                 logger.error("state cannot be written: %s", error)  # noqa: TRY400  # no traceback for a full disk
             self._failed = True
@@ -145,8 +159,24 @@ def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learned(facts: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, dict) and value.get(_LEARNED) for value in facts.values())
+def _learned(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what each protocol has learned of its readings."""
+    found = [value.get(_LEARNED) for value in facts.values() if isinstance(value, dict)]
+    return [learned for learned in found if learned and isinstance(learned, dict)]
+
+
+def _mark(path: Path, facts: Mapping[str, Any]) -> None:
+    """Let the time of the file be that of the last reading, if that is known."""
+    times_ns = [learned[_LAST] for learned in _learned(facts) if isinstance(learned.get(_LAST), int)]
+    if times_ns:
+        os.utime(path, ns=(max(times_ns), max(times_ns)))
+
+
+def _marked_ns(path: Path) -> int:
+    """Return the time up to which readings may have been written out, nanoseconds since the Unix epoch."""
+    found = path.stat()
+    booted_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return found.st_mtime_ns + (0 if found.st_ctime > booted_s else round(MARK_BEHIND_S * 1e9))
 
 
 def _as_text(bmc: str, facts: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from energyrecorder_execd.quirk_places import HISTORIES
 from energyrecorder_execd.readers.base import Context, Memory, Target
 from energyrecorder_execd.readers.hole import HISTORY_ATTEMPTS
 from energyrecorder_execd.readers.redfish import RedfishReader
-from energyrecorder_execd.readers.redfish.backfill import UNSURE_S, Record, parse_history
+from energyrecorder_execd.readers.redfish.backfill import Record, parse_history
 from support.fake_http import FakeHttp
 
 CASES = Path(__file__).parents[2] / "testcases"
@@ -43,9 +43,9 @@ class Bmc:
         self.facts = {}
         self.start()
 
-    def start(self, *, on_disk=None):
+    def start(self):
         """Start a collector with what is on disk."""
-        self.facts = json.loads(json.dumps(self.facts if on_disk is None else on_disk))
+        self.facts = json.loads(json.dumps(self.facts))
         aim = Target("b", "127.0.0.1", 1, "http", "u", Secret("p"))
         context = Context(Memory(self.facts), lambda: self.now_s * 10**9)
         self.reader = RedfishReader(aim, context, HttpClients())
@@ -128,29 +128,6 @@ async def test_fifteen_minutes_are_filled(row, zone_s, ahead_s, restart):
     assert told == {("bmc", "oem", row.record_s, row.side, "server", None)}
     assert len(after) == 20 + len(kept)
     assert bmc.asked.count(bmc.path) == 1
-
-
-async def test_after_a_crash_nothing_comes_twice():
-    """What is on disk may be five minutes old: so much at the begin of the hole is left out."""
-    bmc = Bmc(LENOVO)
-    await bmc.polls(3)
-    on_disk, saved_s = json.loads(json.dumps(bmc.facts)), bmc.now_s
-    await bmc.polls(25)
-    bmc.start(on_disk=on_disk)
-    bmc.now_s += 600
-    kept = _kept(await bmc.polls(3))
-    ends = [round(reading.sampled_at_ns / 1e9) for reading in kept]
-    assert ends == bmc.expected(saved_s + UNSURE_S + 1, bmc.now_s - 20)
-
-
-async def test_a_crash_after_a_good_end_is_a_crash():
-    """That the last end was in good order counts for one start."""
-    bmc = Bmc(LENOVO)
-    await bmc.polls(3)
-    await bmc.reader.close()
-    bmc.start()
-    await bmc.polls(1)
-    assert "ended" not in bmc.facts["redfish"]
 
 
 async def test_a_slow_interval_is_no_outage():

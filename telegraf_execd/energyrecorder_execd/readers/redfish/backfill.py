@@ -34,9 +34,6 @@ SHORTEST_S = 120.0
 TIMES_USUAL = 3.0
 """A hole is a time between readings this many times the usual one."""
 
-UNSURE_S = 300.0
-"""How far the last reading on disk may be behind the last one written out, after a crash."""
-
 SLACK_S = 60.0
 """The newest record of a history that is up to date is at most this much older than its length."""
 
@@ -105,8 +102,8 @@ class Backfill:
     """What is remembered of the readings of one total, and how holes in them are filled.
 
     Args:
-        facts: The reader's facts: the last reading's time under ``learned`` (on disk every five minutes) and,
-            after an end in good order, under ``ended``; a hole that is not filled yet under ``hole``.
+        facts: The reader's facts: the last reading's time, ``last_ns`` under ``learned`` (`state.FactsStore`
+            knows it after a crash, too), and a hole that is not filled yet under ``hole``.
         server: For the log.
     """
 
@@ -115,11 +112,6 @@ class Backfill:
         self._server = server
         self._usual_s: float | None = None
         self._begun = False
-
-    def ended(self) -> None:
-        """Note that the last reading's time is exact: the collector ends in good order."""
-        if self._begun:
-            self._facts["ended"] = self._learned.get("last_ns")
 
     async def readings(self, http: BmcHttp, total: Reading, path: str, *, host: str) -> list[Reading]:
         """Return what fills the hole before a reading; mostly there is none.
@@ -161,17 +153,15 @@ class Backfill:
 
     def _hole(self, now_ns: int) -> Hole | None:
         """Return the hole before a reading; the first one of a process shows what happened before."""
-        last_ns, ended_ns = self._learned.get("last_ns"), self._facts.pop("ended", None)
+        last_ns = self._learned.get("last_ns")
         first, self._begun = not self._begun, True
         if not isinstance(last_ns, int) or now_ns <= last_ns:
             return None
         gap_s = (now_ns - last_ns) / 1e9
-        usual_s, unsure_s = self._usual_s, 0.0 if not first or ended_ns == last_ns else UNSURE_S
-        if not first and (usual_s is None or gap_s <= TIMES_USUAL * usual_s):
+        if not first and (self._usual_s is None or gap_s <= TIMES_USUAL * self._usual_s):
             self._usual_s = gap_s
             return None
-        from_s = last_ns / 1e9 + unsure_s
-        return Hole(from_s, now_ns / 1e9) if now_ns / 1e9 - from_s >= SHORTEST_S else None
+        return Hole(last_ns / 1e9, now_ns / 1e9) if gap_s >= SHORTEST_S else None
 
 
 async def _history(http: BmcHttp, total: str) -> tuple[quirk_places.History, Answer] | None:

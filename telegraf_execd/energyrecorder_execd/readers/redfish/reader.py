@@ -115,7 +115,6 @@ class RedfishReader:
 
     async def close(self) -> None:
         """Log out; never raises."""
-        self._backfill.ended()
         try:
             await self._http.close()
         except BmcError as error:
