@@ -12,11 +12,13 @@ from typing import Any, Protocol
 from energyrecorder.errors import ConfigError
 from energyrecorder_bmcsim.certificates import Authority, ServerCertificate
 from energyrecorder_bmcsim.faults import FaultPlan
-from energyrecorder_bmcsim.ilo.meter import GENERATIONS, meters
+from energyrecorder_bmcsim.ilo.meter import GENERATIONS
 from energyrecorder_bmcsim.live import LiveBmc
 from energyrecorder_bmcsim.power import PowerTimeline
 from energyrecorder_bmcsim.redfish.bmc import HttpBmc, HttpSettings
+from energyrecorder_bmcsim.redfish.history import HISTORIES
 from energyrecorder_bmcsim.redfish.resources import Renderable, Resources, live_resources
+from energyrecorder_bmcsim.redfish.ring import ring_resources
 from energyrecorder_bmcsim.redfish.sessions import SessionTable
 from energyrecorder_bmcsim.sensor import Sensor
 from energyrecorder_bmcsim.spec import BmcSpec, FleetSpec
@@ -154,10 +156,11 @@ class Fleet:
             raise AssertionError(bmc.where)  # the spec reader gives every HTTP BMC one
         renderables: dict[str, Renderable] = {}
         if live is not None:
-            renderables = live_resources(bmc.payload, bmc.live, live)
             generation = GENERATIONS.get(bmc.protocol)
-            if generation is not None:
-                renderables |= meters(bmc.payload, live, newest_first=generation.newest_first)
+            rings = HISTORIES if generation is None else generation.rings
+            renderables = live_resources(bmc.payload, bmc.live, live) | ring_resources(
+                bmc.payload, rings, live
+            )
         settings = HttpSettings(
             bmc.port,
             None if certificate is None else certificate.context,

@@ -19,12 +19,13 @@ class Record:
     Args:
         end_ns: End of the averaging window, nanoseconds since the Unix epoch, UTC (true time).
         average_w: Mean power of the window as the sensor sees it, watts.
-        peak_w: Greatest mean of a tenth of the window, watts.
+        peak_w: Greatest mean of a tenth of the window, watts; likewise ``least_w``.
     """
 
     end_ns: int
     average_w: float
     peak_w: float
+    least_w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ class LiveBmc:
     def _record(self, end_ns: int, period_ns: int) -> Record:
         quantum_w = self.sensor.model.quantum_w
         part_ns = period_ns // _PEAK_PARTS
-        peaks_w = (self.sensor.mean_w(end_ns - part * part_ns, part_ns) for part in range(_PEAK_PARTS))
+        parts_w = [self.sensor.mean_w(end_ns - part * part_ns, part_ns) for part in range(_PEAK_PARTS)]
         average_w = self.sensor.mean_w(end_ns, period_ns)
-        return Record(end_ns, quantised(average_w, quantum_w), quantised(max(peaks_w), quantum_w))
+        shown_w = (quantised(watts, quantum_w) for watts in (average_w, max(parts_w), min(parts_w)))
+        return Record(end_ns, *shown_w)

@@ -40,7 +40,7 @@ _FLEET = (
         "speed",
         "float",
         "Simulated seconds per real second: power, reboots and times of faults go by simulated time; "
-        "sensors, rings, latency, session expiry and the control port by real time.",
+        "sensors, histories, latency, session expiry and the control port by real time.",
         default=1.0,
         minimum=1e-3,
         maximum=1e5,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
 from energyrecorder_bmcsim.faults import Fault, FaultPlan
-from energyrecorder_bmcsim.ilo.meter import RINGS, Meter
+from energyrecorder_bmcsim.ilo.meter import RINGS
 from energyrecorder_bmcsim.live import LiveBmc
 from energyrecorder_bmcsim.power import NS_PER_S, PowerTimeline, Steps
+from energyrecorder_bmcsim.redfish.ring import RingResource
 from energyrecorder_bmcsim.sensor import Sensor, SensorModel
 from support.bmcsim import basic, simulated
 
@@ -75,12 +77,8 @@ def test_a_reboot_begun_later_shows_in_later_records_only():
 @pytest.mark.parametrize(("newest_first", "newest"), [(True, 0), (False, -1)])
 def test_order_of_a_meter(newest_first, newest):
     subject = live_bmc()
-    meter = Meter(
-        {"Id": "x", "PowerDetail": [{"AmbTemp": 21}]},
-        RINGS["FastPowerMeter"],
-        subject,
-        newest_first=newest_first,
-    )
+    ring = replace(RINGS["/FastPowerMeter"], newest_first=newest_first)
+    meter = RingResource({"Id": "x", "PowerDetail": [{"AmbTemp": 21}]}, ring, subject)
     body = meter.render(subject.view(at(90)))
     details = json.loads(body)["PowerDetail"]
     assert details[newest]["Time"] == max(detail["Time"] for detail in details)
@@ -125,5 +123,5 @@ async def test_power_resource_follows_the_sensor_and_links_to_the_meters(tmp_pat
         assert power["PowerControl"][0]["PowerConsumedWatts"] == 321
         links = power["Oem"]["Hpe"]["Links"]
         for name, ring in RINGS.items():
-            meter = await sim.get("a", links[name]["@odata.id"])
+            meter = await sim.get("a", links[name.strip("/")]["@odata.id"])
             assert len(meter["PowerDetail"]) == ring.count
