@@ -201,3 +201,31 @@ HISTORIES: tuple[History, ...] = (
     ),
 )
 """Asked for after an outage alone, in this order; the first that is there counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDefinition:
+    """A definition in the telemetry service that may be of the total.
+
+    Args:
+        metric: Its id.
+        seen: Where.
+        fixture: Folder below ``tests/testcases`` that shows it; empty: a public report alone.
+    """
+
+    metric: str
+    seen: str
+    fixture: str
+
+
+METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
+    MetricDefinition(
+        "PowerConsumedWatts",
+        "DMTF's telemetry white paper (DSP2051); ODIM's documentation",
+        "redfish/dmtf-metric-definition",
+    ),
+    # Of Dell's definitions one is published, that of the peak (accuracy 1, 60 s;
+    # iDRAC-Telemetry-Reference-Tools, pull request 138): it names no property, and such a one is not used.
+    MetricDefinition("SystemPowerConsumption", "Dell iDRAC9: metric of the report PowerMetrics", ""),
+)
+"""Asked for in a walk where there is a telemetry service; the first one that names the total counts."""

@@ -31,6 +31,7 @@ def page() -> str:
                 *_counters(),
                 *_parts(),
                 *_histories(),
+                *_definitions(),
                 *_sets(),
                 *_ipmi_sensors(),
             ]
@@ -187,6 +188,14 @@ def _histories() -> list[str]:
             (_code(h.resource), _seconds(h.record_s), h.side, h.seen, _shown(h.fixture))
             for h in quirk_places.HISTORIES
         ),
+    )
+
+
+def _definitions() -> list[str]:
+    return _table(
+        "Metric definitions, used where they name the total's own property",
+        ("Metric", "Evidence", "Shown by"),
+        ((_code(d.metric), d.seen, _shown(d.fixture)) for d in quirk_places.METRIC_DEFINITIONS),
     )
 
 

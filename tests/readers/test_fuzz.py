@@ -17,6 +17,7 @@ from energyrecorder_execd.readers.fast_meter import has_records, parse_meter
 from energyrecorder_execd.readers.redfish.backfill import parse_history
 from energyrecorder_execd.readers.redfish.components import power_components
 from energyrecorder_execd.readers.redfish.counters import counter_j, environment_counter, sensor_counter
+from energyrecorder_execd.readers.redfish.definition import parse_definition
 from energyrecorder_execd.readers.redfish.parse import (
     parse_environment,
     parse_extras,
@@ -76,6 +77,14 @@ def _history(document, path):
     return [], [record.watts for record in found]
 
 
+def _definition(document, _path):
+    declared = parse_definition(document, "/redfish/v1/Chassis/1/Power#/PowerControl/0/PowerConsumedWatts")
+    if declared is not None:
+        assert declared.accuracy_pct is None or 0 < declared.accuracy_pct <= 100
+        assert declared.refresh_s is None or 0 < declared.refresh_s < math.inf
+    return [], []
+
+
 def _structure(document, path):
     for parse in (parse_chassis, parse_collection, parse_system):
         parse(document, path)
@@ -89,19 +98,28 @@ def _counter(place, document):
         assert 0 < shown_j < math.inf
 
 
+FOLDERS = {
+    "MetricReports": _history,
+    "HistoryPowerMeter": _history,
+    "MetricDefinitions": _definition,
+    "Sensors": _sensor,
+}
+
+
 def _parser(path):
     parts = path.rstrip("/").split("/")
     if parts[-1].endswith("PowerMeter"):
         return _meter
-    if {"MetricReports", "HistoryPowerMeter"} & set(parts[:-1]):
-        return _history
+    below = [FOLDERS[part] for part in parts[:-1] if part in FOLDERS]
+    if below:
+        return below[0]
     if parts[-1] in {"Power", "PowerMetrics"}:
         return _power
     if parts[-1] == "EnvironmentMetrics":
         return _environment
     if parts[-1] == "Metrics":
         return _metrics
-    return _sensor if "Sensors" in parts[:-1] else _structure
+    return _structure
 
 
 def _payloads():

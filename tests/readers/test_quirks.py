@@ -23,6 +23,7 @@ ROWS = (
     *quirk_places.OEM_PARTS,
     *quirk_places.OEM_NODES,
     *quirk_places.HISTORIES,
+    *quirk_places.METRIC_DEFINITIONS,
     *quirks.TIMINGS,
 )
 

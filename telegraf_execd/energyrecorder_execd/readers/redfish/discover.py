@@ -11,6 +11,7 @@ from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.json_values import Json, link, sub_object, text
 from energyrecorder_execd.readers.redfish.accompany import find_counter, find_parts, supply_facts
+from energyrecorder_execd.readers.redfish.definition import Declared, completed, find_declared
 from energyrecorder_execd.readers.redfish.parse import Candidate, parse_supplies
 from energyrecorder_execd.readers.redfish.plan import PartPlan, Plan, TotalPlan
 from energyrecorder_execd.readers.redfish.resources import (
@@ -39,6 +40,7 @@ class Inventory:
         manager: The resource of the BMC itself; None if there is none.
         firmware: Of the BMC; None unknown.
         effects: What the quirk table says of it.
+        telemetry: Path of its telemetry service; None if there is none.
     """
 
     systems: tuple[System, ...]
@@ -46,6 +48,7 @@ class Inventory:
     manager: Any
     firmware: str | None
     effects: quirks.Effects
+    telemetry: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,11 @@ async def discover(
     shared = effects.supplies_are_shared
     totals = []
     for one in chosen:
+        place, candidate = one.found.place, one.found.candidate
         counter = await find_counter(walk, one.found, manager=inventory.manager, housing=housing)
         stand_ins = await find_stand_ins(walk, one.found, effects, shared=shared)
-        totals.append(TotalPlan(one.node, one.scope, one.found.place, one.host, counter, stand_ins))
+        declared = await find_declared(walk, inventory.telemetry, place.paths[0], candidate)
+        totals.append(TotalPlan(one.node, one.scope, place, one.host, counter, declared, stand_ins))
     parts: tuple[PartPlan, ...] = ()
     if components:
         parts = await find_parts(walk, inventory.chassis, chosen, manager=inventory.manager, shared=shared)
@@ -104,7 +109,8 @@ async def discover(
     # What cannot be read of all that accompanies a total makes no better source of power likely.
     del walk.problems[problems:]
     plan = Plan(tuple(totals), now_ns, effects, parts, inlet)
-    return Discovery(plan, valid, await _server_info(walk, inventory, chosen))
+    declared = totals[0].declared if totals else None
+    return Discovery(plan, valid, await _server_info(walk, inventory, chosen, declared))
 
 
 async def _inventory(walk: Walk) -> Inventory:
@@ -116,7 +122,7 @@ async def _inventory(walk: Walk) -> Inventory:
     firmware = parse_firmware(manager)
     vendor, model = _maker(systems, chassis)
     found = quirks.effects(vendor or text(root, "Vendor"), model, firmware)
-    return Inventory(systems, chassis, manager, firmware, found)
+    return Inventory(systems, chassis, manager, firmware, found, link(root, "TelemetryService"))
 
 
 def _is_fed(walk: Walk, found: Found, effects: quirks.Effects) -> bool:
@@ -172,9 +178,11 @@ async def _descend(
     return silent, False
 
 
-async def _server_info(walk: Walk, inventory: Inventory, chosen: Sequence[Chosen]) -> ServerInfo:
+async def _server_info(
+    walk: Walk, inventory: Inventory, chosen: Sequence[Chosen], declared: Declared | None
+) -> ServerInfo:
     vendor, model = _maker(inventory.systems, inventory.chassis)
-    found = chosen[0].found.candidate if chosen else Candidate(None, "")
+    found = completed(chosen[0].found.candidate if chosen else Candidate(None, ""), declared)
     cap_w, psu_count = await supply_facts(walk, chosen[0].found.chassis) if chosen else (None, None)
     return ServerInfo(
         vendor=vendor,

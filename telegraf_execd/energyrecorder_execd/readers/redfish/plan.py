@@ -9,6 +9,7 @@ from typing import Any
 from energyrecorder.schema import SCOPES, SIDES, SOURCES
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.redfish.counters import CounterPlace
+from energyrecorder_execd.readers.redfish.definition import Declared
 
 PLAN_VERSION = 5
 """Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
@@ -52,6 +53,7 @@ class TotalPlan:
         place: Where it stands.
         host: Path of the resource with the power state; None if there is none.
         counter: Its energy counter, if that stands in a resource of its own; else None.
+        declared: What is declared of it elsewhere; None: nothing.
         stand_ins: Other places of the same power, best first, for polls in which ``place`` is silent.
     """
 
@@ -60,6 +62,7 @@ class TotalPlan:
     place: Place
     host: str | None
     counter: CounterPlace | None = None
+    declared: Declared | None = None
     stand_ins: tuple[Place, ...] = ()
 
 
@@ -124,6 +127,7 @@ def as_facts(plan: Plan) -> dict[str, Any]:
                 "host": total.host,
                 "places": [list(astuple(place)) for place in (total.place, *total.stand_ins)],
                 "counter": None if total.counter is None else list(astuple(total.counter)),
+                "declared": None if total.declared is None else list(astuple(total.declared)),
             }
             for total in plan.totals
         ],
@@ -153,8 +157,8 @@ def _total_from(item: Mapping[str, Any]) -> TotalPlan:
     if item["scope"] not in SCOPES:
         raise ValueError(item["scope"])
     place, *stand_ins = (_place_from(one) for one in item["places"])
-    counter = _counter_from(item["counter"])
-    return TotalPlan(item["node"], item["scope"], place, item["host"], counter, tuple(stand_ins))
+    counter, declared = _counter_from(item["counter"]), _declared_from(item["declared"])
+    return TotalPlan(item["node"], item["scope"], place, item["host"], counter, declared, tuple(stand_ins))
 
 
 def _place_from(item: Any) -> Place:
@@ -178,3 +182,10 @@ def _counter_from(item: Any) -> CounterPlace | None:
         return None
     path, pointer, joules, wrap_j = item
     return CounterPlace(str(path), str(pointer), float(joules), None if wrap_j is None else float(wrap_j))
+
+
+def _declared_from(item: Any) -> Declared | None:
+    if item is None:
+        return None
+    accuracy_pct, refresh_s = (None if value is None else float(value) for value in item)
+    return Declared(accuracy_pct, refresh_s)

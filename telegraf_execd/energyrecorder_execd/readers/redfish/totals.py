@@ -11,6 +11,7 @@ from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.fast_meter import SOURCE as METER
 from energyrecorder_execd.readers.fast_meter import STALE_S
+from energyrecorder_execd.readers.redfish.definition import completed
 from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.meter import MeterMemory, as_candidate, newest_record
 from energyrecorder_execd.readers.redfish.parse import Candidate
@@ -110,10 +111,13 @@ class Totals:
             if place.form == "meter":
                 return self._from_meter(expected, mine[0]), place
             documents = {answer.path: answer.document for answer in mine}
-            candidate, place = measure(place, documents, self._effects)
+            candidate, learned = measure(place, documents, self._effects)
         except BmcDataError as error:
             return Total(expected, none, middle_ns, latency_s, "data", str(error)), place
-        return Total(expected, candidate, middle_ns, latency_s), place
+        # What is declared of it elsewhere is declared of its own place.
+        if place is expected.place:
+            candidate = completed(candidate, expected.declared)
+        return Total(expected, candidate, middle_ns, latency_s), learned
 
     def _from_meter(self, expected: TotalPlan, answer: Answer) -> Total:
         record = newest_record(answer)
