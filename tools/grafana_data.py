@@ -36,6 +36,8 @@ def demo_lines(now_ms: int) -> Iterator[str]:
     for ms in range(now_ms - 60 * MINUTE_MS, now_ms, 30_000):
         yield f"energy_telegraf,alias=energy-fleet,input=execd metrics_gathered={ms // 1000}i {ms}000000"
         yield f"energy_annotator,sink=influxdb energy_annotator_sink_backlog=2 {ms}000000"
+        spool = "energy_annotator_spool_bytes=51200,energy_annotator_spool_oldest_seconds=3600.5"
+        yield f"energy_annotator,env=pod1 {spool} {ms}000000"
 
 
 def _line(measurement: str, tags: Mapping[str, str | None], fields: Mapping[str, Any], ms: int) -> str:

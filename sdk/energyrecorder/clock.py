@@ -29,6 +29,20 @@ class Instant(NamedTuple):
         return {"wall_ns": self.wall_ns, "boot_ns": self.boot_ns, "boot_id": self.boot_id}
 
 
+def age_ns(at: object, now: Instant) -> int:
+    """Return how many nanoseconds ago an event was; within one boot whatever the wall clock did since.
+
+    Args:
+        at: As the event carries it; what is no instant is of now.
+        now: This moment.
+    """
+    if not isinstance(at, dict):
+        return 0
+    same_boot = at.get("boot_id") == now.boot_id
+    then_ns = at.get("boot_ns" if same_boot else "wall_ns")
+    return (now.boot_ns if same_boot else now.wall_ns) - then_ns if isinstance(then_ns, int) else 0
+
+
 def _read_boot_id() -> Optional[str]:
     try:
         # Not by pathlib, which would cost every `import energyrecorder` 5 ms.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
-from energyrecorder.clock import Instant
+from energyrecorder.clock import Instant, age_ns
 from energyrecorder.errors import AnnotatorError
 from energyrecorder.legacy_api import LegacyApi, find_root
 from energyrecorder.notices import LOG, Notices
@@ -230,11 +230,21 @@ class Delivery:
             "offset_ns": offset.offset_ns if offset else None,
             "offset_error_ns": offset.error_ns if offset else None,
             "items": events,
+            **self._kept(events),
         }
         items = self.transport.exchange("POST", "/v1/batch", body, timeout_s=timeout_s).get("items")
         if not isinstance(items, list) or len(items) != len(events):
             raise TransportError(f"annotator at {self.settings.url}: answered a batch with something else")
         return [item if isinstance(item, dict) else {} for item in items]
+
+    def _kept(self, events: Sequence[Event]) -> Dict[str, Any]:
+        """Return what a request says of the spool: nothing when it is empty."""
+        kept = self.spool.kept()
+        if kept is None:
+            return {}
+        oldest_s = max(0, age_ns(kept.oldest_at, self._now())) / 1e9
+        env = self.settings.env or events[0]["env"]
+        return {"spool": {"env": env, "size_bytes": kept.size_bytes, "oldest_s": oldest_s}}
 
     def _tell(self, event: Event, answer: Dict[str, Any]) -> None:
         for warning in answer.get("warnings") or ():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence
 from urllib.parse import quote
 
-from energyrecorder.clock import Instant
+from energyrecorder.clock import Instant, age_ns
 from energyrecorder.transport import Transport, TransportError
 
 Event = Dict[str, Any]
@@ -91,7 +91,7 @@ class LegacyApi:
 
     def _tell(self, event: Event, timeout_s: float) -> Answer:
         op = event["op"]
-        if op in ("start", "step") and self._age_ns(event) > LATE_NS:
+        if op in ("start", "step") and age_ns(event.get("at"), self._now()) > LATE_NS:
             # Samples are stamped as they come: a step that is told late would be given others' energy.
             return _refusal(410, "too_late", "the original's service takes steps as they happen only")
         if op == "start":
@@ -179,14 +179,6 @@ class LegacyApi:
     ) -> Answer:
         path = f"{self._root}/recorders/environment/{quote(env, safe='')}{tail}"
         return self._transport.exchange(method, path, body, timeout_s=timeout_s)
-
-    def _age_ns(self, event: Event) -> int:
-        at, now = event.get("at"), self._now()
-        if not isinstance(at, dict):
-            return 0
-        if at.get("boot_id") == now.boot_id:
-            return now.boot_ns - int(at["boot_ns"])
-        return now.wall_ns - int(at["wall_ns"])
 
 
 def _refusal(status: int, code: str, message: str) -> Answer:

@@ -15,11 +15,12 @@ import os
 import select
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import BinaryIO, Callable, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 from energyrecorder.notices import Notices
 from energyrecorder.spool_line import Event, decode, encode
 
+T = TypeVar("T")
 Deliver = Callable[[List[Event]], List[Event]]
 """Sends events and returns those that must be tried again; raises when nothing could be sent."""
 
@@ -47,6 +48,19 @@ class Replay:
     busy: bool = False
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What lies in a spool.
+
+    Args:
+        size_bytes: Length of all of it.
+        oldest_at: The oldest event's instant, as it carries it; None if it carries none.
+    """
+
+    size_bytes: int
+    oldest_at: object
+
+
 class Spool:
     """The spool of one annotator in one folder.
 
@@ -66,6 +80,7 @@ class Spool:
         self._offset = folder / "replaying.offset"
         self._old = folder / "old.jsonl"
         self._no_env = folder / "no-env.jsonl"
+        self._in_hand = 0
 
     def append(self, events: Sequence[Event]) -> None:
         """Keep events; what does not fit or cannot be written is dropped, counted and told once."""
@@ -92,13 +107,25 @@ class Spool:
 
     def count(self) -> int:
         """Return how many events wait, old ones included."""
-        total = 0
+        return sum(self._of_each_file(lambda file: sum(1 for _ in file)))
+
+    def kept(self) -> Optional[Kept]:
+        """Return what waits, without what this process is sending just now; None when nothing does."""
+        files = [(size, event) for size, event in self._of_each_file(_rest) if size]
+        if not files:
+            return None
+        oldest = min((event for _, event in files), key=_wall_ns)
+        return Kept(sum(size for size, _ in files), oldest.get("at"))
+
+    def _of_each_file(self, read: Callable[[BinaryIO], T]) -> List[T]:
+        """Return what ``read`` makes of each file in which events wait, from the first of them on."""
+        found = []
         for path in (self._events, self._replaying, self._no_env, self._old):
             with contextlib.suppress(OSError), path.open("rb") as file:
                 if path == self._replaying:
-                    file.seek(self._read_offset())
-                total += sum(1 for _ in file)
-        return total
+                    file.seek(max(self._read_offset(), self._in_hand))
+                found.append(read(file))
+        return found
 
     def replay(
         self,
@@ -181,7 +208,11 @@ class Spool:
                 if not lines:
                     self._replaying.unlink()
                     break
-                sent += self._send(lines, deliver, oldest_ns)
+                self._in_hand = file.tell()
+                try:
+                    sent += self._send(lines, deliver, oldest_ns)
+                finally:
+                    self._in_hand = 0
                 budget.use()
                 self._write_offset(file.tell())
         return sent
@@ -282,6 +313,13 @@ def _wall_ns(event: Event) -> int:
     at = event.get("at")
     wall_ns = at.get("wall_ns") if isinstance(at, dict) else None
     return wall_ns if isinstance(wall_ns, int) else 2**63
+
+
+def _rest(file: BinaryIO) -> Tuple[int, Event]:
+    """Return how many bytes are left of a file, and the event they begin with; empty if it is none."""
+    begin = file.tell()
+    first = decode(file.readline()) or {}
+    return os.fstat(file.fileno()).st_size - begin, first
 
 
 def _size(path: Path) -> int:

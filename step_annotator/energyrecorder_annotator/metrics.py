@@ -35,6 +35,7 @@ class _Service(Collector):
         yield from _of_plugins(self._service)
         yield from _of_sinks(self._service)
         yield from _of_servers(self._service)
+        yield from _of_spools(self._service)
 
 
 def _of_service(service: Service) -> Iterator[Metric]:
@@ -124,3 +125,19 @@ def _of_servers(service: Service) -> Iterator[Metric]:
     for env, delay_s in service.freshness.delays_s().items():
         delay.add_metric([env], delay_s)
     yield delay
+
+
+def _of_spools(service: Service) -> Iterator[Metric]:
+    size = GaugeMetricFamily(
+        f"{PREFIX}_spool_bytes", "Largest spool that a client told of in the last minutes.", labels=["env"]
+    )
+    oldest = GaugeMetricFamily(
+        f"{PREFIX}_spool_oldest_seconds", "Age of the oldest event in them when it was told.", labels=["env"]
+    )
+    most = service.spools.most()
+    for env in {**service.freshness.summary(service.clock()), **most}:
+        told = most.get(env)
+        size.add_metric([env], 0 if told is None else told.size_bytes)
+        oldest.add_metric([env], 0 if told is None else told.oldest_s)
+    yield size
+    yield oldest

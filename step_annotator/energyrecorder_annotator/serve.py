@@ -19,6 +19,7 @@ from energyrecorder.clock import Clock, wall_ns
 from energyrecorder_annotator.app import build_app
 from energyrecorder_annotator.auth.guard import Guard
 from energyrecorder_annotator.auth.tokens import FILE_NAME
+from energyrecorder_annotator.client_spools import ClientSpools
 from energyrecorder_annotator.config import Config
 from energyrecorder_annotator.host import PluginHost
 from energyrecorder_annotator.http_server import Server, bind, check_tls
@@ -151,6 +152,7 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
         ),
         deliveries=deliveries(config, journal, samples, clock=clock),
         guard=Guard(config.token, state / FILE_NAME, requests_per_s=config.requests_per_s),
+        spools=ClientSpools(clock),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from energyrecorder.clock import Clock
 from energyrecorder_annotator.auth.guard import Guard
+from energyrecorder_annotator.client_spools import ClientSpools
 from energyrecorder_annotator.config import Config
 from energyrecorder_annotator.host import PluginHost
 from energyrecorder_annotator.intake import Intake
@@ -41,5 +42,6 @@ class Service:
     results: Results
     hosts: tuple[PluginHost, ...]
     guard: Guard
+    spools: ClientSpools
     deliveries: tuple[Delivery, ...] = ()
     mirror: SampleMirror | None = None

@@ -205,6 +205,32 @@ def test_without_environment_events_are_kept_and_it_is_told_once(annotator, sdk,
     assert it.stderr.getvalue().count("set ENERGY_ENV") == 1
 
 
+def test_a_request_tells_what_still_waits_on_the_disk(annotator, sdk):
+    """Steps of a job without environment wait for a person; the next job with one tells of them."""
+    with (homeless := sdk(annotator.url, env=None)).step("one"):
+        pass
+    homeless.client.flush()
+    it = sdk(annotator.url)
+    with it.step("two"):
+        pass
+    it.client.flush()
+    told = [body["spool"] for _, path, body in annotator.requests if path == "/v1/batch"]
+    assert told
+    waiting = it.settings.spool_dir.glob("*/no-env.jsonl")
+    assert {(one["env"], one["size_bytes"]) for one in told} == {
+        ("pod1", sum(path.stat().st_size for path in waiting))
+    }
+    assert all(0 < one["oldest_s"] < HANGS_S for one in told)
+
+
+def test_a_request_says_nothing_of_an_empty_spool(annotator, sdk):
+    it = sdk(annotator.url)
+    with it.step("s"):
+        pass
+    it.client.flush()
+    assert not any("spool" in body for _, path, body in annotator.requests if path == "/v1/batch")
+
+
 def test_a_full_queue_drops_and_tells_once(closed_port, sdk, monkeypatch):
     monkeypatch.setattr(client_module, "QUEUE_EVENTS", 0)
     it = sdk(closed_port)

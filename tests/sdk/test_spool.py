@@ -9,7 +9,7 @@ import pytest
 
 from energyrecorder.errors import AnnotatorError
 from energyrecorder.notices import Notices
-from energyrecorder.spool import OLD_AFTER_NS, Spool
+from energyrecorder.spool import BATCH, OLD_AFTER_NS, Spool
 from energyrecorder.spool_line import encode
 
 NOW_NS = 10**18
@@ -234,3 +234,31 @@ def test_the_spool_is_for_its_owner_alone(spool):
     spool.append([event(0)])
     assert spool.folder.stat().st_mode & 0o777 == 0o700
     assert (spool.folder / "events.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_kept_is_told_by_size_and_age_of_the_oldest(spool, tmp_path):
+    assert spool.kept() is None
+    spool.append([event(1, wall_ns=NOW_NS - 5), event(2, wall_ns=NOW_NS)])
+    spool.append([event(3, env=None, wall_ns=NOW_NS - 9)])
+    kept = spool.kept()
+    assert kept.size_bytes == sum(path.stat().st_size for path in tmp_path.glob("s/*.jsonl"))
+    assert kept.oldest_at == {"wall_ns": NOW_NS - 9}
+    (tmp_path / "s" / "no-env.jsonl").write_bytes(b"no event\n")
+    assert spool.kept().oldest_at == {"wall_ns": NOW_NS - 5}
+
+
+def test_what_a_replay_is_sending_does_not_wait_any_more(spool):
+    spool.append([event(number) for number in range(2 * BATCH)])
+    seen = []
+
+    def send(events):
+        seen.append(spool.kept())
+        if len(seen) == 1:
+            return []
+        raise AnnotatorError("away")
+
+    with pytest.raises(AnnotatorError):
+        spool.replay(send, now_ns=NOW_NS)
+    after = spool.kept()
+    assert seen == [after, None], "the second half waits while the first is sent, and again once it failed"
+    assert after.size_bytes == sum(len(encode(event(number))) for number in range(BATCH, 2 * BATCH))

@@ -167,7 +167,7 @@ def test_the_watch_counts_the_collectors_lines_alone(tmp_path):
 
 
 def test_the_watch_on_the_annotator_tells_what_waits(tmp_path):
-    """A webhook that is away: its backlog is seen, and by no other tag than the sink's."""
+    """For a webhook that is away, and on a client's disk; by the tags sink and env alone."""
     file = tmp_path / "lines"
     folder = tmp_path / "annotator"
     folder.mkdir()
@@ -175,6 +175,8 @@ def test_the_watch_on_the_annotator_tells_what_waits(tmp_path):
     token = "a-token"
     with annotator.running(folder, more=f'[listen]\ntoken = "{token}"\n{webhook}', token=token) as service:
         annotator.begin(service.client(), "pod1")
+        spool = {"env": "pod1", "size_bytes": 51200, "oldest_s": 3600.5}
+        service.client().post("/v1/batch", {"items": [], "spool": spool})
         environ = {"ENERGY_URL": f"http://127.0.0.1:{service.port}", "ENERGY_TOKEN": token}
         telegraf = Telegraf(tmp_path, main=f'\n[[outputs.file]]\n  files = ["{file}"]\n', **environ)
         telegraf.add("energy-watch-annotator.conf.sample")
@@ -184,10 +186,12 @@ def test_the_watch_on_the_annotator_tells_what_waits(tmp_path):
             return [parse_line(line) for line in lines]
 
         def values(name):
-            return {one["fields"].get(f"energy_annotator_sink_{name}") for one in points()}
+            return {one["fields"].get(f"energy_annotator_{name}") for one in points()}
 
         with telegraf:
-            telegraf.until(lambda: 1 in values("backlog") and 0 in values("up"))
+            telegraf.until(lambda: 1 in values("sink_backlog") and 0 in values("sink_up"))
     assert {(one["measurement"], *one["tags"].items()) for one in points()} == {
-        ("energy_annotator", ("sink", "webhook"))
+        ("energy_annotator", ("sink", "webhook")),
+        ("energy_annotator", ("env", "pod1")),
     }
+    assert (values("spool_bytes"), values("spool_oldest_seconds")) == ({None, 51200}, {None, 3600.5})

@@ -9,6 +9,7 @@ from dashboards.panels import (
     STATE_COLOURS,
     Json,
     by_name,
+    by_pattern,
     coloured,
     figure,
     laid_out,
@@ -121,6 +122,22 @@ def _waiting() -> Json:
     return timeseries("Steps that wait for a sink", text, [target(backlog, alias="$tag_sink")], unit="none")
 
 
+def _spools() -> Json:
+    grid = {"group": 'time($__interval), "env"', "tail": "fill(none)"}
+    oldest = select(["max(energy_annotator_spool_oldest_seconds)"], ANNOTATOR, ENV, "$timeFilter", **grid)
+    size = select(["max(energy_annotator_spool_bytes)"], ANNOTATOR, ENV, "$timeFilter", **grid)
+    text = (
+        "Steps and marks that a client keeps in its spool, by environment: age of the oldest and size of the largest "
+        "spool (right; 64 MiB is its bound), as clients told in the 5 to 10 minutes before "
+        "(energy-watch-annotator.conf.sample). They wait while the annotator is away, until an environment is named "
+        "(energy-step flush --env) or, older than a week, until a person sends them (energy-step flush --all). A client "
+        "that does not reach the annotator is seen when it does again."
+    )
+    found = [target(oldest, alias="$tag_env oldest"), target(size, alias="$tag_env size")]
+    on_the_right = by_pattern("/ size$/", unit="bytes", custom__axisPlacement="right")
+    return timeseries("Steps that wait on clients' disks", text, found, unit="s", overrides=[on_the_right])
+
+
 def _bad_steps() -> Json:
     columns = ["scenario", "step", "state", "title", "time_end", "exit_code"]
     bad = "(\"state\" = 'lost' OR \"state\" = 'failed')"
@@ -142,7 +159,7 @@ def build() -> Json:
         (4, _figures()),
         (8, [(12, _down()), (12, _durations())]),
         (9, [(10, _newest()), (14, _errors())]),
-        (8, [(12, _telegraf()), (12, _waiting())]),
+        (8, [(8, _telegraf()), (8, _waiting()), (8, _spools())]),
         (8, [(24, _bad_steps())]),
     ]
     return frame.dashboard(

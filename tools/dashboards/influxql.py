@@ -34,6 +34,9 @@ _WATCH_COLUMNS = {
         "energy_annotator_sink_refused_total",
         "energy_annotator_sink_delivered_total",
         "sink",
+        "energy_annotator_spool_bytes",
+        "energy_annotator_spool_oldest_seconds",
+        "env",
     },
 }
 _COLUMN = re.compile(

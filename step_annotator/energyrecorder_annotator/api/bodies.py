@@ -250,7 +250,16 @@ class MarkBody(Timed):
         )
 
 
+class SpoolBody(BaseModel):
+    """What still waits on the client's disk, beyond the items of its request."""
+
+    env: Name
+    size_bytes: Annotated[int, Field(ge=0, le=_MAX_NS)]
+    oldest_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class BatchBody(RequestClock):
     """Events in their order; each item is checked by itself."""
 
     items: Annotated[list[Any], Field(max_length=10_000)]
+    spool: SpoolBody | None = None

@@ -9,13 +9,15 @@ from pydantic import BaseModel, ValidationError
 
 from energyrecorder_annotator.api import bodies
 from energyrecorder_annotator.api.answers import Answer, timed
-from energyrecorder_annotator.api.bodies import Arrival, BatchBody
+from energyrecorder_annotator.api.bodies import Arrival, BatchBody, SpoolBody
 from energyrecorder_annotator.api.context import ArrivalDep, ServiceDep
 from energyrecorder_annotator.api.errors import envelope, invalid, refusal
 from energyrecorder_annotator.api.v1_steps import outcome_body
+from energyrecorder_annotator.auth.caller import Caller
 from energyrecorder_annotator.lifecycle import StepRefusedError
 from energyrecorder_annotator.lifecycle.events import Event
 from energyrecorder_annotator.recording import NewMark
+from energyrecorder_annotator.service import Service
 
 router = APIRouter(prefix="/v1", tags=["steps"], default_response_class=Answer)
 
@@ -33,6 +35,8 @@ class _Env(BaseModel):
 @router.post("/batch")
 async def batch(body: BatchBody, arrival: ArrivalDep, service: ServiceDep) -> Answer:
     """Events in their order; a bad item blocks nothing."""
+    if body.spool is not None:
+        _take_spool(body.spool, arrival.caller, service)
     # A nanosecond apart, so that events without a time of their own keep their order.
     read = [
         _read(item, Arrival(received_ns=arrival.received_ns + number, caller=arrival.caller, clock=body))
@@ -51,6 +55,12 @@ async def batch(body: BatchBody, arrival: ArrivalDep, service: ServiceDep) -> An
                 status, answer = refusal(error)
         items.append({"status": status, **answer})
     return Answer(timed({"items": items}, arrival.received_ns, service.clock))
+
+
+def _take_spool(told: SpoolBody, caller: Caller, service: Service) -> None:
+    env = service.recorder.env(told.env)
+    if caller.may_use(env):
+        service.spools.take(env, told.size_bytes, told.oldest_s)
 
 
 def _read(item: Any, arrival: Arrival) -> Event | NewMark | Refused:
