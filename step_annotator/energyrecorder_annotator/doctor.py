@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from energyrecorder.errors import EnergyError
 from energyrecorder_annotator.clocks import least_apart_s
 from energyrecorder_annotator.config import Config
+from energyrecorder_annotator.poll_pairs import ADVICE
 
 TIMEOUT_S = 5.0
 MOST_OFFSET_S = 2.0
@@ -26,6 +27,7 @@ LONG_DAYS = 7
 """Look-back of the dashboards."""
 _GAUGE = r'^energy_annotator_%s\{env="(?P<env>.*)"\} (?P<value>\S+)$'
 _AGE = re.compile(_GAUGE % "last_sample_age_seconds", re.MULTILINE)
+_TWICE = re.compile(_GAUGE % "servers_polled_twice", re.MULTILINE)
 _DELAY = re.compile(_GAUGE % "sample_delay_seconds", re.MULTILINE)
 
 
@@ -79,6 +81,27 @@ class Service:
         except (OSError, HTTPException, ssl.SSLError) as error:
             raise EnergyError(f"no answer from {self._url!r}: {error}") from None
 
+    def times(self, servers: Iterable[str], from_ns: int, to_ns: int) -> dict[tuple[str, str], set[int]]:
+        """Return the times of its readings of whole servers by environment and server, ns since 1970.
+
+        Args:
+            servers: Of any environment; none means all.
+            from_ns: Start of a span of minutes.
+            to_ns: End.
+
+        Raises:
+            EnergyError: There is no answer.
+        """
+        # So many spans that each holds one reading, whose time it then has.
+        asked = {"server": list(servers), "from": from_ns, "to": to_ns, "max_points": 10_000}
+        status, text = self.ask("GET", f"/v1/power?{urllib.parse.urlencode(asked, doseq=True)}")
+        series = json.loads(text)["series"] if status == 200 else []  # noqa: PLR2004  # HTTP: OK
+        return {
+            (one["env"], one["server"]): {point[0] for point in one["points"]}
+            for one in series
+            if one["scope"] == "server" and one["part"] is None
+        }
+
 
 def examine(config: Config | None, service: Service, *, grafana: str | None = None) -> Iterator[Finding]:
     """Yield what there is to say of the service, its samples, steps and clocks, and of what ``config`` names.
@@ -95,7 +118,7 @@ def examine(config: Config | None, service: Service, *, grafana: str | None = No
             yield Finding("service", ok=False, text=f"{error}; is it running, and is this its URL?")
             break
     if config is not None:
-        yield from _influxdb(config)
+        yield from _influxdb(config, service)
         yield from _certificate(config)
     yield from _grafana(config, grafana)
 
@@ -119,6 +142,10 @@ def _samples(service: Service) -> Iterator[Finding]:
         )
     for env, delay_s in _by_env(_DELAY, text).items():
         yield _collector_clock(env, delay_s)
+    for env, servers in _by_env(_TWICE, text).items():
+        if servers:
+            told = f"two at once poll {servers:.0f} of the servers of {env!r}; {ADVICE}"
+            yield Finding("collectors", ok=False, text=told)
 
 
 def _by_env(gauge: re.Pattern[str], text: str) -> dict[str, float]:
@@ -163,11 +190,11 @@ def _steps(service: Service) -> Iterator[Finding]:
         )
 
 
-def _influxdb(config: Config) -> Iterator[Finding]:
+def _influxdb(config: Config, service: Service) -> Iterator[Finding]:
     if config.influxdb is not None:
         from energyrecorder_annotator.doctor_influx import look  # noqa: PLC0415  # loads `requests`
 
-        yield from look(config.influxdb)
+        yield from look(config.influxdb, service if config.samples_kind == "embedded" else None)
 
 
 def _grafana(config: Config | None, url: str | None) -> Iterator[Finding]:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 
 from energyrecorder.errors import EnergyError
-from energyrecorder.schema import SERVER_BMC
-from energyrecorder_annotator.doctor import MOST_OFFSET_S, Finding
+from energyrecorder.schema import SERVER_BMC, SERVER_POWER
+from energyrecorder_annotator.doctor import MOST_OFFSET_S, Finding, Service
 from energyrecorder_annotator.influx.client import InfluxClient, InfluxRefusedError, NoDatabaseError
-from energyrecorder_annotator.influx.influxql import identifier
+from energyrecorder_annotator.influx.influxql import identifier, in_span
 from energyrecorder_annotator.influx.settings import InfluxSettings
+from energyrecorder_annotator.poll_pairs import ADVICE, LOOKED_AT, named, polled_twice
 
-LOOKED_AT = 30
-"""Polls of each server whose distances are looked at."""
-LEAST_GAPS = 8
+BESIDE_S = 300
+"""Readings of so long are compared with those of the service…"""
+LEAST_BESIDE = 4
+"""…where there are so many of a server on both sides: the slowest BMC is polled once a minute…"""
+MOST_BESIDE = 20
+"""…of so many servers, which is enough to tell."""
 
 
-def look(settings: InfluxSettings) -> Iterator[Finding]:
-    """Yield what there is to say of the InfluxDB that the annotator writes to."""
+def look(settings: InfluxSettings, embedded: Service | None) -> Iterator[Finding]:
+    """Yield what there is to say of the InfluxDB that the annotator writes to.
+
+    Args:
+        settings: Which InfluxDB.
+        embedded: The service if it keeps readings itself; None if it reads them from there.
+    """
     client = InfluxClient(settings)
     try:
         try:
@@ -29,7 +38,9 @@ def look(settings: InfluxSettings) -> Iterator[Finding]:
         yield _tried("reading", lambda: client.query("SHOW MEASUREMENTS LIMIT 1"), settings)
         # Without a line nothing is written, but right, database and mapping are checked.
         yield _tried("writing", lambda: client.write(""), settings)
-        yield from _collectors(client)
+        yield from _both(client)
+        if embedded is not None:
+            yield from _one_beside(client, embedded)
     finally:
         client.close()
 
@@ -69,31 +80,46 @@ def _advice(error: EnergyError, settings: InfluxSettings) -> str:
     return "see docs/operations.md"
 
 
-def _collectors(client: InfluxClient) -> Iterator[Finding]:
-    policy = client.settings.raw_retention_policy
-    table = (
-        identifier(SERVER_BMC) if policy == "autogen" else f"{identifier(policy)}.{identifier(SERVER_BMC)}"
-    )
-    select = f'SELECT "up" FROM {table} WHERE time > now() - 1h'  # noqa: S608  # quoted
+def _both(client: InfluxClient) -> Iterator[Finding]:
+    """Yield that two collectors write to InfluxDB."""
+    select = f'SELECT "up" FROM {_table(client, SERVER_BMC)} WHERE time > now() - 1h'  # noqa: S608  # quoted
     try:
-        (found,) = client.query(f'{select} GROUP BY "server" ORDER BY time DESC LIMIT {LOOKED_AT}')
+        (found,) = client.query(f'{select} GROUP BY "env", "server" ORDER BY time DESC LIMIT {LOOKED_AT}')
     except EnergyError:
         return
-    twice = sorted(one.tags["server"] for one in found if polled_twice([row[0] for row in one.rows]))
+    twice = [one.tags["server"] for one in found if polled_twice(row[0] for row in one.rows)]
     if twice:
-        told = f"{', '.join(twice[:5])}{' …' if len(twice) > 5 else ''} of {len(found)}"  # noqa: PLR2004  # enough to see which fleet
-        text = f"polled by two at once: {told}; stop one energy-execd, or split the fleet with --shard"
+        text = f"polled by two at once: {named(twice)} of {len(found)}; {ADVICE}"
         yield Finding("collectors", ok=False, text=text)
 
 
-def polled_twice(times_ns: Sequence[int]) -> bool:
-    """Return whether two collectors read one server, from the times of its polls.
+def _one_beside(client: InfluxClient, service: Service) -> Iterator[Finding]:
+    """Yield that a collector writes to InfluxDB beside one whose readings come to the service.
 
-    Both stand on the same ticks, because a server's place in the interval follows from its name; so polls
-    come in pairs, the gap within a pair being far shorter than that to the next.
+    One whose readings go both ways shares their times; of two, hardly ever a nanosecond is the same.
     """
-    ordered = sorted(times_ns)
-    gaps = sorted(after - before for before, after in itertools.pairwise(ordered))
-    if len(gaps) < LEAST_GAPS:
-        return False
-    return gaps[len(gaps) * 2 // 5] < gaps[len(gaps) * 3 // 5] / 4
+    to_ns = time.time_ns()
+    from_ns = to_ns - BESIDE_S * 10**9
+    table = _table(client, SERVER_POWER)
+    where = f"\"scope\" = 'server' AND \"part\" = '' AND {in_span(from_ns, to_ns)}"
+    try:
+        (found,) = client.query(
+            f'SELECT "watts" FROM {table} WHERE {where} GROUP BY "env", "server" SLIMIT {MOST_BESIDE}'  # noqa: S608  # quoted
+        )
+        theirs = {(one.tags["env"], one.tags["server"]): {row[0] for row in one.rows} for one in found}
+        ours = service.times({server for _, server in theirs}, from_ns, to_ns)
+    except EnergyError:
+        return
+    beside = [place[1] for place, times in theirs.items() if _are_others(times, ours.get(place, set()))]
+    if beside:
+        told = f"{named(beside)}: one collector's readings come to the service, another's to InfluxDB"
+        yield Finding("collectors", ok=False, text=f"{told}; {ADVICE}")
+
+
+def _are_others(theirs: set[int], ours: set[int]) -> bool:
+    return min(len(theirs), len(ours)) >= LEAST_BESIDE and theirs.isdisjoint(ours)
+
+
+def _table(client: InfluxClient, measurement: str) -> str:
+    policy, table = client.settings.raw_retention_policy, identifier(measurement)
+    return table if policy == "autogen" else f"{identifier(policy)}.{table}"

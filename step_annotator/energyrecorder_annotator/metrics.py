@@ -111,12 +111,17 @@ def _of_servers(service: Service) -> Iterator[Metric]:
         "Age of an environment's newest reading; negative = the collector's clock is ahead.",
         labels=["env"],
     )
+    twice = GaugeMetricFamily(
+        f"{PREFIX}_servers_polled_twice", "Servers that two collectors poll at once.", labels=["env"]
+    )
     for env, (count, newest_ns) in service.freshness.summary(now_ns).items():
         servers.add_metric([env], count)
+        twice.add_metric([env], service.poll_pairs.count(env))
         if newest_ns:
             age.add_metric([env], (now_ns - newest_ns) / 1e9)
     yield servers
     yield age
+    yield twice
     delay = GaugeMetricFamily(
         f"{PREFIX}_sample_delay_seconds",
         "Least time from a reading to its arrival in the last minutes; negative = that clock is ahead.",

@@ -28,6 +28,7 @@ from energyrecorder_annotator.journal.base import Journal
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.late import LateReadings
 from energyrecorder_annotator.life_watch import LifeWatch
+from energyrecorder_annotator.poll_pairs import PollPairs
 from energyrecorder_annotator.power_marks import PowerMarks
 from energyrecorder_annotator.recording import Recorder
 from energyrecorder_annotator.results import Results
@@ -117,12 +118,13 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
     freshness = Freshness(_last_seen(samples, clock))
     late = LateReadings(journal, freshness, clock=clock)
     power_marks = PowerMarks(journal)
+    poll_pairs = PollPairs()
     mirror = _mirror(config, journal)
     intake = Intake(
         samples,
         freshness,
         power_marks.take,
-        on_stored=[late.take, *([] if mirror is None else [mirror.take])],
+        on_stored=[late.take, poll_pairs.take, *([] if mirror is None else [mirror.take])],
         clock=clock,
     )
     life = LifeWatch(journal, clock)
@@ -153,6 +155,7 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
         deliveries=deliveries(config, journal, samples, clock=clock),
         guard=Guard(config.token, state / FILE_NAME, requests_per_s=config.requests_per_s),
         spools=ClientSpools(clock),
+        poll_pairs=poll_pairs,
     )
 
 

@@ -14,6 +14,7 @@ from energyrecorder_annotator.intake import Intake
 from energyrecorder_annotator.journal.base import Journal
 from energyrecorder_annotator.late import LateReadings
 from energyrecorder_annotator.life_watch import LifeWatch
+from energyrecorder_annotator.poll_pairs import PollPairs
 from energyrecorder_annotator.power_marks import PowerMarks
 from energyrecorder_annotator.recording import Recorder
 from energyrecorder_annotator.results import Results
@@ -43,5 +44,6 @@ class Service:
     hosts: tuple[PluginHost, ...]
     guard: Guard
     spools: ClientSpools
+    poll_pairs: PollPairs
     deliveries: tuple[Delivery, ...] = ()
     mirror: SampleMirror | None = None

@@ -10,7 +10,6 @@ import time
 import pytest
 
 from energyrecorder.schema import SERVER_BMC
-from energyrecorder_annotator.doctor_influx import LEAST_GAPS, polled_twice
 from influxd import PROGRAM, Influxd
 from support.annotator import begin, running
 from support.bmcsim import PASSWORD
@@ -185,38 +184,49 @@ def test_a_step_that_runs_for_a_week(tmp_path):
     assert young not in line
 
 
-def polls(interval_s, *, second_after_s=None, count=20):
-    """Return the times of polls, by one collector or by two."""
-    end = time.time_ns() // SECOND_NS * SECOND_NS
-    times = [end - number * interval_s * SECOND_NS for number in range(count)]
-    if second_after_s is not None:
-        times += [ns + int(second_after_s * SECOND_NS) for ns in times]
-    return times
-
-
 def test_two_collectors_for_one_fleet(tmp_path, influxd):
     """On two machines: the servers whose polls come in pairs are named; on one the second does not start."""
     influxd.query("CREATE DATABASE twice")
-    times = {"single": polls(10), "double": polls(10, second_after_s=0.3)}
-    for server, found in times.items():
-        lines = [f'{SERVER_BMC},env=pod1,server={server} up=1i,error="" {ns}' for ns in found]
+    begin_ns = time.time_ns() - 300 * SECOND_NS
+    once = {("pod1", "single"): 0, ("pod1", "alike"): 0, ("pod2", "alike"): 300_000_000}
+    for (env, server), after_ns in {**once, ("pod1", "double"): 0}.items():
+        both = [after_ns, 300_000_000] if server == "double" else [after_ns]
+        times = [begin_ns + number * 10 * SECOND_NS + more for number in range(20) for more in both]
+        lines = [f'{SERVER_BMC},env={env},server={server} up=1i,error="" {ns}' for ns in times]
         influxd.write("twice", "\n".join(lines))
     line = line_of(doctor(tmp_path, settings=influx(influxd.url, database="twice")), "collectors")
     assert line.startswith("FAIL")
-    assert "double of 2" in line
+    assert "at once: double of 4" in line
 
 
-@pytest.mark.parametrize(
-    ("times", "twice"),
-    [
-        (polls(10), False),
-        (polls(10, second_after_s=0.4), True),
-        (polls(5, second_after_s=0.05), True),
-        (polls(10, count=LEAST_GAPS), False),
-        # Missed ticks, and a burst that a buffer delivered late with its own times.
-        ([ns for index, ns in enumerate(polls(10)) if index % 3], False),
-        ([], False),
-    ],
-)
-def test_how_two_collectors_are_told(times, twice):
-    assert polled_twice(times) is twice
+@pytest.mark.parametrize(("apart_ns", "found"), [(0, False), (300_000_000, True)])
+def test_a_collector_beside_the_one_of_the_service(tmp_path, influxd, apart_ns, found):
+    """One whose readings go to InfluxDB and the service is no second one, even if one of them lacks some."""
+    database = f"beside{apart_ns}"
+    influxd.query(f"CREATE DATABASE {database}")
+    begin_ns = time.time_ns() - 200 * SECOND_NS
+    times = [begin_ns + number * 10 * SECOND_NS for number in range(20)]
+    power = "server_power,env=pod1,server=n1,scope=server watts=1 {}"
+    influxd.write(database, "\n".join(power.format(ns + apart_ns) for ns in times[:15]))
+    with running(tmp_path) as service:
+        client = service.client()
+        client.ask("POST", "/v1/samples", "\n".join(power.format(ns) for ns in times[5:]).encode())
+        service.until(lambda: client.get("/healthz")["samples"]["stored"])
+        url = f"http://127.0.0.1:{service.port}"
+        lines = doctor(tmp_path, settings=influx(influxd.url, database=database), url=url)
+    told = [line for line in lines if line[5:].startswith("collectors")]
+    assert bool(told) is found
+    assert all("n1: one collector" in line and "stop one energy-execd" in line for line in told)
+
+
+def test_two_real_collectors_of_one_service(tmp_path):
+    """They stand on the same ticks; the log says it once and `doctor` with what to do."""
+    with three_bmcs(tmp_path):
+        execd = [sys.executable, "-m", "energyrecorder_execd", "run", "--fleet", tmp_path / "fleet.toml"]
+        commands = [[*execd, "--state", tmp_path / f"state-{number}"] for number in range(2)]
+        with running(tmp_path, commands=commands, environ={"BMC_PASSWORD": PASSWORD}) as service:
+            service.until(lambda: [line for line in service.log if "two collectors" in line], 120)
+            lines = doctor(tmp_path, url=f"http://127.0.0.1:{service.port}")
+            line = line_of(lines, "collectors")
+            assert line.startswith("FAIL")
+            assert "stop one energy-execd" in line

@@ -1,0 +1,82 @@
+"""Tells that two collectors read one server, from the times of its polls, and says so in the log.
+
+A server's place in the interval follows from its name, so both stand on the same ticks: polls come in pairs,
+far closer to each other than to the next pair. A start, a missed tick or a changed interval makes no pairs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable
+
+from energyrecorder_annotator.samples.base import Batch
+
+LOOKED_AT = 30
+"""Polls of each server whose distances are looked at."""
+LEAST_PAIRS = 8
+"""More than restarts make among them: each gives one, as the first poll may come right before its tick."""
+ADVICE = "stop one energy-execd, or split the fleet with --shard"
+_NEAR = 4
+
+_log = logging.getLogger(__name__)
+
+
+def polled_twice(times_ns: Iterable[int]) -> bool:
+    """Return whether two collectors read one server.
+
+    Args:
+        times_ns: Of its polls, ns since the Unix epoch; the same poll may be among them twice.
+    """
+    gaps = [after - before for before, after in itertools.pairwise(sorted(set(times_ns)))]
+    if len(gaps) < LEAST_PAIRS:
+        return False
+    usual = sorted(gaps)[len(gaps) * 3 // 4]
+    near = [False, *(gap * _NEAR < usual for gap in gaps), False]
+    pairs = sum(
+        one and not before and not after for before, one, after in zip(near, near[1:], near[2:], strict=False)
+    )
+    return pairs >= LEAST_PAIRS
+
+
+def named(servers: Iterable[str], most: int = 5) -> str:
+    """Return the names of servers, of many the first ones."""
+    ordered = sorted(servers)
+    return f"{', '.join(ordered[:most])}{' …' if len(ordered) > most else ''}"
+
+
+class PollPairs:
+    """Looks at the polls that come in; a server's verdict is renewed with every `LOOKED_AT` of them."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[str, str], set[int]] = {}
+        self._twice: dict[str, set[str]] = {}
+
+    def take(self, batch: Batch) -> None:
+        """Take the polls of a batch; says once of an environment that it begins or ends."""
+        for poll in batch.polls:
+            times = self._times.setdefault((poll.env, poll.server), set())
+            times.add(poll.t_ns)
+            if len(times) >= LOOKED_AT:
+                self._judge(poll.env, poll.server, twice=polled_twice(times))
+                times.clear()
+
+    def count(self, env: str) -> int:
+        """Return how many servers of an environment are polled by two collectors."""
+        return len(self._twice.get(env, ()))
+
+    def _judge(self, env: str, server: str, *, twice: bool) -> None:
+        known = self._twice.setdefault(env, set())
+        if twice and not known:
+            _log.warning(
+                "server %r of %r, and perhaps others, is polled by two collectors at once; %s",
+                server,
+                env,
+                ADVICE,
+            )
+        if twice:
+            known.add(server)
+        elif known:
+            known.discard(server)
+            if not known:
+                _log.info("servers of %r are polled by one collector again", env)
