@@ -32,6 +32,12 @@ if [[ ! -f secrets.env ]]; then
   done <secrets.env.sample >secrets.env)
   echo "made deploy/secrets.env with new passwords; set BMC_PASSWORD for your own servers"
 fi
+while IFS='=' read -r name _; do
+  if [[ $name != '#'* ]] && ! grep -q "^$name=." secrets.env; then
+    echo "deploy/secrets.env: $name has no value" >&2
+    exit 2
+  fi
+done <secrets.env.sample
 
 docker compose --profile "$profile" up --detach --build --wait
 password=$(sed -n 's/^GF_SECURITY_ADMIN_PASSWORD=//p' secrets.env)

@@ -132,12 +132,12 @@ def test_the_annotators_settings_are_valid():
     config = load_config(
         config=str(DEPLOY / "annotator.toml"),
         fleet=None,
-        environ={"ENERGY_TOKEN": "t" * 24, "INFLUXDB_WRITE_USER_PASSWORD": "p" * 24},
+        environ={"ENERGY_TOKEN": "t" * 24, "INFLUXDB_USER_PASSWORD": "p" * 24},
         flags={"host": None, "port": None},
     )
     assert config.host == "0.0.0.0"  # noqa: S104  # inside its container
     assert config.token is not None
-    assert config.influxdb.user == COMPOSE["services"]["influxdb"]["environment"]["INFLUXDB_WRITE_USER"]
+    assert config.influxdb.user == COMPOSE["services"]["influxdb"]["environment"]["INFLUXDB_USER"]
 
 
 @pytest.mark.timeout(180)

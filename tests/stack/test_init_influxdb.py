@@ -173,7 +173,6 @@ def test_energy_from_one_minute_means_stays_within_its_interval(influxd, tmp_pat
     assert abs(energy_j - true_j) <= 1.5 * result["u95_j"]
 
 
-@pytest.mark.e2e
 @pytest.mark.timeout(300)
 def test_late_readings_are_in_the_means_a_minute_later(influxd):
     """What comes after the first run is found by the next one, an hour and a half back."""

@@ -1,0 +1,175 @@
+"""`make up` without an engine: its script with a `docker` that takes notes, the services as processes."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from influxd import free_port
+from support.compose import DEPLOY, Container, InfluxdbService, services, variables
+
+pytestmark = [pytest.mark.timeout(400)]
+
+ENERGY_STEP = Path(sys.executable).parent / "energy-step"
+PAGE_S = 120
+"""A page with all servers is promised within two minutes; images are built before."""
+SERVERS = ("dell-1", "hpe-1", "ipmi-1")
+NO_PROCESS = {
+    "grafana": "its image",
+    "legacy": "socat",
+    "telegraf": "as telegraf-simulator, with your servers",
+}
+DOCKER = """#!/bin/sh
+echo "$@" >>{notes}
+"""
+
+
+@pytest.fixture
+def deploy(tmp_path):
+    """A copy of the folder, and a `docker` before all others."""
+    folder = tmp_path / "deploy"
+    shutil.copytree(DEPLOY, folder, ignore=shutil.ignore_patterns("secrets.env", "fleet.toml"))
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(DOCKER.format(notes=tmp_path / "notes"), encoding="utf-8")
+    docker.chmod(0o755)
+    return folder
+
+
+def up(folder, **environ):
+    """Run the script of `make up` on ports that are free, unless told others."""
+    ports = {f"{name}_PORT": str(free_port()) for name in ("INFLUXDB", "ANNOTATOR", "GRAFANA")}
+    path = f"{folder.parent / 'bin'}:{os.environ['PATH']}:/usr/sbin"
+    return subprocess.run(
+        [folder / "up.sh"],
+        env={**os.environ, "PATH": path, **ports, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_make_up_makes_passwords_once_and_starts_the_profile(deploy, tmp_path):
+    assert up(deploy).returncode == 0
+    secrets = deploy / "secrets.env"
+    assert secrets.stat().st_mode & 0o777 == 0o600
+    made = variables(secrets)
+    assert set(made) == set(variables(DEPLOY / "secrets.env.sample"))
+    assert all(re.fullmatch(r"[A-Za-z0-9]{20,}", value) for value in made.values())
+    assert len(set(made.values())) == len(made)
+    assert up(deploy).returncode == 0
+    assert variables(secrets) == made
+    started = [line for line in (tmp_path / "notes").read_text().splitlines() if " up " in line]
+    assert started == ["compose --profile simulator up --detach --build --wait"] * 2
+
+
+def test_make_up_names_a_password_that_is_missing(deploy, tmp_path):
+    """As in a file of an older version, or one that was not filled."""
+    (deploy / "secrets.env").write_text("INFLUXDB_ADMIN_PASSWORD=a\nINFLUXDB_USER_PASSWORD=\n")
+    done = up(deploy)
+    assert done.returncode == 2
+    assert done.stderr == "deploy/secrets.env: INFLUXDB_USER_PASSWORD has no value\n"
+    assert " up " not in (tmp_path / "notes").read_text()
+
+
+def test_make_up_names_who_holds_a_port(deploy, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        done = up(deploy, ANNOTATOR_PORT=str(port))
+    assert done.returncode == 1
+    assert f"port {port} is taken" in done.stderr
+    assert f"pid={os.getpid()}" in done.stderr
+    assert " up " not in (tmp_path / "notes").read_text()
+
+
+def test_make_up_for_servers_of_yours_asks_for_their_file(deploy):
+    done = up(deploy, PROFILE="fleet")
+    assert done.returncode == 2
+    assert "deploy/fleet.toml is not there" in done.stderr
+
+
+def until(condition, *containers):
+    """Return the first true value of ``condition`` within the time that is promised."""
+    deadline = time.monotonic() + PAGE_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, [one.log[-2000:] for one in containers]
+        time.sleep(0.2)
+    return value
+
+
+def page(port, token):
+    """Return the annotator's page as a browser gets it that knows the token; None before it listens."""
+    basic = base64.b64encode(f":{token}".encode()).decode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Authorization": f"Basic {basic}"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read().decode()
+    except urllib.error.URLError:
+        return None
+
+
+def powers(text):
+    """Return the power that the page shows of each server that has one."""
+    rows = re.findall(r'<td class="id">(\S+?)</td><td class="n">([\d.,]+)\s*k?W</td>', text or "")
+    return dict(rows)
+
+
+def measurements(influxdb):
+    """Return what Grafana's user sees."""
+    found = influxdb.ask_as("INFLUXDB_READ_USER", "SHOW MEASUREMENTS")
+    return {row[0] for series in found for row in series["values"]}
+
+
+def test_the_page_shows_the_simulated_servers_within_two_minutes(deploy, tmp_path):
+    """By the commands, variables and files of the compose file; a step of a job gets to Grafana's user."""
+    assert up(deploy).returncode == 0
+    secrets = deploy / "secrets.env"
+    token = variables(secrets)["ENERGY_TOKEN"]
+    port = free_port()
+    with InfluxdbService(tmp_path / "influxdb", secrets) as influxdb:
+        assert influxdb.is_healthy()
+        places = [
+            ("http://influxdb:8086", influxdb.url),
+            ("http://annotator:8742", f"http://127.0.0.1:{port}"),
+            ("http://127.0.0.1:8742", f"http://127.0.0.1:{port}"),
+            ('host = "0.0.0.0"', f'host = "127.0.0.1"\nport = {port}'),
+            *((number, str(free_port())) for number in ("18001", "18002", "18623")),
+        ]
+
+        def container(name):
+            return Container(name, tmp_path, secrets, places)
+
+        with (
+            container("simulator"),
+            container("telegraf-simulator") as telegraf,
+            container("annotator") as annotator,
+        ):
+            until(annotator.is_healthy, annotator)
+            until(lambda: set(powers(page(port, token))) == set(SERVERS), annotator, telegraf)
+            job = {"ENERGY_URL": f"http://127.0.0.1:{port}", "ENERGY_TOKEN": token, "ENERGY_ENV": "demo"}
+            command = [ENERGY_STEP, "run", "--scenario", "smoke", "--", "true"]
+            environ = {**os.environ, **job, "ENERGY_SPOOL_DIR": str(tmp_path / "spool")}
+            subprocess.run(command, env=environ, capture_output=True, timeout=60, check=True)
+            everything = {"server_power", "server_bmc", "energy_steps", "energy_telegraf", "energy_annotator"}
+            until(lambda: everything <= measurements(influxdb), annotator, telegraf)
+
+
+def test_what_runs_as_a_process_is_all_but_what_needs_an_image():
+    """The collector of your own servers differs from that of the simulated ones in its servers alone."""
+    assert set(services()) == {"influxdb", "simulator", "telegraf-simulator", "annotator", *NO_PROCESS}
+    own, simulated = (services()[name] for name in ("telegraf", "telegraf-simulator"))
+    for key in ("build", "env_file", "entrypoint", "command"):
+        assert own[key] == simulated[key]
+    assert {**own["environment"], "BMC_PASSWORD": "simulated-bmcs-only"} == simulated["environment"]
