@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import BUILD, Figure, cpu_of_process_s
+from energyrecorder_annotator.influx.setup import RAW, ROLLUP, continuous_query
 from grafana_data import DAY_MS, MINUTE_MS, now_ms, run_lines
 from grafana_queries import dashboards, interpolated, interval_ms, queries
 from influxd import Influxd, program
@@ -21,6 +22,7 @@ DATABASE = "speed"
 POINTS = 1000
 """Of a panel that does not say how many it wants: Grafana asks for one per pixel."""
 SIX_HOURS_MS = DAY_MS // 4
+MEANS = f'"{ROLLUP}"."server_power"'
 # The barest query that could draw a curve per server.
 BARE = (
     'SELECT mean("watts") FROM "server_power" '
@@ -49,6 +51,7 @@ class Round:
         length_ms: Of the window.
         uids: Of the dashboards.
         limit_ms: What a query may take.
+        from_means: Whether queries of power are timed from 1-min means too.
         values: What is chosen in the dashboards' variables; None for their defaults.
     """
 
@@ -57,6 +60,7 @@ class Round:
     length_ms: int
     uids: tuple[str, ...]
     limit_ms: float
+    from_means: bool = False
     values: Mapping[str, str] | None = None
 
 
@@ -65,40 +69,63 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     if program() is None:
         return
     few, many = (5, 100) if quick else (50, 1000)
-    fleet = Round(many, MINUTE_MS, SIX_HOURS_MS, ("energy-fleet",), FLEET_LIMIT_MS, {"group_by": "site"})
-    for one in (
-        Round(few, 10_000, DAY_MS, tuple(dashboards()), DAY_LIMIT_MS),
-        fleet,
-        replace(fleet, step_ms=10_000),
-    ):
-        yield worst(one, limit=None if quick else one.limit_ms)
+    day = Round(few, 10_000, DAY_MS, tuple(dashboards()), DAY_LIMIT_MS, from_means=True)
+    by_site = {"group_by": "site"}
+    fleet = Round(many, MINUTE_MS, SIX_HOURS_MS, ("energy-fleet",), FLEET_LIMIT_MS, values=by_site)
+    for one in (day, fleet, replace(fleet, step_ms=10_000)):
+        yield from worst(one, limit=None if quick else one.limit_ms)
 
 
-def worst(one: Round, limit: float | None) -> Figure:
-    """Return the dearest query of a round by its wall time."""
+def worst(one: Round, limit: float | None) -> Iterator[Figure]:
+    """Yield the dearest query of a round by its wall time, and the dearest from 1-min means."""
     BUILD.mkdir(exist_ok=True)
     end_ms = now_ms() // MINUTE_MS * MINUTE_MS
     window = (end_ms - one.length_ms, end_ms)
+    title = f"{one.servers} servers, {one.length_ms // 3_600_000} h"
     with tempfile.TemporaryDirectory(dir=BUILD) as folder, Influxd(Path(folder)) as influxd:
         influxd.fill(DATABASE, server_lines(one.servers, *window, one.step_ms))
         influxd.fill(DATABASE, step_lines(one.servers, *window))
-        found = {
-            f"{uid}: {where}": cost
-            for uid in one.uids
-            for where, cost in costs(influxd, dashboards()[uid], window, one.values).items()
-        }
+        found = costs_of(influxd, one, window)
         bare = cost_of(influxd, BARE.format(*window, interval_ms(one.length_ms, POINTS)))
-    name, cost = max(found.items(), key=lambda item: item[1].wall_s)
-    hours, every_s = one.length_ms // 3_600_000, one.step_ms // 1000
-    bare_ms = bare.wall_s * 1000
-    peer = f"{name}; CPU {cost.cpu_s * 1000:.0f} ms; {len(found)} queries; a bare curve {bare_ms:.0f} ms"
-    return Figure(
-        f"worst query, {one.servers} servers, {hours} h every {every_s} s",
-        cost.wall_s * 1000,
-        "ms",
-        peer,
-        limit,
-    )
+        name, cost = dearest(found)
+        peer = f"{told(name, cost)}; {len(found)} queries; a bare curve {bare.wall_s * 1000:.0f} ms"
+        every = f"worst query, {title} every {one.step_ms // 1000} s"
+        yield Figure(every, cost.wall_s * 1000, "ms", peer, limit)
+        if one.from_means:
+            make_means(influxd, DATABASE, window)
+            means = costs_of(influxd, replace(one, values={"power": MEANS}), window, reading="$power")
+            name, cost = dearest(means)
+            ratio = sum(found[where].wall_s for where in means) / sum(each.wall_s for each in means.values())
+            peer = f"{told(name, cost)}; {len(means)} queries, from readings {ratio:.1f} times as long"
+            yield Figure(f"worst query, {title} of 1-min means", cost.wall_s * 1000, "ms", peer, limit)
+
+
+def costs_of(influxd: Influxd, one: Round, window: tuple[int, int], *, reading: str = "") -> dict[str, Cost]:
+    """Return what each query of a round takes; with ``reading`` only of those that hold this text."""
+    return {
+        f"{uid}: {where}": cost
+        for uid in one.uids
+        for where, cost in costs(influxd, dashboards()[uid], window, one.values, reading=reading).items()
+    }
+
+
+def dearest(found: Mapping[str, Cost]) -> tuple[str, Cost]:
+    """Return the query that took longest."""
+    return max(found.items(), key=lambda item: item[1].wall_s)
+
+
+def told(name: str, cost: Cost) -> str:
+    """Return a query and its CPU in words."""
+    return f"{name}; CPU {cost.cpu_s * 1000:.0f} ms"
+
+
+def make_means(influxd: Influxd, database: str, window: tuple[int, int]) -> None:
+    """Make the 1-min means of a window at once; the continuous query makes them minute by minute."""
+    influxd.query(f'CREATE RETENTION POLICY "{ROLLUP}" ON "{database}" DURATION 52w REPLICATION 1')
+    body = continuous_query(database).partition("BEGIN ")[2].removesuffix(" END")
+    span = f"time >= {window[0]}ms AND time < {window[1]}ms"
+    body = body.replace(f'"{RAW}"', '"autogen"').replace(" GROUP BY", f" WHERE {span} GROUP BY")
+    influxd.query(body, database)
 
 
 def server_lines(servers: int, begin_ms: int, end_ms: int, step_ms: int) -> Iterator[str]:
@@ -122,8 +149,10 @@ def costs(
     board: Mapping[str, Any],
     window: tuple[int, int],
     values: Mapping[str, str] | None = None,
+    *,
+    reading: str = "",
 ) -> dict[str, Cost]:
-    """Return what each query of a dashboard takes, on the intervals that Grafana asks for."""
+    """Return what each query of a dashboard takes on the intervals that Grafana asks for; see `costs_of`."""
     points = {panel["title"]: panel.get("maxDataPoints", POINTS) for panel in board["panels"]}
     return {
         where: cost_of(
@@ -131,6 +160,7 @@ def costs(
             interpolated(query, board, *window, values, points=points.get(where.rpartition("/")[0], POINTS)),
         )
         for where, _, query in queries(board)
+        if reading in query
     }
 
 
