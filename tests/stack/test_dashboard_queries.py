@@ -12,7 +12,13 @@ DATABASE = "dashboards"
 RANGES = {"1h": DAY_MS // 24, "24h": DAY_MS, "30d": 30 * DAY_MS}
 CHOICES = {
     "all": {},
-    "odd": {"env": "pod1", "scenario": ODD, "server": "box/1", "run": ["run-57", "run-99", "run-1"]},
+    "odd": {
+        "env": "pod1",
+        "scenario": ODD,
+        "step": STEPS[1],
+        "server": "box/1",
+        "run": ["run-57", "run-99", "run-1"],
+    },
     "many": {"env": ["pod1", "pod2"], "scenario": ["functest", ODD], "group_by": "server"},
     "meter": {"reading": "^meter:"},
 }
@@ -90,6 +96,8 @@ def test_panels_use_columns_that_their_queries_have(filled, uid):
                     found |= columns(series)
         if not found:
             continue
+        made = [step["options"].get("alias") for step in panel.get("transformations", ())]
+        found |= dict.fromkeys(made, True)
         for override in panel["fieldConfig"]["overrides"]:
             if override["matcher"]["id"] != "byName" or override["matcher"]["options"] == "total":
                 continue
@@ -102,8 +110,8 @@ def test_panels_use_columns_that_their_queries_have(filled, uid):
                 for used in link["url"].split('__data.fields["')[1:]:
                     assert used.partition('"')[0] in found, (panel["title"], used)
         options = panel["options"]
-        for key in ("xField", "colorByField"):
-            assert options.get(key) is None or options[key] in found, (panel["title"], options[key])
+        named = [options[key] for key in ("xField", "colorByField") if key in options]
+        assert set(named).union(options.get("fields", {}).values()) <= found.keys(), panel["title"]
         shown = options.get("reduceOptions", {}).get("fields", "")
         assert not shown or shown.strip("/^$") in found, (panel["title"], shown)
 

@@ -15,6 +15,7 @@ from grafana_queries import DASHBOARDS, dashboards, queries
 BOARDS = dashboards()
 CORE = {
     "barchart",
+    "candlestick",
     "histogram",
     "stat",
     "state-timeline",

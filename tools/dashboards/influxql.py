@@ -9,6 +9,7 @@ from energyrecorder import schema
 
 ENV = '"env" =~ /^$env$/'
 SCENARIO = '"scenario" =~ /^$scenario$/'
+STEP = '"step" =~ /^$step$/'
 SERVER = '"server" =~ /^$server$/'
 RUN = '"run_id" =~ /^$run$/'
 STEPS_ONLY = "\"level\" = 'step'"

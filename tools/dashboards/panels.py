@@ -89,7 +89,7 @@ def link(name: str, title: str, url: str, **properties: Any) -> Json:
     return by_name(name, links=[{"title": title, "url": url}], **properties)
 
 
-def _panel(
+def core_panel(
     kind: str,
     title: str,
     description: str,
@@ -100,6 +100,7 @@ def _panel(
     overrides: Sequence[Json] = (),
     transformations: Sequence[Json] = (),
 ) -> Json:
+    """Return a panel of this kind; its targets get the letters that Grafana gives."""
     return {
         "type": kind,
         "title": title,
@@ -139,7 +140,7 @@ def timeseries(
     }
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
     styled = [by_name("total", custom__lineWidth=3, custom__fillOpacity=0), *overrides]
-    panel = _panel(
+    panel = core_panel(
         "timeseries", title, description, targets, defaults=defaults, options=options, overrides=styled
     )
     return panel if most_points is None else {**panel, "maxDataPoints": most_points}
@@ -171,7 +172,7 @@ def figure(
         "orientation": "auto",
     }
     found = [target(query, table=True)]
-    panel = _panel("stat", title, description, found, defaults=defaults, options=options)
+    panel = core_panel("stat", title, description, found, defaults=defaults, options=options)
     return {**panel, "maxDataPoints": FEW_POINTS}
 
 
@@ -190,7 +191,7 @@ def table(
     defaults = {"unit": unit, "noValue": "–", "thresholds": NO_THRESHOLD, "custom": custom}
     footer = {"show": bool(total_of), "reducer": ["sum"], "fields": list(total_of), "countRows": False}
     options = {"showHeader": True, "cellHeight": "sm", "footer": footer}
-    return _panel(
+    return core_panel(
         "table",
         title,
         description,
@@ -220,7 +221,7 @@ def bars(
     if colour_by:
         options["colorByField"] = colour_by
         overrides.append(by_name(colour_by, mappings=colours(STATE_COLOURS)))
-    return _panel(
+    return core_panel(
         "barchart", title, description, targets, defaults=defaults, options=options, overrides=overrides
     )
 
@@ -247,7 +248,7 @@ def gantt(title: str, description: str, query: str) -> Json:
         "properties": [{"id": "displayName", "value": "${__field.labels.step}"}],
     }
     conversion = {"targetField": "time_end", "destinationType": "time"}
-    return _panel(
+    return core_panel(
         "state-timeline",
         title,
         description,
@@ -279,7 +280,7 @@ def status_history(title: str, description: str, targets: Sequence[Json], *, uni
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
         "tooltip": {"mode": "single"},
     }
-    panel = _panel("status-history", title, description, targets, defaults=defaults, options=options)
+    panel = core_panel("status-history", title, description, targets, defaults=defaults, options=options)
     return {**panel, "maxDataPoints": FEW_POINTS}
 
 
@@ -300,7 +301,7 @@ def scatter(title: str, description: str, query: str, *, x: str, y: str, unit: s
         "tooltip": {"mode": "single"},
     }
     found = [target(query, table=True)]
-    return _panel(
+    return core_panel(
         "xychart",
         title,
         description,
@@ -314,7 +315,7 @@ def scatter(title: str, description: str, query: str, *, x: str, y: str, unit: s
 def histogram(title: str, description: str, query: str, *, unit: str) -> Json:
     """Return how often a value occurs."""
     options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": False}, "combine": True}
-    return _panel(
+    return core_panel(
         "histogram",
         title,
         description,

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from dashboards import common, frame
-from dashboards.influxql import ENV, FINISHED, MEASURABLE, SCENARIO, SCENARIOS_ONLY, STEPS_ONLY, outer, select
+from dashboards import common, frame, spread
+from dashboards.influxql import (
+    ENV,
+    FINISHED,
+    MEASURABLE,
+    SCENARIO,
+    SCENARIOS_ONLY,
+    STEPS_ONLY,
+    outer,
+    select,
+    tag_values,
+)
 from dashboards.panels import (
     Json,
     bars,
@@ -48,36 +58,6 @@ def _over_time() -> Json:
             by_pattern("/, not passed$/", color={"mode": "fixed", "fixedColor": "red"}),
             by_pattern("/^median /", **line_only()),
             by_pattern("/^(least|most) /", **line_only(custom__lineStyle={"fill": "dot", "dash": [0, 8]})),
-        ],
-    )
-
-
-def _spread() -> Json:
-    figures = [
-        "min(energy_wh) AS least",
-        "percentile(energy_wh, 25) AS quarter",
-        "median(energy_wh) AS median",
-        "percentile(energy_wh, 75) AS three_quarters",
-        "max(energy_wh) AS most",
-        "count(energy_wh) AS runs",
-    ]
-    where = (ENV, SCENARIO, STEPS_ONLY, MEASURABLE, FINISHED, "$timeFilter")
-    names = {
-        "least": "Least",
-        "quarter": "25 %",
-        "median": "Median",
-        "three_quarters": "75 %",
-        "most": "Most",
-    }
-    return table(
-        "Spread of energy per step",
-        "Least and most energy, median and quartiles of a step over its finished instances in the window; those that "
-        "cannot be resolved are left out.",
-        [target(select(figures, ENERGY_STEPS, *where, group='"step"'), table=True)],
-        overrides=[
-            by_name("Time", custom__hidden=True),
-            *(by_name(key, unit="watth", displayName=name, decimals=2) for key, name in names.items()),
-            by_name("runs", displayName="Instances"),
         ],
     )
 
@@ -151,14 +131,21 @@ def build() -> Json:
         (9, [(24, _over_time())]),
         (8, _shapes()),
         (8, [(12, scenarios), (12, steps)]),
-        (8, [(24, _spread())]),
+        (9, [(24, spread.over_time())]),
+        (8, [(24, spread.per_step())]),
         (10, [(24, _runs())]),
     ]
     return frame.dashboard(
         "energy-trend",
         "Scenario trend",
         "Energy per run over time, distribution and ranking.",
-        variables=[frame.env_variable(), frame.scenario_variable(include_all=True)],
+        variables=[
+            frame.env_variable(),
+            frame.scenario_variable(include_all=True),
+            frame.query_variable(
+                "step", "Step", tag_values(ENERGY_STEPS, "step", f"{ENV} AND {SCENARIO}"), include_all=False
+            ),
+        ],
         panels=laid_out(rows),
         time=("now-30d", "now"),
     )
