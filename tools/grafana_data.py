@@ -63,6 +63,7 @@ def server_lines(server: str, times: Sequence[int]) -> Iterator[str]:
         state = {"up": int(up), "host": "on", "scrape_ms": 40.0, "late_ticks": 0, "protocol": "redfish"}
         yield _line(schema.SERVER_BMC, tags, {**state, "error": "" if up else "timeout"}, ms)
     info = {"vendor": "Dell Inc.", "model": "R640", "bmc_fw": "6.10", "psu_count": 2, "power_cap_w": 750.0}
+    info |= {"psu_capacity_w": 1500.0}
     yield _line(schema.SERVER_INFO, tags, info, times[-1])
 
 

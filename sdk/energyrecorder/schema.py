@@ -256,6 +256,12 @@ MEASUREMENTS: Tuple[Measurement, ...] = (
             Field("window_s", "float", "s", "averaging window of its power reading"),
             Field("accuracy_pct", "float", "%", "accuracy that the BMC declares"),
             Field("psu_count", "int", "", "power supplies present"),
+            Field(
+                "psu_capacity_w",
+                "float",
+                "W",
+                "their rating together; absent if one has none, or they are an enclosure's",
+            ),
             Field("inlet_c", "float", "°C", "inlet temperature"),
         ),
         static_tags=True,

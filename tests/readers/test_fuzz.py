@@ -42,11 +42,12 @@ OWN = [
 
 def _power(document, path):
     found = parse_power(document, path, Effects())
-    cap_w, supplies = parse_extras(document)
+    cap_w, supplies, rated_w = parse_extras(document)
     watts = [s.input_w for s in parse_supplies(document, path, Effects())]
     watts += [s.output_w for s in parse_supplies(document, path, Effects())]
     watts += [c.watts for c in power_components(document, path, Effects())]
     assert supplies is None or supplies > 0
+    assert rated_w is None or 0 < rated_w <= (supplies or 0) * MAX_PLAUSIBLE_W
     return [*found], [*watts, cap_w and min(cap_w, MAX_PLAUSIBLE_W)]
 
 

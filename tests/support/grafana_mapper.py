@@ -21,7 +21,7 @@ def bundle(folder: Path) -> Path:
     if not PACKAGES.is_dir():
         missing("build/grafana-packages")
     made = folder / "mapper.cjs"
-    annotations = PACKAGES / "@grafana/scenes/dist/esm/querying/layers/annotations"
+    scenes = PACKAGES / "@grafana/scenes/dist/esm"
     command = [
         need("node"),
         PACKAGES / ".bin" / "esbuild",
@@ -31,7 +31,8 @@ def bundle(folder: Path) -> Path:
         "--format=cjs",
         "--log-level=warning",
         # The package offers its index alone, and that needs a browser.
-        f"--alias:scenes-annotations={annotations}",
+        f"--alias:scenes-annotations={scenes / 'querying/layers/annotations'}",
+        f"--alias:scenes-variables={scenes / 'variables'}",
         f"--alias:@grafana/runtime={HERE / 'runtime.mjs'}",
         f"--outfile={made}",
     ]

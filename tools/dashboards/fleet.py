@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dashboards import common, frame
-from dashboards.influxql import ENV, RECENT, TOTAL, select
+from dashboards import common, frame, headroom
+from dashboards.influxql import ENV, KNOWN_SERVER, RECENT, TOTAL, select
 from dashboards.panels import (
     COARSE_POINTS,
     Json,
@@ -57,7 +57,7 @@ def _consumers() -> Json:
         SERVER_INFO,
         ENV,
         SERVERS,
-        "time > ${__to}ms - 31d AND time <= ${__to}ms",
+        KNOWN_SERVER,
         group='"server"',
     )
     return table(
@@ -121,6 +121,7 @@ def build() -> Json:
         (9, [(24, _grouped())]),
         (10, [(24, status_history("Power per server", cells_text, cells, unit="watt"))]),
         (10, [(16, _consumers()), (8, _state())]),
+        (9, [(24, headroom.supplies())]),
     ]
     groups = [(tag, tag) for tag in (*STATIC_TAGS, "env", "server")]
     return frame.dashboard(

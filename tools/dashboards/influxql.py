@@ -23,6 +23,8 @@ TOTAL = '"scope" = \'server\' AND "part" =~ /$reading/'
 # <= and >= zooming to a step lists its neighbours (seen in a real Grafana).
 OVERLAPS = 'time >= ${__from}ms - $lookback AND time < ${__to}ms AND "time_end" > ${__from}'
 RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
+# Servers are described hourly and on change; one that is away for weeks is still known.
+KNOWN_SERVER = "time > ${__to}ms - 31d AND time <= ${__to}ms"
 TELEGRAF = "energy_telegraf"
 ANNOTATOR = "energy_annotator"
 

@@ -72,16 +72,25 @@ def line_only(**properties: Any) -> Json:
     }
 
 
+def painted(thresholds: Json) -> Json:
+    """Return the properties of a column whose cells are painted; old and new names of the cell type."""
+    return {
+        "thresholds": thresholds,
+        "custom__displayMode": "color-background-solid",
+        "custom__cellOptions": {"type": "color-background", "mode": "basic"},
+    }
+
+
 def coloured(name: str, values: Mapping[str, str], width: int = 100) -> Json:
-    """Return an override that paints the cells of a text column; old and new names of the cell type."""
-    return by_name(
-        name,
-        mappings=colours(values),
-        thresholds=NO_THRESHOLD,
-        custom__displayMode="color-background-solid",
-        custom__cellOptions={"type": "color-background", "mode": "basic"},
-        custom__width=width,
-    )
+    """Return an override that paints the cells of a text column."""
+    return by_name(name, mappings=colours(values), custom__width=width, **painted(NO_THRESHOLD))
+
+
+def quotient(name: str, dividend: str, divisor: str) -> Json:
+    """Return the transformation that adds a column made of two; neither may miss a value."""
+    halves = {"left": dividend, "operator": "/", "right": divisor}
+    options = {"mode": "binary", "binary": halves, "alias": name, "replaceFields": False}
+    return {"id": "calculateField", "options": options}
 
 
 def link(name: str, title: str, url: str, **properties: Any) -> Json:

@@ -114,6 +114,7 @@ class ServerInfo:
     window_s: float | None = None
     accuracy_pct: float | None = None
     psu_count: int | None = None
+    psu_capacity_w: float | None = None
     inlet_c: float | None = None
 
 

@@ -281,6 +281,31 @@ async def test_a_collector_that_was_away_for_long_looks_at_the_server_again(away
     assert len(bench.http.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("chassis", "model", "watts"),
+    [
+        ({"ChassisType": "RackMount"}, "ProLiant DL360 Gen10", 1600.0),
+        ({"ChassisType": "Blade"}, "ProLiant BL460c Gen10", None),
+        ({"Links": {"ContainedBy": {"@odata.id": "/redfish/v1/Chassis/E"}}}, "ProLiant XL645d", None),
+        ({"ChassisType": "RackMount"}, "ProLiant XL225n Gen10 Plus", None),
+    ],
+)
+async def test_the_rating_of_the_supplies(chassis, model, watts):
+    """Of a server's own ones alone: an enclosure's are there for other computers too."""
+    bench = Bench()
+    bench.ring()
+    documents = bench.http.documents
+    documents["/redfish/v1/Chassis/1"] |= chassis
+    documents["/redfish/v1/Systems/1"] |= {"Manufacturer": "HPE", "Model": model}
+    documents["/redfish/v1/Chassis/1/Power"]["PowerSupplies"] = [
+        {"PowerCapacityWatts": 800, "Status": {"State": "Enabled"}},
+        {"PowerCapacityWatts": 800, "Status": {"State": "Enabled"}},
+        {"PowerCapacityWatts": 800, "Status": {"State": "Absent"}},
+    ]
+    info = (await bench.poll()).info
+    assert (info.psu_count, info.psu_capacity_w) == (2, watts)
+
+
 async def test_a_renewal_that_fails_costs_no_record():
     """Neither an error nor a hanging resource."""
     bench = Bench()

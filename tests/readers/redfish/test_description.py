@@ -96,14 +96,63 @@ async def test_a_changed_power_cap_and_a_missing_supply_are_told_at_once(http):
     """They stand in the resource that each poll reads anyway."""
     reader = _reader({}, http)
     info = (await reader.poll()).info
-    assert (info.power_cap_w, info.psu_count) == (1205.0, 2)
+    assert (info.power_cap_w, info.psu_count, info.psu_capacity_w) == (1205.0, 2, 4800.0)
     http.documents[POWER]["PowerControl"][0]["PowerLimit"]["LimitInWatts"] = 500
     http.documents[POWER]["PowerSupplies"][1]["Status"] = {"State": "Absent"}
     http.asked.clear()
     info = (await reader.poll()).info
     assert (info.power_cap_w, info.psu_count, info.inlet_c) == (500.0, 1, 23.0)
+    assert info.psu_capacity_w == 2400.0
     assert http.asked == [POWER]
     assert (await reader.poll()).info is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ChassisType": "Sled"},
+        {"Links": {"ContainedBy": {"@odata.id": "/redfish/v1/Chassis/Enclosure"}}},
+        {"Manufacturer": "Dell Inc.", "Model": "PowerEdge C6420"},
+    ],
+)
+async def test_supplies_of_an_enclosure_are_not_rated(http, changes):
+    """They are counted, but what they are rated for is there for other computers too; polls add none."""
+    http.documents[CHASSIS] |= changes
+    system = http.documents["/redfish/v1/Systems/1"]
+    system |= {key: changes[key] for key in ("Manufacturer", "Model") if key in changes}
+    reader = _reader({}, http)
+    assert ((info := (await reader.poll()).info).psu_count, info.psu_capacity_w) == (2, None)
+    http.documents[POWER]["PowerSupplies"][1]["Status"] = {"State": "Absent"}
+    assert ((info := (await reader.poll()).info).psu_count, info.psu_capacity_w) == (1, None)
+
+
+async def test_a_rating_that_is_not_told_for_a_moment_stays(http):
+    """A BMC that has just started shows null."""
+    reader = _reader({}, http)
+    await reader.poll()
+    http.documents[POWER]["PowerSupplies"][1]["PowerCapacityWatts"] = None
+    http.documents[POWER]["PowerControl"][0]["PowerLimit"]["LimitInWatts"] = 500
+    assert (await reader.poll()).info.psu_capacity_w == 4800.0
+
+
+async def test_the_rating_of_the_newer_resources(http):
+    """Without a Power resource it stands at each PowerSupply of the PowerSubsystem."""
+    subsystem, total = f"{CHASSIS}/PowerSubsystem", f"{CHASSIS}/EnvironmentMetrics"
+    del http.documents[POWER], http.documents[CHASSIS]["Power"]
+    http.documents[CHASSIS] |= {
+        "PowerSubsystem": {"@odata.id": subsystem},
+        "EnvironmentMetrics": {"@odata.id": total},
+    }
+    paths = [f"{subsystem}/PowerSupplies/{number}" for number in range(3)]
+    http.documents |= {
+        total: {"PowerWatts": {"Reading": 500}},
+        subsystem: {"PowerSupplies": {"@odata.id": f"{subsystem}/PowerSupplies"}},
+        f"{subsystem}/PowerSupplies": {"Members": [{"@odata.id": path} for path in paths]},
+        **{path: {"PowerCapacityWatts": 1400} for path in paths[:2]},
+        paths[2]: {"PowerCapacityWatts": 1400, "Status": {"State": "Absent"}},
+    }
+    info = (await _reader({}, http).poll()).info
+    assert (info.psu_count, info.psu_capacity_w) == (2, 2800.0)
 
 
 class _Away(FakeHttp):

@@ -7,6 +7,7 @@ import pytest
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd.quirks import Effects
 from energyrecorder_execd.readers.redfish.parse import (
+    Extras,
     Supply,
     bays,
     parse_environment,
@@ -153,7 +154,7 @@ def test_each_supply_counts_once(supplies, there):
     document = {"PowerSupplies": supplies}
     assert [number for number, _ in bays(document)] == there
     assert len(parse_supplies(document, "/p", PLAIN)) == len(there)
-    assert parse_extras(document)[1] == len(there)
+    assert parse_extras(document).psu_count == len(there)
 
 
 def test_old_idracs_give_ratings_as_input():
@@ -235,12 +236,32 @@ def test_cap_and_number_of_supplies():
     """What else a Power resource tells; 0 and null are no cap."""
     supplies = [{}, {"Status": {"State": "Absent"}}, {}]
     document = {"PowerControl": [{"PowerLimit": {"LimitInWatts": 348}}], "PowerSupplies": supplies}
-    assert parse_extras(document) == (348.0, 2)
-    assert parse_extras({"PowerControl": [{"PowerLimit": {"LimitInWatts": 0}}]}) == (None, None)
-    assert parse_extras({"PowerLimitWatts": {"Reading": 587, "SetPoint": 5600}}) == (5600.0, None)
+    assert parse_extras(document) == (348.0, 2, None)
+    assert parse_extras({"PowerControl": [{"PowerLimit": {"LimitInWatts": 0}}]}) == Extras()
+    assert parse_extras({"PowerLimitWatts": {"Reading": 587, "SetPoint": 5600}}) == (5600.0, None, None)
     off = {"PowerLimitWatts": {"ControlMode": "Disabled", "SetPoint": 5600}}
-    assert parse_extras(off) == (None, None)
-    assert parse_extras(None) == (None, None)
+    assert parse_extras(off) == Extras()
+    assert parse_extras(None) == Extras()
+
+
+@pytest.mark.parametrize(
+    ("ratings", "watts"),
+    [
+        ([750, 750], 1500.0),
+        (["800", 1600.5], 2400.5),
+        ([750, None], None),
+        ([750, 0], None),
+        ([750, "n/a"], None),
+        ([750, 1e9], None),
+        ([None], None),
+        ([], None),
+    ],
+)
+def test_the_rating_of_the_supplies(ratings, watts):
+    """The sum over those that are there, or nothing: a part of it would be taken for the whole."""
+    supplies = [_bay(number, PowerCapacityWatts=rating) for number, rating in enumerate(ratings)]
+    gone = _bay(9, PowerCapacityWatts=750, Status={"State": "Absent"})
+    assert parse_extras({"PowerSupplies": [*supplies, gone]}).psu_capacity_w == watts
 
 
 def test_collections_of_both_kinds():

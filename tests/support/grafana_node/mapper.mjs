@@ -3,19 +3,29 @@
 import { readFileSync } from 'node:fs';
 import { firstValueFrom } from 'rxjs';
 import {
+  createTheme,
   fieldMatchers,
+  formattedValueToString,
+  getDisplayProcessor,
   getFieldDisplayName,
+  getLinksSupplier,
   rangeUtil,
   standardTransformers,
   standardTransformersRegistry,
   toDataFrame,
   transformDataFrame,
 } from '@grafana/data';
+import { VARIABLE_REGEX } from 'scenes-variables/constants.js';
+import { formatRegistry } from 'scenes-variables/interpolation/formatRegistry.js';
+import { DataMacro, ValueMacro } from 'scenes-variables/macros/dataMacros.js';
 import { standardAnnotationSupport } from 'scenes-annotations/standardAnnotationsSupport.js';
 import { postProcessQueryResult } from 'scenes-annotations/utils.js';
 
 // It asks this global whether a dashboard is shown.
 globalThis.window = globalThis;
+// The order of day and month is the browser's.
+globalThis.navigator ??= { languages: ['en'] };
+globalThis.location ??= new URL('http://grafana.example/');
 // Two names of one transformer are in the list.
 const transformers = new Map(Object.values(standardTransformers).map((one) => [one.id, one]));
 standardTransformersRegistry.setInit(() =>
@@ -33,6 +43,38 @@ function matching(override, frame, frames) {
   return frame.fields.filter((field) => matches(field, frame, frames)).map((field) => field.name);
 }
 
+const MACROS = { __value: ValueMacro, __data: DataMacro };
+
+// As `sceneInterpolator` does it, which needs a browser: macros of a cell are filled in, variables stay.
+function replaced(text, scoped, format) {
+  return text.replace(VARIABLE_REGEX, (match, _plain, _old, _oldFormat, name, path, own) => {
+    const value = MACROS[name] ? new MACROS[name](name, null, match, scoped).getValue(path?.replace(/^\./, '')) : match;
+    return MACROS[name] ? formatRegistry.get(own ?? format).formatter(value ?? '', [], { state: { name } }) : match;
+  });
+}
+
+// Of a panel's field configuration what texts and links need; Grafana's own way needs its registry of editors.
+function configured(field, panel, frame, frames) {
+  const config = { ...field.config, ...panel.fieldConfig.defaults };
+  for (const override of panel.fieldConfig.overrides) {
+    if (matching(override, frame, frames).includes(field.name)) {
+      override.properties.forEach(({ id, value }) => (config[id] = value));
+    }
+  }
+  return { ...field, config };
+}
+
+function cells(plain, frame, panel, frames) {
+  const field = configured(plain, panel, frame, frames);
+  const display = getDisplayProcessor({ field, theme: createTheme(), timeZone: 'utc' });
+  const linksOf = getLinksSupplier(frame, field, {}, replaced, 'utc');
+  const rows = [...Array(frame.length).keys()];
+  return {
+    texts: rows.map((row) => formattedValueToString(display(field.values[row]))),
+    links: rows.map((row) => linksOf({ valueRowIndex: row }).map(({ href }) => href)),
+  };
+}
+
 async function tables({ panel, frames }) {
   // Only Grafana's core has this one; it is not in a published package.
   const known = (panel.transformations ?? []).filter(({ id }) => id !== 'partitionByValues');
@@ -42,6 +84,7 @@ async function tables({ panel, frames }) {
       name: getFieldDisplayName(field, frame, found),
       type: field.type,
       values: field.values.slice(0, frame.length),
+      ...cells(field, frame, panel, found),
     })),
     overrides: panel.fieldConfig.overrides.map((override) => matching(override, frame, found)),
   }));

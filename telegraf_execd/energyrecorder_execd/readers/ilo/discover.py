@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from energyrecorder.errors import BmcDataError, BmcError
+from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.fast_meter import RECORD_S, fast_meter_link, has_records
@@ -18,6 +19,7 @@ from energyrecorder_execd.readers.json_values import (
     targets,
     text,
 )
+from energyrecorder_execd.readers.supplies import capacity_w
 
 ROOTS = ("/redfish/v1/", "/rest/v1")
 """iLO 5 and 6, and iLO 4 from 2.3 on; iLO 4 with its own REST only."""
@@ -63,15 +65,21 @@ async def find_meter(http: BmcHttp) -> Meter:
                 continue
             systems = await _members(http, _link(body, "Systems"))
             managers = await _members(http, _link(body, "Managers"))
-            meter, power = found
+            meter, power, housing = found
             info = await _server_info(http, body, systems, managers)
-            cap_w, psu_count = _limit_and_supplies(power)
+            supplies = _supplies(power)
+            rated_w = capacity_w(supplies) if _feeds_one(housing, info) else None
             return Meter(
                 path=meter.path,
                 answer=meter,
                 system=systems[0] if systems else None,
                 manager=managers[0] if managers else None,
-                info=replace(info, power_cap_w=cap_w, psu_count=psu_count),
+                info=replace(
+                    info,
+                    power_cap_w=_limit_w(power),
+                    psu_count=len(supplies) or None,
+                    psu_capacity_w=rated_w,
+                ),
             )
     raise BmcError("no FastPowerMeter at any chassis", reason="unsupported")
 
@@ -104,8 +112,8 @@ async def _members(http: BmcHttp, path: str | None) -> list[str]:
     return targets(body.get("Members")) or targets(sub_object(body, "links").get("Member"))
 
 
-async def _meter_of(http: BmcHttp, chassis: str) -> tuple[Answer, Json] | None:
-    """Return the meter of a chassis, and its Power resource; None if it has no meter."""
+async def _meter_of(http: BmcHttp, chassis: str) -> tuple[Answer, Json, Json] | None:
+    """Return the meter of a chassis, its Power resource and itself; None if it has no meter."""
     answer = await _get(http, chassis)
     if answer is None:
         return None
@@ -117,17 +125,31 @@ async def _meter_of(http: BmcHttp, chassis: str) -> tuple[Answer, Json] | None:
     for path in dict.fromkeys(filter(None, (linked, *guesses))):
         meter = await _get(http, path)
         if meter is not None and has_records(meter.document):
-            return meter, shown
+            return meter, shown, body
     return None
 
 
-def _limit_and_supplies(power: Json) -> tuple[float | None, int | None]:
-    """Return power cap (W) and number of supplies that are there; None unknown, or none of them."""
+def _limit_w(power: Json) -> float | None:
+    """Return the power cap; None unknown, or none."""
     control = next(iter(members(power.get("PowerControl"))), {})
     cap_w = lenient_number(sub_object(control, "PowerLimit"), "LimitInWatts")
-    supplies = members(power.get("PowerSupplies"))
-    present = [one for one in supplies if text(sub_object(one, "Status"), "State") != "Absent"]
-    return (cap_w if cap_w and cap_w > 0 else None), (len(present) or None)
+    return cap_w if cap_w and cap_w > 0 else None
+
+
+def _supplies(power: Json) -> list[Json]:
+    """Return the supplies that are there."""
+    listed = members(power.get("PowerSupplies"))
+    return [one for one in listed if text(sub_object(one, "Status"), "State") != "Absent"]
+
+
+def _feeds_one(chassis: Json, info: ServerInfo) -> bool:
+    """Whether the supplies that a chassis lists are those of one computer, not of an enclosure around it."""
+    links = sub_object(chassis, "Links") or sub_object(chassis, "links")
+    kind = (text(chassis, "ChassisType") or "").lower()
+    effects = quirks.effects(info.vendor, info.model, info.bmc_fw)
+    shared = effects.supplies_are_shared or effects.control_includes_share
+    housed = kind in quirks.FED_CHASSIS | quirks.ENCLOSURE_CHASSIS or targets(links.get("ContainedBy"))
+    return not shared and not housed
 
 
 async def _server_info(http: BmcHttp, root: Json, systems: list[str], managers: list[str]) -> ServerInfo:

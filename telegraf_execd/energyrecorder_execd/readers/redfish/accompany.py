@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from energyrecorder_execd import quirk_places
+from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.json_values import Json, link
 from energyrecorder_execd.readers.redfish.components import MAX_PARTS, environment_part, pointed_component
 from energyrecorder_execd.readers.redfish.counters import (
@@ -17,10 +17,11 @@ from energyrecorder_execd.readers.redfish.counters import (
     oem_counter_links,
     sensor_counter,
 )
-from energyrecorder_execd.readers.redfish.parse import bays, is_absent, parse_extras
+from energyrecorder_execd.readers.redfish.parse import Extras, bays, is_absent, parse_extras
 from energyrecorder_execd.readers.redfish.plan import PartPlan
 from energyrecorder_execd.readers.redfish.resources import Chassis, Collection, same_key
 from energyrecorder_execd.readers.redfish.select import Chosen, Found
+from energyrecorder_execd.readers.supplies import capacity_w
 
 
 class Documents(Protocol):
@@ -119,15 +120,26 @@ async def present_supplies(walk: Documents, subsystem: Any) -> list[tuple[int, J
     return [(place, one) for place, one in placed if isinstance(one, dict) and not is_absent(one)]
 
 
-async def supply_facts(walk: Documents, chassis: Chassis) -> tuple[float | None, int | None]:
-    """Return power cap (W) and number of supplies of a chassis; None unknown.
+def owns_supplies(chosen: Sequence[Chosen], effects: quirks.Effects) -> bool:
+    """Whether the supplies beside a total feed this computer alone: nothing around it has any."""
+    if len(chosen) != 1 or effects.supplies_are_shared or effects.control_includes_share:
+        return False
+    (one,) = chosen
+    return one.node is None and one.scope == "server" and not one.found.chassis.contained_by
+
+
+async def supply_facts(walk: Documents, chassis: Chassis, *, own: bool) -> Extras:
+    """Return power cap, number and rating of the supplies of a chassis.
 
     Args:
         walk: The BMC.
         chassis: Where the total was found.
+        own: See `owns_supplies`; without it the rating says nothing of this computer.
     """
     power, environment = await walk.get(chassis.power), await walk.get(chassis.environment)
-    (cap_w, psu_count), (newer_cap_w, _) = parse_extras(power), parse_extras(environment)
-    if psu_count is None and not chassis.is_fed:
-        psu_count = len(await present_supplies(walk, await walk.get(chassis.power_subsystem))) or None
-    return cap_w or newer_cap_w, psu_count
+    told, newer = parse_extras(power), parse_extras(environment)
+    count, rated_w = told.psu_count, told.psu_capacity_w
+    if count is None and not chassis.is_fed:
+        supplies = [one for _, one in await present_supplies(walk, await walk.get(chassis.power_subsystem))]
+        count, rated_w = len(supplies) or None, capacity_w(supplies)
+    return Extras(told.cap_w or newer.cap_w, count, rated_w if own else None)

@@ -40,12 +40,19 @@ class Description:
                 self._change(window_s=value.window_s)
 
     def total(self, document: Any) -> None:
-        """Take over power cap and number of supplies of the total's resource, which was read anyway."""
-        cap_w, psu_count = parse_extras(document)
-        if cap_w is not None:
-            self._change(power_cap_w=cap_w)
-        if psu_count is not None:
-            self._change(psu_count=psu_count)
+        """Take over power cap and supplies of the total's resource, which was read anyway."""
+        told = parse_extras(document)
+        if told.cap_w is not None:
+            self._change(power_cap_w=told.cap_w)
+        if told.psu_count is not None:
+            self._change(psu_count=told.psu_count)
+        # Only a walk sees whether the supplies are this computer's own; where it has no rating there is none.
+        if (
+            self._known is not None
+            and self._known.psu_capacity_w is not None
+            and told.psu_capacity_w is not None
+        ):
+            self._change(psu_capacity_w=told.psu_capacity_w)
 
     def inlet(self, inlet_c: float) -> None:
         """Take over the inlet temperature, °C."""

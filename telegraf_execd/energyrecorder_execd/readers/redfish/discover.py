@@ -10,9 +10,14 @@ from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.json_values import Json, link, sub_object, text
-from energyrecorder_execd.readers.redfish.accompany import find_counter, find_parts, supply_facts
+from energyrecorder_execd.readers.redfish.accompany import (
+    find_counter,
+    find_parts,
+    owns_supplies,
+    supply_facts,
+)
 from energyrecorder_execd.readers.redfish.definition import Declared, completed, find_declared
-from energyrecorder_execd.readers.redfish.parse import Candidate, parse_supplies
+from energyrecorder_execd.readers.redfish.parse import Candidate, Extras, parse_supplies
 from energyrecorder_execd.readers.redfish.plan import PartPlan, Plan, TotalPlan
 from energyrecorder_execd.readers.redfish.resources import (
     Chassis,
@@ -110,7 +115,7 @@ async def discover(
     del walk.problems[problems:]
     plan = Plan(tuple(totals), now_ns, effects, parts, inlet)
     declared = totals[0].declared if totals else None
-    return Discovery(plan, valid, await _server_info(walk, inventory, chosen, declared))
+    return Discovery(plan, valid, await _server_info(walk, inventory, chosen, effects, declared))
 
 
 async def _inventory(walk: Walk) -> Inventory:
@@ -179,20 +184,26 @@ async def _descend(
 
 
 async def _server_info(
-    walk: Walk, inventory: Inventory, chosen: Sequence[Chosen], declared: Declared | None
+    walk: Walk,
+    inventory: Inventory,
+    chosen: Sequence[Chosen],
+    effects: quirks.Effects,
+    declared: Declared | None,
 ) -> ServerInfo:
     vendor, model = _maker(inventory.systems, inventory.chassis)
     found = completed(chosen[0].found.candidate if chosen else Candidate(None, ""), declared)
-    cap_w, psu_count = await supply_facts(walk, chosen[0].found.chassis) if chosen else (None, None)
+    own = owns_supplies(chosen, effects)
+    extras = await supply_facts(walk, chosen[0].found.chassis, own=own) if chosen else Extras()
     return ServerInfo(
         vendor=vendor,
         model=model,
         bmc_fw=inventory.firmware,
         bios=next((s.bios for s in computers(inventory.systems) if s.bios), None),
-        power_cap_w=cap_w,
+        power_cap_w=extras.cap_w,
         refresh_s=found.refresh_s,
         refresh_from=found.refresh_from if found.refresh_s else None,
         window_s=found.window_s,
         accuracy_pct=found.accuracy_pct,
-        psu_count=psu_count,
+        psu_count=extras.psu_count,
+        psu_capacity_w=extras.psu_capacity_w,
     )

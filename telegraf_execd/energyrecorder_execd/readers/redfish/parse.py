@@ -6,7 +6,7 @@ Missing is None, malformed raises `BmcDataError` naming resource and attribute; 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.json_values import (
@@ -23,6 +23,7 @@ from energyrecorder_execd.readers.json_values import (
 )
 from energyrecorder_execd.readers.redfish.counters import counter_j, environment_counter
 from energyrecorder_execd.readers.redfish.resources import data_source
+from energyrecorder_execd.readers.supplies import capacity_w
 
 _ABSENT = frozenset({"absent", "unavailableoffline"})
 _WATTS = {"w": 1.0, "watt": 1.0, "watts": 1.0, "kw": 1000.0}
@@ -356,17 +357,29 @@ def parse_supply_metrics(document: Any, path: str) -> Supply:
     return Supply(input_w, output_w, input_from, output_from)
 
 
-def parse_extras(document: Any) -> tuple[float | None, int | None]:
-    """Return power cap (W) and number of supplies that a Power or EnvironmentMetrics resource tells.
+class Extras(NamedTuple):
+    """What stands beside a total; None is unknown.
 
-    None is unknown; EnvironmentMetrics never knows of supplies.
+    Args:
+        cap_w: Power cap.
+        psu_count: Supplies that are there.
+        psu_capacity_w: What they are rated for together.
     """
+
+    cap_w: float | None = None
+    psu_count: int | None = None
+    psu_capacity_w: float | None = None
+
+
+def parse_extras(document: Any) -> Extras:
+    """Return what a Power or EnvironmentMetrics resource tells; the latter never knows of supplies."""
     if not isinstance(document, dict):
-        return None, None
+        return Extras()
     entries = members(document.get("PowerControl"))
     cap_w = lenient_number(sub_object(entries[0], "PowerLimit"), "LimitInWatts") if entries else None
     limit = sub_object(document, "PowerLimitWatts")
     if cap_w is None and (text(limit, "ControlMode") or "").lower() != "disabled":
         # Its Reading is what is drawn: 587 W beside a limit of 5600 on a DGX H100.
         cap_w = lenient_number(limit, "SetPoint")
-    return (cap_w if cap_w and cap_w > 0 else None), (len(bays(document)) or None)
+    supplies = [supply for _, supply in bays(document)]
+    return Extras(cap_w if cap_w and cap_w > 0 else None, len(supplies) or None, capacity_w(supplies))
