@@ -63,7 +63,7 @@ def server_lines(server: str, times: Sequence[int]) -> Iterator[str]:
         state = {"up": int(up), "host": "on", "scrape_ms": 40.0, "late_ticks": 0, "protocol": "redfish"}
         yield _line(schema.SERVER_BMC, tags, {**state, "error": "" if up else "timeout"}, ms)
     info = {"vendor": "Dell Inc.", "model": "R640", "bmc_fw": "6.10", "psu_count": 2, "power_cap_w": 750.0}
-    info |= {"psu_capacity_w": 1500.0}
+    info |= {"psu_capacity_w": 1500.0, "bmc_url": "https://10.0.0.7"}
     yield _line(schema.SERVER_INFO, tags, info, times[-1])
 
 
@@ -92,7 +92,12 @@ def run_lines(number: int, start_ms: int, state: str, servers: Sequence[str] = S
         if done == "lost":
             quality = "pending"
         tags = {"env": "pod1", "scenario": scenario, "step": step, "level": "step" if step else "scenario"}
-        ids = {"run_id": run, "step_id": f"{run}-{index}", "group": "ci-7", "ci_url": "https://ci.example/7"}
+        ids = {
+            "run_id": run,
+            "step_id": f"{run}-{index}",
+            "group": "ci-7",
+            "ci_url": "https://ci.example/7",
+        }
         texts = {"title": step or scenario, "text": "<b>x</b>", "tags": "a", "reason": "", "commit": "abc123"}
         texts |= {"state": done, "newState": schema.GRAFANA_STATES[done], "method": "trapezoid", "side": "ac"}
         figures = _result(length_s, quality) | {"exit_code": 0, "depth": int(step is not None), "overlap": 0}

@@ -263,6 +263,7 @@ MEASUREMENTS: Tuple[Measurement, ...] = (
                 "their rating together; absent if one has none, or they are an enclosure's",
             ),
             Field("inlet_c", "float", "°C", "inlet temperature"),
+            Field("bmc_url", "str", "", "scheme, host and port of the BMC that is asked; absent for IPMI"),
         ),
         static_tags=True,
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from energyrecorder import schema
 from energyrecorder.line_protocol import FieldValue
@@ -78,13 +78,9 @@ def bmc_lines(origin: Origin, outcome: Outcome, late_ticks: int) -> list[str]:
     return [_bmc(origin, outcome, node, _host_state(host, node), late_ticks) for node in nodes]
 
 
-def info_line(origin: Origin, info: ServerInfo, at_ns: int) -> str | None:
+def info_line(origin: Origin, info: ServerInfo, bmc_url: str | None, at_ns: int) -> str | None:
     """Return the ``server_info`` line, or None when nothing is known."""
-    fields = {name: getattr(info, name) for name in _INFO_FIELDS}
-    return _INFO.line(_tags(origin, None), fields, at_ns)
-
-
-_INFO_FIELDS = tuple(field.name for field in _INFO.fields)
+    return _INFO.line(_tags(origin, None), {**asdict(info), "bmc_url": bmc_url}, at_ns)
 
 
 def _tags(origin: Origin, node: str | None) -> dict[str, str | None]:

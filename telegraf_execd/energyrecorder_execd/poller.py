@@ -175,7 +175,8 @@ class Poller:
         origin = self._origin()
         written = power_lines(origin, poll)
         info = self.findings.info_to_write(poll, self._tools.monotonic())
-        if info is not None and (line := info_line(origin, info, at_ns)) is not None:
+        url = _web_server(self.server.target, poll.protocol)
+        if info is not None and (line := info_line(origin, info, url, at_ns)) is not None:
             written.append(line)
         return written
 
@@ -209,6 +210,14 @@ class Poller:
         if self.server.protocol != "auto":
             return self.server.protocol
         return remembered_protocol(self._memory.facts)
+
+
+def _web_server(target: Target, protocol: str) -> str | None:
+    """Return where a BMC's web server is.
+
+    None for IPMI, which does not say whether there is one, and for an address with a zone of this machine's.
+    """
+    return None if protocol == "ipmi" or "%" in target.address else target.url
 
 
 def _waited_for(late: TimeoutError) -> str:

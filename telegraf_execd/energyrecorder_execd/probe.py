@@ -13,7 +13,7 @@ from energyrecorder_execd.fleet.render import Entry, server_id, server_table
 from energyrecorder_execd.http.errors import http_date_s
 from energyrecorder_execd.http.exchange import RawAnswer
 from energyrecorder_execd.probe_sources import IpmiSource, power_values, refresh_s, side_by_side
-from energyrecorder_execd.readers.base import Poll, Reading, Target
+from energyrecorder_execd.readers.base import Poll, Reading
 
 _DENIED = frozenset({401, 403})
 
@@ -94,7 +94,7 @@ def finding(talk: Conversation, certificate: str = "") -> Finding:
     answers = [exchange.outcome for exchange in talk.exchanges if isinstance(exchange.outcome, RawAnswer)]
     return Finding(
         server=talk.server.target.address,
-        host_entry=_host_entry(talk.server.target),
+        host_entry=talk.server.target.url.removeprefix("https://"),
         protocol=talk.protocol,
         vendor=info.vendor if info else None,
         model=info.model if info else None,
@@ -118,13 +118,6 @@ def finding(talk: Conversation, certificate: str = "") -> Finding:
         certificate=certificate,
         old_tls=bool(talk.server.target.options.get("legacy_tls")),
     )
-
-
-def _host_entry(target: Target) -> str:
-    """Return the address as the fleet file has it: ``host``, ``host:port``, ``[v6]:port`` or ``http://…``."""
-    host = f"[{target.address}]" if ":" in target.address else target.address
-    port = "" if target.port is None else f":{target.port}"
-    return f"http://{host}{port}" if target.scheme == "http" else f"{host}{port}"
 
 
 def _total(readings: Sequence[Reading]) -> Reading | None:

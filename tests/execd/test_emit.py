@@ -116,11 +116,11 @@ def test_server_info():
     info = ServerInfo(
         vendor="Dell Inc.", model='R640 "x"', psu_count=2, refresh_s=1.0, refresh_from="declared"
     )
-    assert info_line(Origin("a", "e", {}), info, AT) == (
+    assert info_line(Origin("a", "e", {}), info, "https://[fd00::1]", AT) == (
         'server_info,env=e,server=a vendor="Dell Inc.",model="R640 \\"x\\"",refresh_s=1.0,'
-        f'refresh_from="declared",psu_count=2i {AT}'
+        f'refresh_from="declared",psu_count=2i,bmc_url="https://[fd00::1]" {AT}'
     )
-    assert info_line(Origin("a", "e", {}), ServerInfo(), AT) is None
+    assert info_line(Origin("a", "e", {}), ServerInfo(), None, AT) is None
 
 
 def test_server_info_is_due_at_start_on_change_and_hourly():

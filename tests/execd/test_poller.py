@@ -8,16 +8,18 @@ import time
 from dataclasses import replace
 
 import pytest
+from line_protocol_parser import parse_line
 
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError, BmcUnreachableError, ConfigError
 from energyrecorder.secret import Secret
 from energyrecorder_execd.emit import Outcome
 from energyrecorder_execd.fleet import Server
+from energyrecorder_execd.fleet.hosts import parse_host
 from energyrecorder_execd.guard import LockoutGuard
 from energyrecorder_execd.lockout_file import LockoutFile
 from energyrecorder_execd.loop import Voice
 from energyrecorder_execd.poller import Poller, Tools
-from energyrecorder_execd.readers.base import Memory, Poll, Reading, Target
+from energyrecorder_execd.readers.base import Memory, Poll, Reading, ServerInfo, Target
 from execd.virtual_time import in_virtual_time
 from execd.waiting import until
 
@@ -84,6 +86,36 @@ async def test_a_poll_that_works(tmp_path):
     assert [line.split(",")[0] for line in poller.lines(outcome, 0)] == ["server_power", "server_bmc"]
     assert bench.file.current().proven
     await poller.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "protocol", "url"),
+    [
+        ("10.0.0.7", "redfish", "https://10.0.0.7"),
+        ("bmc-7.lab.example", "ilo", "https://bmc-7.lab.example"),
+        ("bmc-7:8443", "redfish", "https://bmc-7:8443"),
+        ("http://10.0.0.7", "redfish", "http://10.0.0.7"),
+        ("http://10.0.0.7:8080", "redfish", "http://10.0.0.7:8080"),
+        ("fd00::7", "redfish", "https://[fd00::7]"),
+        ("[fd00::7]:8443", "ilo", "https://[fd00::7]:8443"),
+        # Usable on this machine alone.
+        ("fe80::7%eth0", "redfish", None),
+        # Whether it has a page is unknown, and a port is not that of one.
+        ("10.0.0.7:623", "ipmi", None),
+    ],
+)
+async def test_where_its_web_server_is_goes_with_the_description(tmp_path, host, protocol, url):
+    """Scheme, host and port that are asked; neither account nor path."""
+    where = parse_host(host)
+    bench = Bench(tmp_path, lambda _: replace(good_poll(info=ServerInfo(model="M")), protocol=protocol))
+    plain = server(protocol=protocol)
+    target = replace(
+        plain.target, address=where.address, port=where.port, scheme=where.scheme or plain.target.scheme
+    )
+    poller = Poller(replace(plain, target=target), Memory({}), bench.tools)
+    lines = [parse_line(line) for line in (await poller.poll()).lines]
+    (fields,) = (line["fields"] for line in lines if line["measurement"] == "server_info")
+    assert fields == {"model": "M"} | ({} if url is None else {"bmc_url": url})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What *Fleet* says of power supplies: a real InfluxDB's answers as Grafana's published code shows them."""
+"""What *Fleet* says of supplies and BMCs: a real InfluxDB's answers as Grafana's own code shows them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ SERVERS = {
     "off": (1, 500.0, [0.0]),
 }
 
+PAGES = {
+    "ample": "https://[fd00::7]:8443",
+    "short": "http://10.0.0.8",
+    "single": "javascript:alert(1)",
+    "off": "https://bmc-9:8443",
+}
+
 
 def lines():
     """Yield what the collector writes of these servers."""
@@ -30,7 +37,7 @@ def lines():
         tags = {"env": "pod1", "server": server}
         for number, watts in enumerate(powers):
             yield power.line({**tags, "scope": "server"}, {"watts": watts}, (NOW - number * 1000) * 10**6)
-        fields = {"psu_count": count, "psu_capacity_w": rated_w}
+        fields = {"psu_count": count, "psu_capacity_w": rated_w, "bmc_url": PAGES.get(server)}
         yield info.line(tags, fields, (NOW - 20 * DAY_MS) * 10**6)
 
 
@@ -67,3 +74,26 @@ def test_the_load_of_the_power_supplies(shown):
 def test_a_server_that_tells_no_rating_or_no_power_has_no_load(shown):
     """Nothing is shown where one of both is missing: a quotient of it would be 0 %."""
     assert {"unrated", "silent"}.isdisjoint(shown("Power supplies")["server"]["values"])
+
+
+def test_the_address_of_a_bmc_leads_to_its_page(shown):
+    """As it stands, brackets and ports too; nothing but http and https is shown at all."""
+    columns = shown("Servers")
+    pages = dict(zip(columns["server"]["values"], columns["bmc_url"]["values"], strict=True))
+    assert pages == {**dict.fromkeys(SERVERS), **PAGES, "single": None}
+    links = [link.rstrip("/") for (link,) in columns["bmc_url"]["links"]]
+    assert links == [url or "" for url in pages.values()]
+
+
+def test_grafana_itself_lets_no_script_into_a_link(mapper):
+    """The second bolt, if somebody wrote past the first."""
+    panel = next(panel for panel in BOARD["panels"] if panel["title"] == "Servers")
+    fields = [
+        {"name": "server", "type": "string", "values": ["a"], "config": {}},
+        {"name": "mean_w", "type": "number", "values": [1], "config": {}},
+        {"name": "bmc_url", "type": "string", "values": ["javascript:alert(1)"], "config": {}},
+    ]
+    job = {"panel": panel, "frames": [{"refId": "A", "fields": fields}]}
+    ((frame,),) = grafana_mapper.run(mapper, [job])
+    page = next(column for column in frame["columns"] if column["name"] == "bmc_url")
+    assert page["links"] == [["about:blank"]]

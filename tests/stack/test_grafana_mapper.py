@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from energyrecorder import schema
@@ -178,6 +180,17 @@ def test_the_change_of_a_run_stands_in_its_row(mapper, demo):
     ]
     assert len(compared) > 10
     assert None not in compared
+
+
+def test_the_name_of_a_step_leads_to_its_boxes(mapper, demo):
+    """Blanks, brackets and slashes too. Not &, # and %, which Grafana decodes before it follows a link."""
+    found = {panel["title"]: frames for panel, frames in shown(mapper, demo, "energy-trend")}
+    steps = next(
+        column for column in found["Spread of energy per step"][0]["columns"] if column["name"] == "step"
+    )
+    queries = [parse_qs(urlsplit(link).query) for (link,) in steps["links"]]
+    assert [query["var-step"] for query in queries] == [[step] for step in steps["values"]]
+    assert "vm up/down [3]" in steps["values"]
 
 
 @pytest.mark.parametrize("uid", BOARDS)

@@ -13,7 +13,7 @@ from line_protocol_parser import parse_line
 
 from support.bmcsim import PASSWORD, USER, Command
 
-VOLATILE = frozenset({"latency_ms", "scrape_ms", "late_ticks"})
+VOLATILE = frozenset({"latency_ms", "scrape_ms", "late_ticks", "bmc_url"})
 """Fields that differ from run to run."""
 
 

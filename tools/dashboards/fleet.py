@@ -9,6 +9,7 @@ from dashboards.panels import (
     Json,
     by_name,
     figure,
+    joined,
     laid_out,
     link,
     status_history,
@@ -60,13 +61,17 @@ def _consumers() -> Json:
         KNOWN_SERVER,
         group='"server"',
     )
+    web = '"bmc_url" =~ /^https?:\\/\\//'
+    page = select(
+        ["last(bmc_url) AS bmc_url"], SERVER_INFO, ENV, SERVERS, web, KNOWN_SERVER, group='"server"'
+    )
     return table(
         "Servers",
         "Mean, largest and smallest power in the window (the smallest is about the idle floor when the window holds a "
-        "quiet time), and what is known of the server. Sorted by mean power; the name opens the live view.",
-        [target(power, table=True), target(info, table=True, ref="B")],
+        "quiet time), and what is known of the server. Sorted by mean power; the name opens the live view, the address "
+        "the BMC's own page where it is read over HTTP.",
+        [target(query, table=True) for query in (power, info, page)],
         overrides=[
-            by_name("Time", custom__hidden=True),
             link(
                 "server",
                 "Live view",
@@ -77,10 +82,11 @@ def _consumers() -> Json:
             by_name("min_w", unit="watt", displayName="Min", decimals=1),
             by_name("cap_w", unit="watt", displayName="Power cap"),
             by_name("bmc_fw", displayName="BMC firmware"),
+            # As it stands: the brackets of an IPv6 address would be escaped.
+            link("bmc_url", "The BMC's page", "${__value.raw:raw}", displayName="BMC"),
         ],
-        # The times of last() of the two queries differ: joined by server.
         transformations=[
-            {"id": "joinByField", "options": {"byField": "server", "mode": "outer"}},
+            *joined("outer"),
             {"id": "sortBy", "options": {"sort": [{"field": "mean_w", "desc": True}]}},
         ],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards import common
 from dashboards.influxql import ENV, KNOWN_SERVER, TOTAL, outer, select
-from dashboards.panels import NO_THRESHOLD, Json, by_name, by_pattern, painted, quotient, table, target
+from dashboards.panels import NO_THRESHOLD, Json, by_name, joined, painted, quotient, table, target
 from energyrecorder.schema import SERVER_INFO, SERVER_POWER
 
 _TOO_MUCH = {"mode": "absolute", "steps": [*NO_THRESHOLD["steps"], {"color": "red", "value": 1}]}
@@ -40,7 +40,6 @@ def supplies() -> Json:
         "iLO.",
         [target(power, table=True), target(outer(left, info, group=per_server), table=True)],
         overrides=[
-            by_pattern("/^Time/", custom__hidden=True),
             by_name("max_w", unit="watt", displayName="Highest", decimals=0),
             by_name("rated_w", unit="watt", displayName="Rated", decimals=0),
             by_name("supplies", displayName="Supplies"),
@@ -50,7 +49,7 @@ def supplies() -> Json:
         ],
         # Of both tables: a quotient with a value that is missing would be shown as 0.
         transformations=[
-            {"id": "joinByField", "options": {"byField": "server", "mode": "inner"}},
+            *joined("inner"),
             quotient("load", "max_w", "rated_w"),
             quotient("spare_load", "max_w", "left_w"),
             {"id": "sortBy", "options": {"sort": [{"field": "load", "desc": True}]}},

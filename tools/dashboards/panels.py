@@ -98,6 +98,18 @@ def link(name: str, title: str, url: str, **properties: Any) -> Json:
     return by_name(name, links=[{"title": title, "url": url}], **properties)
 
 
+def joined(mode: str) -> list[Json]:
+    """Return the transformations that make one table of several by their servers, without their times.
+
+    Args:
+        mode: ``outer``, or ``inner`` for servers alone that are in all of them.
+    """
+    return [
+        {"id": "filterFieldsByName", "options": {"exclude": {"names": ["Time"]}}},
+        {"id": "joinByField", "options": {"byField": "server", "mode": mode}},
+    ]
+
+
 def core_panel(
     kind: str,
     title: str,

@@ -51,6 +51,12 @@ class Target:
     timeout_s: float = 8.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def url(self) -> str:
+        """Where its web server is; a port that is the protocol's own is not mentioned."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.scheme}://{host}" if self.port is None else f"{self.scheme}://{host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
