@@ -116,9 +116,14 @@ def run_lines(number: int, start_ms: int, state: str, servers: Sequence[str] = S
         yield _line(
             schema.ENERGY_RUN_PROFILE,
             tags,
-            {"watts": 780.0 + second / 10, "elapsed_s": float(second)},
+            _profile(number, second),
             second * 1000,
         )
+
+
+def _profile(number: int, second: int) -> dict[str, Any]:
+    watts = 780.0 + second / 10 + number % 5
+    return {"watts": watts, "min_w": watts - 20.0, "max_w": watts + 30.0, "elapsed_s": float(second)}
 
 
 def now_ms() -> int:

@@ -318,6 +318,8 @@ MEASUREMENTS: Tuple[Measurement, ...] = (
         {"env": _ENV, "scenario": _SCENARIO, "run": "run id; the last 50 are kept"},
         (
             Field("watts", "float", "W", "sum over the servers"),
+            Field("min_w", "float", "W", "sum over the servers of their least reading around the moment"),
+            Field("max_w", "float", "W", "sum over the servers of their greatest reading around it"),
             Field("elapsed_s", "float", "s", "since the start of the run"),
         ),
     ),

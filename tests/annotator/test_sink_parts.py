@@ -1,11 +1,13 @@
-"""The small parts of sinks: pauses between tries, and words that are safe in a browser."""
+"""The small parts of sinks: pauses between tries, words that are safe in a browser, curves of runs."""
 
 import pytest
 
 from energyrecorder_annotator.lifecycle import Step
 from energyrecorder_annotator.sinks.backoff import FIRST_S, pause_s
 from energyrecorder_annotator.sinks.points import step_points
+from energyrecorder_annotator.sinks.profile import total_power
 from energyrecorder_annotator.sinks.wording import MOST_NAME, html_text, safe_link, tag_name
+from support.steps import SECOND
 
 
 @pytest.mark.parametrize(("failures", "longest_s"), [(1, FIRST_S), (4, 8.0), (7, 60.0), (10**6, 60.0)])
@@ -60,3 +62,15 @@ def test_long_names_stay_apart_in_a_bounded_tag():
 def test_the_commit_is_what_somebody_says_or_else_what_ci_built(tags, commit):
     [point] = step_points(Step("r", "r", None, "pod1", "sc", None, tags=tags), None, name=None, now_ns=0)
     assert point.fields["commit"] == commit
+
+
+def test_the_power_of_a_run_is_the_sum_of_its_servers_with_its_range():
+    """Means between readings, least and greatest of those around a moment; where none is, the mean."""
+    dense = [(second * SECOND, 100.0 + second, 90.0, 120.0 + second) for second in range(10)]
+    sparse = [(0, 50.0, 40.0, 60.0), (8 * SECOND, 58.0, 57.0, 59.0)]
+    moments = total_power([dense, sparse], 0, 10 * SECOND)
+    assert [one.t_ns for one in moments] == [second * SECOND + SECOND // 2 for second in range(10)]
+    assert moments[0] == (SECOND // 2, 100.5 + 50.5, 90.0 + 40.0, 120.0 + 60.0)
+    assert moments[3] == (3 * SECOND + SECOND // 2, 103.5 + 53.5, 90.0 + 53.5, 123.0 + 53.5)
+    assert moments[8] == (8 * SECOND + SECOND // 2, 108.5 + 58.0, 90.0 + 57.0, 128.0 + 59.0)
+    assert total_power([], 0, SECOND) == []

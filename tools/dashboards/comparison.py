@@ -14,7 +14,7 @@ from dashboards.influxql import (
     select,
     tag_values,
 )
-from dashboards.panels import Json, by_name, laid_out, table, target, timeseries
+from dashboards.panels import Json, by_name, laid_out, line_only, table, target, timeseries
 from energyrecorder.schema import ENERGY_RUN_PROFILE, ENERGY_STEPS
 
 FIGURES = {
@@ -28,14 +28,32 @@ CHOSEN_STEPS = (ENV, SCENARIO, RUN, STEPS_ONLY, MEASURABLE)
 
 
 def _profiles() -> Json:
-    where = (ENV, SCENARIO, '"run" =~ /^$run$/', "$timeFilter")
-    grid = 'time($__interval), "run"'
-    query = select(["mean(watts)"], ENERGY_RUN_PROFILE, *where, group=grid, tail="fill(none)")
+    def of(column: str, runs: str, grid: str) -> str:
+        where = (ENV, SCENARIO, f'"run" =~ /^{runs}$/', "$timeFilter")
+        return select([column], ENERGY_RUN_PROFILE, *where, group=grid, tail="fill(none)")
+
+    edge = line_only(custom__lineWidth=0, color={"mode": "fixed", "fixedColor": "#808080"})
     text = (
         "Power of all servers of a run, re-based so that each run starts at 0:00 (1970-01-01, UTC): the axis is the "
-        "time since the start. The last 50 runs of a scenario are kept."
+        "time since the start. The last 50 runs of a scenario are kept. Band = from the least to the greatest of the runs "
+        "chosen as Band of, which is the range of their readings in each interval (sum over servers of min, of max), no "
+        "interval of confidence: the sensors' error at one moment is not known. A line that leaves it drew what none of "
+        "those runs did."
     )
-    return timeseries("Profiles", text, [target(query, alias="$tag_run")], unit="watt")
+    return timeseries(
+        "Profiles",
+        text,
+        [
+            target(of("mean(watts)", "$run", 'time($__interval), "run"'), alias="$tag_run"),
+            target(of("min(min_w)", "$band", "time($__interval)"), alias="least"),
+            target(of("max(max_w)", "$band", "time($__interval)"), alias="greatest"),
+        ],
+        unit="watt",
+        overrides=[
+            by_name("least", **edge),
+            by_name("greatest", **edge | {"custom__fillBelowTo": "least", "custom__fillOpacity": 20}),
+        ],
+    )
 
 
 def _runs() -> Json:
@@ -98,6 +116,7 @@ def build() -> Json:
             frame.env_variable(),
             frame.scenario_variable(include_all=False),
             frame.query_variable("run", "Runs", profiles),
+            frame.query_variable("band", "Band of", profiles),
         ],
         panels=laid_out(rows),
         # ISO with Z alone works: strings of epoch milliseconds show no data, numbers break the page.

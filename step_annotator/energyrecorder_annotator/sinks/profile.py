@@ -6,6 +6,8 @@ import logging
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 from energyrecorder.errors import EnergyError
 from energyrecorder.line_protocol import tag_text
@@ -96,10 +98,15 @@ class Profiles:
             Point(
                 ENERGY_RUN_PROFILE,
                 tags,
-                {"watts": watts, "elapsed_s": (t_ns - run.start_ns) / 1e9},
-                t_ns - run.start_ns,
+                {
+                    "watts": one.watts,
+                    "min_w": one.min_w,
+                    "max_w": one.max_w,
+                    "elapsed_s": (one.t_ns - run.start_ns) / 1e9,
+                },
+                one.t_ns - run.start_ns,
             )
-            for t_ns, watts in total_power(curves, run.start_ns, end_ns)
+            for one in total_power(curves, run.start_ns, end_ns)
         ]
 
     def _delete_old(self, run: Step, newest: set[str], client: InfluxClient) -> None:
@@ -114,8 +121,24 @@ class Profiles:
             client.delete(ENERGY_RUN_PROFILE, {**stored_tags, "run": run_id})
 
 
-def total_power(curves: Sequence[Curve], start_ns: int, end_ns: int) -> list[tuple[int, float]]:
-    """Return (time, sum of power) at as many moments as the best of the curves has points.
+class Moment(NamedTuple):
+    """Power of all servers of a run around one moment.
+
+    Args:
+        t_ns: The moment.
+        watts: Sum of their power.
+        min_w: Sum of the least reading of each around it.
+        max_w: Sum of the greatest.
+    """
+
+    t_ns: int
+    watts: float
+    min_w: float
+    max_w: float
+
+
+def total_power(curves: Sequence[Curve], start_ns: int, end_ns: int) -> list[Moment]:
+    """Return the power of a run at as many moments as the best of the curves has points.
 
     Args:
         curves: Of one server each: (t_ns, mean, min, max) in order of time, none empty.
@@ -125,13 +148,26 @@ def total_power(curves: Sequence[Curve], start_ns: int, end_ns: int) -> list[tup
     if not curves:
         return []
     count = min(MOST_POINTS, max(len(curve) for curve in curves))
-    step_ns = (end_ns - start_ns) / count
-    moments = [start_ns + int((number + 0.5) * step_ns) for number in range(count)]
+    edges = [start_ns + number * (end_ns - start_ns) // count for number in range(count + 1)]
     times = [[point[0] for point in curve] for curve in curves]
-    return [
-        (moment, sum(_at(curve, known, moment) for curve, known in zip(curves, times, strict=True)))
-        for moment in moments
-    ]
+    found = []
+    for from_ns, to_ns in pairwise(edges):
+        moment_ns = (from_ns + to_ns) // 2
+        parts = [
+            _around(curve, known, moment_ns, from_ns, to_ns)
+            for curve, known in zip(curves, times, strict=True)
+        ]
+        found.append(Moment(moment_ns, *map(sum, zip(*parts, strict=True))))
+    return found
+
+
+def _around(
+    curve: Curve, times: Sequence[int], moment_ns: int, from_ns: int, to_ns: int
+) -> tuple[float, float, float]:
+    """Return mean at a moment, least and greatest around it; all the same where no reading fell."""
+    watts = _at(curve, times, moment_ns)
+    near = curve[bisect_left(times, from_ns) : bisect_left(times, to_ns)]
+    return watts, min([watts, *(low for _, _, low, _ in near)]), max([watts, *(high for *_, high in near)])
 
 
 def _at(curve: Curve, times: Sequence[int], moment_ns: int) -> float:
