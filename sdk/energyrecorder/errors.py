@@ -21,6 +21,11 @@ class ConfigError(EnergyError, ValueError):
     exit_code = 2
 
 
+def refusal_text(error: OSError) -> str:
+    """Return what the operating system refused, in a line: of which file, else of our output."""
+    return f"{error.filename or 'output'}: {error.strerror or error}"
+
+
 class BmcError(EnergyError):
     """A poll of a BMC failed.
 

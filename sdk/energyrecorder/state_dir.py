@@ -59,23 +59,24 @@ class StateLock:
         """Take the lock.
 
         Raises:
-            ConfigError: Another process holds it; the message names its process id.
+            ConfigError: Another process holds it, named by its id; or the file cannot be written.
         """
-        file = self._path.open("a+", encoding="ascii")
         try:
+            file = self._file = self._path.open("a+", encoding="ascii")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+        except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            file.close()
+            self.release()
             raise ConfigError(
                 f"state directory {str(self._path.parent)!r} is in use by process {owner}; "
                 "stop that one or give another --state"
             ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        self._file = file
+        except OSError as error:
+            raise ConfigError(f"lock file {str(self._path)!r} cannot be written: {error.strerror}") from None
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from energyrecorder import logs
-from energyrecorder.errors import EnergyError
+from energyrecorder.errors import EnergyError, refusal_text
 from energyrecorder_annotator.cli_calibrate import calibrate
 from energyrecorder_annotator.cli_grafana import grafana_setup
 from energyrecorder_annotator.cli_import import import_legacy
@@ -34,6 +33,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except OSError as error:
+        click.echo(f"E! {refusal_text(error)}", err=True)
+        return 1
     return code if isinstance(code, int) else 0
 
 
@@ -130,8 +132,9 @@ def integrate(power_file: str, steps_file: str, window_s: float | None, output_f
     """Joules per step from files, without a service."""
     from energyrecorder_annotator.integrate_files import integrate_files  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
-    sys.stdout.write(
-        integrate_files(power_file, steps_file, window_s=window_s, as_table=output_format == "table")
+    click.echo(
+        integrate_files(power_file, steps_file, window_s=window_s, as_table=output_format == "table"),
+        nl=False,
     )
 
 

@@ -15,7 +15,7 @@ def main() -> None:
     try:
         import click  # noqa: PLC0415  # an old Python must get as far as the message above
 
-        from energyrecorder.errors import EnergyError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder.errors import EnergyError, refusal_text  # noqa: PLC0415  # only what needs it loads it: short start, little memory
         from energyrecorder_execd.cli import cli  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     except ModuleNotFoundError as error:
         sys.stderr.write(f"E! {error.name!r} is not installed; run: pip install 'energyrecorder[execd]'\n")
@@ -30,6 +30,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except OSError as error:
+        sys.stderr.write(f"E! {refusal_text(error)}\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

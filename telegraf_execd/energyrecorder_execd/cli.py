@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from energyrecorder.errors import ConfigError
 from energyrecorder_execd.fleet import interval
 from energyrecorder_execd.options import fleet_option, log_options, state_folder, state_option
 from energyrecorder_execd.readers.registry import Registry
@@ -98,6 +99,8 @@ def once(
     Exit code: 0 all BMCs up, 3 some down, 4 all down, 2 a mistake in the configuration.
     """
     loaded = Selection(Path(fleet), servers=servers).load()
+    if not loaded.servers:
+        raise ConfigError(f"{fleet}: no enabled server")
     folder = state_folder(state)
     from energyrecorder_execd import process  # noqa: PLC0415  # as above
 

@@ -56,16 +56,22 @@ def fleet_from_pods(text: str, name: str) -> str:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(f"{name}: not valid YAML: {first}") from None
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}: line {mark.line + 1}" if mark else name
+        why = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{where}: not valid YAML: {why}") from None
     pods = document.get("PODS") if isinstance(document, dict) else None
     if not isinstance(pods, list):
         raise ConfigError(f"{name}: missing key 'PODS'; allowed: a list of environments with their servers")
     work = _Import(name)
     for number, pod in enumerate(pods, start=1):
-        _add_pod(work, pod if isinstance(pod, dict) else {}, number)
+        if isinstance(pod, dict):
+            _add_pod(work, pod, number)
+        else:
+            work.notes.append(f"PODS: {pod!r} was not carried over: it is no environment")
     if not work.entries:
-        raise ConfigError(f"{name}: none of its servers can be carried over: {'; '.join(work.notes)}")
+        why = "; ".join(work.notes) or "it names none"
+        raise ConfigError(f"{name}: none of its servers can be carried over: {why}")
     notes = [
         f"Made of {name} by energy-execd import-pods.",
         "Passwords were not carried over: put them into the variables named below.",

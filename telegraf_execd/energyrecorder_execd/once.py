@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from energyrecorder.errors import ConfigError
 from energyrecorder_execd.fleet import Fleet
 from energyrecorder_execd.loop import Voice, Write
 from energyrecorder_execd.poller import Poller, Tools
@@ -23,12 +22,7 @@ async def poll_once(fleet: Fleet, tools: Tools, facts: FactsStore, write: Write)
 
     Of what ``run`` remembers only trusted certificates are used, and only the lock-out guard's state is
     changed: a record that is shown here is still new to ``run``, and no session of a ``run`` is touched.
-
-    Raises:
-        ConfigError: There is no server.
     """
-    if not fleet.servers:
-        raise ConfigError("no enabled server in the fleet")
     pollers = [
         Poller(server, Memory(pins_only(facts.load(server.id, server.bmc))), tools)
         for server in fleet.servers

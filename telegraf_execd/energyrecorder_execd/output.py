@@ -13,6 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from energyrecorder.errors import ConfigError
+
 logger = logging.getLogger(__name__)
 
 MAX_BACKLOG_BYTES = 4 * 1024 * 1024
@@ -48,7 +50,12 @@ def take_stdout() -> int:
     """Return a descriptor of the real standard output, for lines; what anybody else prints goes to the log.
 
     Descriptor 1 becomes standard error, which catches prints of C code as well.
+
+    Raises:
+        ConfigError: Standard output is closed.
     """
+    if sys.stdout is None:
+        raise ConfigError("standard output is closed; the lines need one")
     sys.stdout.flush()
     lines = os.dup(1)
     os.dup2(2, 1)
@@ -61,13 +68,14 @@ class LineWriter:
 
     Args:
         descriptor: Pipe, terminal or file.
-        on_broken: Called once when nobody reads any more.
+        on_broken: Called once when lines can no longer be written.
     """
 
     def __init__(self, descriptor: int, on_broken: Callable[[], None]) -> None:
         self._descriptor = descriptor
         self._on_broken = on_broken
-        self._broken = False
+        self.failure: OSError | None = None
+        """Why no more lines are written; None while they are."""
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._dropped = 0
@@ -80,7 +88,7 @@ class LineWriter:
     def write(self, lines: Sequence[str]) -> None:
         """Write the lines now, in as few pieces as the pipe guarantees to keep whole."""
         for piece in _pieces(lines):
-            if self._broken:
+            if self.failure is not None:
                 return
             if self._backlog or not self._ready():
                 self._keep(piece)
@@ -94,7 +102,7 @@ class LineWriter:
             longest_s: Longest wait for somebody who does not read, seconds.
         """
         until_s = time.monotonic() + longest_s
-        while self._backlog and not self._broken and time.monotonic() < until_s:  # noqa: ASYNC110  # at the end only
+        while self._backlog and self.failure is None and time.monotonic() < until_s:  # noqa: ASYNC110  # at the end only
             await asyncio.sleep(0.01)
         await asyncio.sleep(max(0.0, self._written_s + PAUSE_S - time.monotonic()))
 
@@ -108,9 +116,10 @@ class LineWriter:
                 view = view[os.write(self._descriptor, view) :]
             self._written_s = time.monotonic()
         except OSError as error:
-            self._broken = True
+            self.failure = error
             self._backlog.clear()
-            logger.info("nobody reads our output: %s", error.strerror)
+            if isinstance(error, BrokenPipeError):
+                logger.info("nobody reads our output: %s", error.strerror)
             self._on_broken()
 
     def _keep(self, piece: bytes) -> None:

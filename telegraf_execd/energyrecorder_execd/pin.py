@@ -163,10 +163,10 @@ def write_pins(fleet: Fleet, pins: Mapping[str, str], put: Callable[[Path, str],
     Args:
         fleet: As loaded.
         pins: Server id → SHA-256 in hex.
-        put: Replaces a file by a text.
+        put: Replaces a file by a text; what it raises goes through.
 
     Raises:
-        ConfigError: A file cannot be changed with certainty, or cannot be written; others may have been.
+        ConfigError: A file cannot be changed with certainty; others may have been.
     """
     changed = []
     for path in fleet.files:
@@ -180,9 +180,6 @@ def write_pins(fleet: Fleet, pins: Mapping[str, str], put: Callable[[Path, str],
             raise ConfigError(f"{path}: cannot be changed safely; write it yourself: {entries}")
         if new == text:
             continue
-        try:
-            put(path, new)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+        put(path, new)
         changed.append(path)
     return changed

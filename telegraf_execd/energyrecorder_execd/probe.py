@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from energyrecorder.errors import BmcError
 from energyrecorder_execd.conversation import Conversation
@@ -168,7 +168,7 @@ def _clock_offset_s(answers: Sequence[RawAnswer]) -> int | None:
 def as_text(found: Finding) -> str:
     """Return a finding for people."""
     name = " ".join(part for part in (found.vendor, found.model, found.bmc_fw) if part) or "unknown make"
-    lines = [f"{found.server}: {found.protocol or 'nothing answered'} ({name})"]
+    lines = [f"{found.server}: {found.protocol or 'no reading'} ({name})"]
     if found.watts is not None:
         lines.append(
             f"  power     {found.watts:g} W from {found.source}, side {found.side}, host {found.host}"
@@ -200,8 +200,8 @@ def as_text(found: Finding) -> str:
 
 
 def entry_text(found: Finding) -> str:
-    """Return the ready entry alone."""
-    return server_table(found.entry())
+    """Return the ready entry alone; above it, as a comment, why there was no reading."""
+    return server_table(replace(found.entry(), notes=[f"no reading: {found.error}"] if found.error else []))
 
 
 def as_json(found: Finding) -> str:

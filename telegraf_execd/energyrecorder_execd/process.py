@@ -36,6 +36,9 @@ def run(selection: Selection, fleet: Fleet, folder: Path, registry: Registry) ->
         fleet: As loaded at start.
         folder: Our part of the state directory.
         registry: Makes the readers.
+
+    Raises:
+        OSError: The lines cannot be written, though somebody wants them: a full disk.
     """
 
     async def _run() -> None:
@@ -44,6 +47,7 @@ def run(selection: Selection, fleet: Fleet, folder: Path, registry: Registry) ->
         writer = LineWriter(take_stdout(), unread.set)
         around = Surroundings(_tools(folder, registry), FactsStore(folder / "servers"), writer.write)
         await Runner(selection, registry, around, writer, locks).run(fleet, unread)
+        _raise_unless_left(writer)
 
     allow_many_sockets(len(fleet.servers))
     asyncio.run(_run())
@@ -69,7 +73,7 @@ def allow_many_sockets(servers: int) -> None:
 
 
 def once(fleet: Fleet, folder: Path, registry: Registry) -> int:
-    """Poll every server once and return the exit code; arguments as for `run`."""
+    """Poll every server once and return the exit code; arguments and errors as for `run`."""
     allow_many_sockets(len(fleet.servers))
 
     async def _once() -> int:
@@ -83,12 +87,18 @@ def once(fleet: Fleet, folder: Path, registry: Registry) -> int:
         code = await poll_once(fleet, _tools(folder, registry), facts, writer.write)
         await registry.close()
         await writer.finish(LAST_LINES_S)
+        _raise_unless_left(writer)
         return code
 
     try:
         return asyncio.run(_once())
     except asyncio.CancelledError:
         return TERMINATED
+
+
+def _raise_unless_left(writer: LineWriter) -> None:
+    if writer.failure is not None and not isinstance(writer.failure, BrokenPipeError):
+        raise writer.failure
 
 
 def _tools(folder: Path, registry: Registry) -> Tools:

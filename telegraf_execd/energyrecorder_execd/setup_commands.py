@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from energyrecorder import secret
 from energyrecorder.errors import ConfigError
+from energyrecorder.secret import Secret
 from energyrecorder_execd.options import fleet_option, log_options, state_folder, state_option
 from energyrecorder_execd.selection import Selection
 
@@ -54,6 +54,8 @@ def init_command(hosts: tuple[str, ...], user: str | None, password_env: str, ou
     path = Path(out)
     if path.exists():
         raise ConfigError(f"--out {out!r} exists already; allowed: a file that does not")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--out {out!r} cannot be written: there is no folder {str(path.parent)!r}")
     text, count = first_fleet(names, look_around(parsed), user=user or "monitor", variable=password_env)
     if not count:
         raise ConfigError(f"nothing answered at {', '.join(names)}; no file was written")
@@ -84,7 +86,9 @@ def probe_command(
 
     names, parsed = _hosts(hosts)
     folder = state_folder(state)
-    password = secret.resolve(f"{{env={password_env}}}", where="--password-env")
+    password = Secret(os.environ.get(password_env, ""))
+    if not password:
+        raise ConfigError(f"--password-env: environment variable {password_env} is not set")
     shown = {"text": probe.as_text, "json": probe.as_json, "toml": probe.entry_text}[as_format]
     good = 0
     for host, identity in zip(parsed, look_around(parsed), strict=True):
@@ -257,7 +261,18 @@ def _text(file: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file whole, owner and mode kept; a `run` that watches it sees the old or the new one."""
+    """Replace the file whole, owner and mode kept; a `run` that watches it sees the old or the new one.
+
+    Raises:
+        ConfigError: It cannot be written; what was there stays.
+    """
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _replace(path: Path, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

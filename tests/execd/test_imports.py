@@ -126,7 +126,9 @@ def test_the_originals_yaml_becomes_a_fleet(loaded):
         ("PODS: [", "not valid YAML"),
         ("a: 1", "missing key 'PODS'"),
         ("- 1", "missing key 'PODS'"),
-        ("PODS: []", "none of its servers"),
+        ("PODS: []", "none of its servers can be carried over: it names none$"),
+        ("PODS: [3]", "none of its servers can be carried over: PODS: 3 was not carried over"),
+        ("PODS:\n  - {a: [}", "^x.yaml: line 2: not valid YAML: "),
         ("PODS: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],
 )

@@ -91,7 +91,7 @@ def test_no_fleet_file_and_no_server(execd, tmp_path):
         f"E! {tmp_path / 'none.toml'}: cannot be read: No such file or directory\n",
     )
     done = execd("once")
-    assert (done.returncode, done.stderr) == (2, "E! no enabled server in the fleet\n")
+    assert (done.returncode, done.stderr) == (2, f"E! {tmp_path}/fleet.toml: no enabled server\n")
 
 
 def test_a_state_directory_that_cannot_be_made(execd, tmp_path):

@@ -129,6 +129,15 @@ def test_init_of_nothing_writes_nothing(execd, tmp_path):
     assert not (tmp_path / "fleet.toml").exists()
 
 
+@pytest.mark.parametrize("out", ["none/fleet.toml", "/proc/fleet.toml"])
+def test_a_place_that_init_cannot_write_to_is_named(sim, execd, out):
+    """One line, exit 2; a folder that is not there is noticed before any BMC is asked."""
+    told = execd("init", _host(sim, "own"), "--out", out, code=2).stderr
+    assert out in told
+    assert "cannot be written: " in told
+    assert told.count("\n") == 1
+
+
 @pytest.mark.e2e
 def test_probe_shows_sources_period_and_a_ready_entry(sim, execd):
     """JSON for programs: every figure that was measured."""
@@ -159,11 +168,14 @@ def test_probe_for_people_and_as_an_entry(sim, execd):
 
 def test_probe_with_a_wrong_password_is_one_refusal(sim, execd):
     """Exit 4; the lock-out guard holds here as well: the second probe does not even try."""
-    host = _host(sim, "good")
-    first = execd("probe", host, "--user", USER, "--seconds", "1", code=4, password="wrong-one")
-    second = execd("probe", host, "--user", USER, "--seconds", "1", code=4, password="wrong-one")
+    command = ("probe", _host(sim, "good"), "--user", USER, "--seconds", "1")
+    first = execd(*command, code=4, password="wrong-one")
+    second = execd(*command, code=4, password="wrong-one")
     assert "refused the log-in" in first.stdout
     assert "refused once" in second.stdout
+    entry = execd(*command, "--format", "toml", code=4, password="wrong-one").stdout
+    assert entry.startswith("# no reading: auth: ")
+    assert tomllib.loads(entry)["server"]
 
 
 def _served_again(case, tmp_path):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 import keyword
-import sys
 from typing import Any, List, Optional, Sequence
 
 import click
 
-from energyrecorder.errors import EnergyError
+from energyrecorder.errors import EnergyError, refusal_text
 
 VERBS = {
     "start": "steps",
@@ -118,7 +117,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except EnergyError as error:
         click.echo(f"energy-step: {error}", err=True)
         return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; Python would complain at exit
+    except OSError as error:
+        click.echo(f"energy-step: {refusal_text(error)}", err=True)
         return 1
     return code if isinstance(code, int) else 0
