@@ -13,15 +13,15 @@ from typing import Any, Callable, Mapping, Optional, Sequence, TypeVar, Union, o
 from energyrecorder.client import Client
 from energyrecorder.clock import SystemClock
 from energyrecorder.environment import inherited
+from energyrecorder.notices import Notices
 from energyrecorder.recorder import Recorder, Scope
 from energyrecorder.recording import Recording
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _now = SystemClock().now
-_client = Client(now=_now)
-
-
+notices = Notices()
+_client = Client(now=_now, notices=notices)
 _recorder = Recorder(_client.submit, _now, lambda: inherited(os.environ))
 
 

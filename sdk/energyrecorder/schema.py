@@ -74,6 +74,9 @@ STATIC_TAGS = ("site", "room", "row", "rack", "group")
 SERVER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """What a server id looks like; a BMC with several nodes appends ``/<node>``."""
 
+SERVER_GLOB = re.compile(r"[A-Za-z0-9._:/*?\[\]!-]{1,200}")
+"""A server, a node of it, or a pattern of such: what limits the servers of a step."""
+
 
 @dataclass(frozen=True)
 class Field:

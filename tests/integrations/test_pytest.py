@@ -266,6 +266,21 @@ def test_without_the_option_nothing_is_loaded_or_recorded(write, energy_pytest, 
 
 
 @pytest.mark.parametrize(
+    ("variables", "note"),
+    [
+        ({}, "the environment is not known: set ENERGY_ENV; steps are kept"),
+        ({"ENERGY_ENV": "pod1", "ENERGY_URL": "http://127.0.0.1:9"}, "annotator at http://127.0.0.1:9: "),
+    ],
+)
+def test_what_was_told_while_tests_ran_stands_in_the_summary(write, energy_pytest, environ, variables, note):
+    """Its line on stderr went into a capture; a run without an environment is not asked for."""
+    write("test_b.py", "def test_b(): pass")
+    shown = energy_pytest("-q", "--energy", environ={**environ, **variables}).stdout
+    assert shown.count(f"note: {note}") == 1
+    assert ("no results: nothing was sent" in shown) == ("ENERGY_ENV" not in variables)
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("-o", "energy_level=class"), "energy_level is 'class'; allowed: session, module, test"),

@@ -148,6 +148,30 @@ def test_a_state_file_that_is_damaged_or_cannot_be_written_is_no_error(told, ene
     assert told("start") == [("start", "functest", None), ("start", "other", None)]
 
 
+@pytest.mark.parametrize("server", ["", "node 1", "nöde"])
+def test_a_server_that_the_annotator_would_refuse_is_a_mistake(told, energy_step, server):
+    """Rather than a run that is not recorded, with exit code 0."""
+    done = energy_step("start", "functest", "--server", server)
+    assert (done.returncode, told()) == (2, [])
+    assert f"{server!r} is no server id or glob, such as node-01 or 'node-*'" in done.stderr
+
+
+def test_a_scenario_without_a_name_is_found_again(told, energy_step):
+    """A variable that is empty in two jobs of one folder does not nest them for ever."""
+    energy_step("start", "")
+    assert "was still open" in energy_step("start", "").stderr
+    assert [op for op, *_ in told()] == ["start", "stop", "start"]
+
+
+def test_strict_takes_no_settings_but_those_that_were_given(energy_step, monkeypatch):
+    """Without it the step goes to the default URL, with a warning: better there than nowhere."""
+    monkeypatch.setenv("ENERGY_URL", "energy.example:8742")
+    for arguments in (("start", "functest"), ("step", "boot"), ("mark", "x"), ("stop",), ("flush",)):
+        done = energy_step(*arguments, "--strict")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "ENERGY_URL is 'energy.example:8742'" in done.stderr
+
+
 @pytest.mark.parametrize("mode", ["500", "401", "html", "cut", "hang"])
 def test_trouble_with_the_service_is_a_warning_unless_strict(
     told, impatient, energy_step, annotator, spool_lines, mode
@@ -284,6 +308,8 @@ def test_doctor_names_what_is_wrong(told, energy_step, annotator, trouble):
         "sink": "WRONG  sinks: away, and told later: grafana, influxdb",
     }
     assert expected[trouble] in done.stdout
+    if trouble == "away":
+        assert done.stdout.count("WRONG") == 1, "each question would have the same answer"
 
 
 def test_usage_errors_end_with_2(energy_step):

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import click
 
 from energyrecorder.cli.asking import connect
-from energyrecorder.cli.job import Job, env_option
+from energyrecorder.cli.job import Job, env_option, servers_option
 from energyrecorder.errors import ConfigError
 from energyrecorder.transport import TransportError
 
@@ -22,7 +22,7 @@ _UNUSABLE = (409, 413, 422)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--scenario", metavar="S", help="Name of the run; default: the file's own.")
 @click.option("--tz", "zone", metavar="Z", help="Zone of time stamps without one; default: this machine's.")
-@click.option("--server", "servers", multiple=True, metavar="ID", help="Server id or glob; default: all.")
+@servers_option
 @env_option
 def import_(
     file: Path, scenario: Optional[str], zone: Optional[str], servers: Tuple[str, ...], env: Optional[str]

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
@@ -16,6 +16,7 @@ from energyrecorder.delivery import Delivery
 from energyrecorder.environment import Inherited, inherited
 from energyrecorder.errors import ConfigError
 from energyrecorder.notices import Notices
+from energyrecorder.schema import SERVER_GLOB
 from energyrecorder.sdk_settings import SdkSettings, load, load_from_variables
 
 DELIVERY_S = 1.6
@@ -27,6 +28,24 @@ Answers = List[Optional[Dict[str, Any]]]
 
 env_option = click.option(
     "--env", metavar="E", help="Environment; default: ENERGY_ENV, else the project's file."
+)
+
+
+def _globs(_context: click.Context, _option: click.Parameter, servers: Tuple[str, ...]) -> Tuple[str, ...]:
+    """Refuse here what the annotator would refuse the whole run for."""
+    for server in servers:
+        if not SERVER_GLOB.fullmatch(server):
+            raise click.BadParameter(f"{server!r} is no server id or glob, such as node-01 or 'node-*'")
+    return servers
+
+
+servers_option = click.option(
+    "--server",
+    "servers",
+    multiple=True,
+    metavar="ID",
+    callback=_globs,
+    help="Server id or glob; default: all.",
 )
 strict_option = click.option("--strict", is_flag=True, help="Exit 3 when the annotator could not be told.")
 

@@ -79,7 +79,7 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
       energy-step flush
       energy-step flush --all --env pod1
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
-    job = Job(env, forgiving=True)
+    job = Job(env, forgiving=not strict)
     adopt_env = env or job.settings.env
     folders = [spool_of(job.settings, job.notices)]
     if not job.settings.url_is_default:
@@ -123,7 +123,10 @@ def doctor(env: Optional[str]) -> int:
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
     job = Job(env)
     transport = connect(job)
-    checks = [_service(job, transport), *_ready(transport), _clock(transport), _samples(job, transport)]
+    try:
+        checks = [_service(job, transport), *_ready(transport), _clock(transport), _samples(job, transport)]
+    except AnnotatorError as error:  # nobody answers: the other questions would end the same
+        checks = [("service", False, str(error))]
     for name, good, text in checks:
         verdict = click.style("ok   ", fg="green") if good else click.style("WRONG", fg="red", bold=True)
         click.echo(f"{verdict}  {name}: {text}")  # colours reach terminals only
@@ -138,10 +141,7 @@ Check = Tuple[str, bool, str]
 
 def _service(job: Job, transport: Transport) -> Check:
     before_ns = job.now().boot_ns
-    try:
-        health = transport.exchange("GET", "/healthz", timeout_s=_TIMEOUT_S)
-    except AnnotatorError as error:
-        return "service", False, str(error)
+    health = transport.exchange("GET", "/healthz", timeout_s=_TIMEOUT_S)
     took_ms = (job.now().boot_ns - before_ns) / 1e6
     stopped = [
         str(plugin.get("name")) for plugin in _dicts(health.get("plugins")) if not plugin.get("running")

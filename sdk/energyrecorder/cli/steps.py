@@ -9,7 +9,16 @@ from typing import Any, Dict, List, Optional, Tuple
 import click
 
 from energyrecorder.ci_context import ci_context
-from energyrecorder.cli.job import STRICT_EXIT, TTL_S, Answers, Job, env_option, strict_option, tell_ci
+from energyrecorder.cli.job import (
+    STRICT_EXIT,
+    TTL_S,
+    Answers,
+    Job,
+    env_option,
+    servers_option,
+    strict_option,
+    tell_ci,
+)
 from energyrecorder.cli.state_file import JobState, OpenStep, edited_state
 from energyrecorder.clock import Instant
 from energyrecorder.recorder import new_id, text_of_name
@@ -37,7 +46,7 @@ def parse_tags(pairs: Tuple[str, ...]) -> Dict[str, str]:
 @click.argument("scenario")
 @click.option("--step", metavar="S", help="First step of the scenario.")
 @env_option
-@click.option("--server", "servers", multiple=True, metavar="ID", help="Server id or glob; default: all.")
+@servers_option
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="What else to store with it.")
 @click.option("--print-id", is_flag=True, help="Print the run id.")
 @strict_option
@@ -62,7 +71,8 @@ def start(
       energy-step start functest --step boot --server 'node-*' --tag build=7
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
     more = {"tags": parse_tags(tags)} if tags else {}
-    job = Job(env, forgiving=True)
+    job = Job(env, forgiving=not strict)
+    scenario = text_of_name(scenario)
     wanted = list(servers) or list(job.settings.servers)
     if wanted:
         more["servers"] = wanted  # type: ignore[assignment]
@@ -71,7 +81,7 @@ def start(
     with edited_state(job.state_path, job.warn) as state:
         state.open = [item for item in state.open if job.is_alive(item)]
         events += _abort_the_same(job, state, at, scenario)
-        opened, begun = _begin(job, state, at, text_of_name(scenario), more)
+        opened, begun = _begin(job, state, at, scenario, more)
         events += begun
         if step is not None:
             implicit = _implicit(opened, at, text_of_name(step))
@@ -104,7 +114,7 @@ def step(name: str, env: Optional[str], *, strict: bool) -> int:
     Example:
       energy-step step traffic
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
-    job = Job(env, forgiving=True)
+    job = Job(env, forgiving=not strict)
     at = job.now()
     name = text_of_name(name)
     with edited_state(job.state_path, job.warn) as state:
@@ -138,7 +148,7 @@ def stop(outcome: str, env: Optional[str], *, everything: bool, strict: bool) ->
       energy-step stop --outcome failed
       energy-step stop --all
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
-    job = Job(env, forgiving=True)
+    job = Job(env, forgiving=not strict)
     at = job.now()
     with edited_state(job.state_path, job.warn) as state:
         if not state.open:
@@ -170,7 +180,7 @@ def mark(note: str, text: Optional[str], env: Optional[str], *, strict: bool) ->
     Example:
       energy-step mark "vm destroyed"
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
-    job = Job(env, forgiving=True)
+    job = Job(env, forgiving=not strict)
     state = job.state()
     around = job.around(state)
     event: Event = {"op": "mark", "at": job.now().as_json(), "title": text_of_name(note)}

@@ -104,13 +104,16 @@ def fetch_results(run_id: str, step_id: str, *, wait_s: float, once_s: float) ->
         once_s: Bound of each exchange, in seconds.
 
     Raises:
-        AnnotatorError: The annotator does not answer or does not know the run.
+        AnnotatorError: The annotator does not answer or does not know the run, or was not told of it because
+            nobody says which environment this is.
     """
     now = SystemClock().now
     try:
         settings = load(None, Path.cwd())
     except (ConfigError, OSError):
         settings = load_from_variables()
+    if settings.env is None:
+        raise AnnotatorError("nothing was sent: the environment is not known")
     transport = Transport(settings.url, now=now, authorization=settings.authorization())
     until_ns = now().boot_ns + int(wait_s * 1e9)
     try:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
 
 from energyrecorder.clock import Instant
+from energyrecorder.schema import SERVER_GLOB
 from energyrecorder_analysis.timestamp import parse_time_ns
 from energyrecorder_annotator.auth.caller import Caller
 from energyrecorder_annotator.clocks import ServerTime, Stamp, server_time
@@ -55,7 +56,7 @@ def _tag_text(value: object) -> object:
 Text = Annotated[str, AfterValidator(encodable)]
 Name = Annotated[Text, AfterValidator(_not_blank)]
 StepId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
-ServerPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/*?\[\]!-]{1,200}$")]
+ServerPattern = Annotated[str, StringConstraints(pattern=f"^{SERVER_GLOB.pattern}$")]
 TimeNs = Annotated[int, BeforeValidator(_time_ns)]
 Nanoseconds = Annotated[int, Field(ge=-_MAX_NS, le=_MAX_NS)]
 Tags = dict[Text, Annotated[Text, BeforeValidator(_tag_text)]]
