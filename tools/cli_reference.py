@@ -36,10 +36,10 @@ energy-step report --wait 60
 
 **Exit codes.** `start`, `step`, `stop`, `mark` and `flush` end with 0 even when the service could not be
 told: a warning on stderr, what was kept is sent later; `--strict` makes it 3, and a setting that is
-not allowed 2. `run` ends with the command's own code (126 cannot be executed, 127 not found, 128 + n ended by signal n). `report`, `compare`,
-`plan`, `gate`, `import` and `doctor` end with 3 when the service fails them. `gate` ends with 4 after a
-regression or above the budget, and, where `--fail-on` names it, with 5 when nothing could be told and 6
-when nothing could be compared. 2 is wrong usage, everywhere.
+not allowed 2. `run` ends with the command's own code (126 cannot be executed, 127 not found, 128 + n ended
+by signal n). `report`, `compare`, `plan`, `gate`, `import` and `doctor` end with 3 when the service fails
+them. `gate` ends with 4 after a regression or above the budget, and, where `--fail-on` names it, with 5
+when nothing could be told and 6 when nothing could be compared. 2 is wrong usage, everywhere.
 
 **Variables.** `ENERGY_URL`, `ENERGY_ENV` and the rest are those of the [SDK](sdk.md). `start` writes
 `ENERGY_RUN_ID`, `ENERGY_STEP_ID` and `ENERGY_SCENARIO` to `$GITHUB_ENV`, `run_id` and `step_id` to

@@ -32,7 +32,10 @@ def cli() -> None:
 @click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), help="TOML spec file.")
 @click.option("--json", "as_json", is_flag=True, help="Print where the BMCs listen as one JSON object.")
 def serve(spec_file: Path, *, as_json: bool) -> None:
-    """Serve the BMCs of a spec file until stdin closes, SIGTERM or SIGINT."""
+    """Serve the BMCs of a spec file.
+
+    Until its standard input closes, or SIGTERM, SIGINT or SIGHUP comes.
+    """
     try:
         # The simulated time starts with the process, whatever loading takes.
         spec = load_spec(spec_file, start_ns=time.time_ns())

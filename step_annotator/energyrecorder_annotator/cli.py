@@ -55,9 +55,11 @@ def _settings_options(command: Command) -> Command:
 
 def _log_options(command: Command) -> Command:
     for option in (
-        click.option("--log-level", type=click.Choice(logs.LEVELS)),
-        click.option("--log-format", type=click.Choice(logs.FORMATS), default="text"),
-        click.option("--log-file", metavar="FILE"),
+        click.option(
+            "--log-level", type=click.Choice(logs.LEVELS), help="Default: $ENERGY_LOG_LEVEL or info."
+        ),
+        click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True),
+        click.option("--log-file", metavar="FILE", help="Log to FILE instead of standard error."),
     ):
         command = option(command)
     return command

@@ -23,9 +23,10 @@ from energyrecorder import logs
 def calibrate(
     fleet: str, server: str, load: str, seconds: int, loads: int, interval: str, state: str | None
 ) -> None:
-    """Find out over how long a BMC averages its power, by a load that goes on and off.
+    """Find out over how long a BMC averages.
 
-    Prints the entry for the fleet file that says so; energies of its steps are then surer. Example:
+    Puts a load on the server, on and off, and looks how the BMC shows it. Prints the entry for the fleet file
+    that says so; energies of its steps are then surer. Example:
 
     energy-annotator calibrate --fleet fleet.toml --server node-01
     --load 'ssh node-01 stress-ng --cpu 0 --timeout {seconds}'

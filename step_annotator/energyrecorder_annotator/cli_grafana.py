@@ -14,7 +14,7 @@ PASSWORD_VARIABLE = "GRAFANA_ADMIN_PASSWORD"  # noqa: S105  # the name of a vari
 
 
 @click.command("grafana-setup")
-@click.option("--url", default="http://127.0.0.1:3000", show_default=True)
+@click.option("--url", default="http://127.0.0.1:3000", show_default=True, help="Where Grafana listens.")
 @click.option(
     "--user", default="admin", show_default=True, help=f"Administrator; password: {PASSWORD_VARIABLE}."
 )

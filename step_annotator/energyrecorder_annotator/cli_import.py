@@ -37,9 +37,9 @@ TOO_OLD = (
 @click.option("--dry-run", is_flag=True, help="Read and count only.")
 @service_options
 def import_legacy(**options: Any) -> None:
-    """Hand samples and sessions of an original energyrecorder to the running service.
+    """Hand over what an original recorder has.
 
-    Doing it again is harmless.
+    Its samples and sessions go to the running service. Doing it again is harmless.
     """
     from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`

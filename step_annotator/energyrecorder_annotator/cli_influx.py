@@ -19,8 +19,16 @@ PASSWORDS = (
 
 
 @click.command("init-influxdb")
-@click.option("--url", envvar="ENERGY_INFLUX_URL", default="http://127.0.0.1:8086", show_default=True)
-@click.option("--database", envvar="ENERGY_INFLUX_DB", default="energyrecorder", show_default=True)
+@click.option(
+    "--url",
+    envvar="ENERGY_INFLUX_URL",
+    default="http://127.0.0.1:8086",
+    show_default=True,
+    help="Where InfluxDB listens.",
+)
+@click.option(
+    "--database", envvar="ENERGY_INFLUX_DB", default="energyrecorder", show_default=True, help="Its name."
+)
 @click.option(
     "--as", "admin", envvar="ENERGY_INFLUX_USER", metavar="USER", help="User that may create all this."
 )
@@ -31,7 +39,9 @@ PASSWORDS = (
 def init_influxdb(
     url: str, database: str, admin: str | None, raw_retention: str | None, rollup_retention: str
 ) -> None:
-    """Create database, users and retention in InfluxDB 1.x. Doing it again is harmless.
+    """Create database, users and retention in InfluxDB 1.x.
+
+    Doing it again is harmless.
 
     The password of --as comes from ENERGY_INFLUX_PASSWORD. Users are made for the variables that are set:
     energy_admin (ENERGY_INFLUX_ADMIN_PASSWORD; without --as it does the rest), energy_writer

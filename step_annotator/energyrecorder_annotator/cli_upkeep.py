@@ -51,15 +51,18 @@ def doctor(config: str | None, grafana: str | None, url: str, token_env: str) ->
 
 
 @click.command()
-@click.option("--run", "run_id", metavar="ID")
-@click.option("--step-id", metavar="ID")
-@click.option("--env")
-@click.option("--scenario")
+@click.option("--run", "run_id", metavar="ID", help="Steps of this run.")
+@click.option("--step-id", metavar="ID", help="This step.")
+@click.option("--env", metavar="NAME", help="Steps in this environment.")
+@click.option("--scenario", metavar="NAME", help="Steps of this scenario.")
 @click.option("--from", "from_", metavar="TIME", help="ISO 8601 with zone: steps that end after it.")
 @click.option("--to", metavar="TIME", help="Steps that begin before it.")
 @service_options
 def recompute(url: str, token_env: str, **chosen: str | None) -> None:
-    """Have results computed anew from the readings there are now."""
+    """Have results computed anew from the readings there are now.
+
+    At least one option says which steps; a step must fit all that are given.
+    """
     from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     body = {name.rstrip("_"): value for name, value in chosen.items() if value is not None}

@@ -278,7 +278,7 @@ def test_runs_far_apart_get_pictures_of_their_own():
 
 
 def test_a_report_without_readings_or_runs_says_so():
-    assert "no readings" in render_html(report(answer("a", 0, 10), power={}))
+    assert render_html(report(answer("a", 0, 10), power={})).count(">no readings<") == 2
     empty = report_from_answers([], {}, title="nothing", generated_ns=0)
     assert "nothing" in render_html(empty)
     assert "nothing" in render_markdown(empty)
@@ -286,6 +286,31 @@ def test_a_report_without_readings_or_runs_says_so():
 
 def trace(name, seconds, watts):
     return PowerTrace(name, tuple((T0_NS + second * SECOND_NS, watts, watts, watts) for second in seconds))
+
+
+def test_a_card_tells_a_mean_only_where_there_is_one():
+    """And one server is not many."""
+    whole = answer("a", 0, 10, depth=0, quality="unresolvable", servers=1)
+    shown = render_html(report_from_answers([{"run": whole, "steps": []}], {}, title="t", generated_ns=0))
+    assert "10.0 s · peak 700 W · 1 server<" in shown
+    assert "mean · peak 700 W · 2 servers<" in render_html(report())
+
+
+def test_a_step_shorter_than_the_spacing_of_the_readings_shows_those_that_measured_it():
+    """They lie around it; a server whose reading stands alone is a dot, and no total is made up of it."""
+    body = {"run": answer("functest", 94, 96, depth=0), "steps": []}
+    series = {f"n{number}": trace("", range(number, 200, 10), 100.0).points for number in (0, 5)}
+    shown = render_html(report_from_answers([body], series, title="t", generated_ns=0))
+    assert "never known" not in shown
+    assert shown.count('class="line"') == 3
+    series["n7"] = trace("", [95], 100.0).points
+    shown = render_html(report_from_answers([body], series, title="t", generated_ns=0))
+    assert 'class="line lone"' in shown
+    body = {"run": answer("functest", 100, 110, depth=0), "steps": []}
+    series = {"n0": trace("", range(90, 100), 100.0).points, "n1": trace("", range(110, 120), 100.0).points}
+    shown = render_html(report_from_answers([body], series, title="t", generated_ns=0))
+    assert "never known of all servers at once" in shown
+    assert ">no readings<" not in shown
 
 
 def test_a_line_breaks_where_readings_are_missing():

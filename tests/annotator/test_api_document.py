@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from energyrecorder_annotator.api.docs_page import docs_page
 from support.annotator import running
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "api.md"
@@ -44,3 +45,9 @@ def test_every_example_is_json():
     assert len(examples) >= 10
     for example in examples:
         json.loads(example)
+
+
+def test_the_page_for_people_has_one_section_for_each_subject(served):
+    headings = re.findall(r"<h2>(.*?)</h2>", docs_page(served, "openapi.json"))
+    assert headings
+    assert len(headings) == len(set(headings))

@@ -16,7 +16,7 @@ from energyrecorder_analysis.report.model import (
     ReportRun,
 )
 from energyrecorder_analysis.report.scale import Scale, power_ticks, time_ticks
-from energyrecorder_analysis.report.traces import pieces, total_trace
+from energyrecorder_analysis.report.traces import pieces, spacing_ns, total_trace
 
 WIDTH = 1200.0
 LEFT, RIGHT = 64.0, 14.0
@@ -24,7 +24,8 @@ TOTAL_PX, SERVERS_PX = 190.0, 240.0
 HEAD_PX, BETWEEN_PX, AXIS_PX = 22.0, 34.0, 30.0
 COLOURS = 12
 """Colours of servers in the style sheet; beyond, they repeat with another dash."""
-_MARGIN_SHARE = 0.02
+_MARGIN_SHARE, _MARGIN_SPACINGS = 0.02, 1.5
+_LEAST_MARGIN_NS, _WIDENED_TO_NS = 2_000_000_000, 30_000_000_000
 _SAME_MARK_PX = 12.0
 _DASHES = (None, "6 3", "2 3")
 
@@ -58,7 +59,10 @@ def figure_of(report: Report, runs: Sequence[ReportRun]) -> Figure:
     end_ns = max([*ends, start_ns + 1_000_000_000])
     if len(ends) < len(runs):
         end_ns = max(end_ns, newest_ns)
-    margin_ns = max(round((end_ns - start_ns) * _MARGIN_SHARE), 2_000_000_000)
+    slowest_ns = max((spacing_ns(trace) for trace in report.traces), default=0.0)
+    # A step shorter than the spacing of the readings is measured by those around it.
+    widened_ns = min(round(_MARGIN_SPACINGS * slowest_ns), _WIDENED_TO_NS)
+    margin_ns = max(round((end_ns - start_ns) * _MARGIN_SHARE), _LEAST_MARGIN_NS, widened_ns)
     from_ns, to_ns = start_ns - margin_ns, end_ns + margin_ns
     cut = [_cut(trace, from_ns, to_ns) for trace in report.traces]
     traces = [trace for trace in cut if trace.points]
@@ -101,8 +105,8 @@ def drawing(figure: Figure, report: Report) -> tuple[Markup, float]:
             _time_axis(figure, report, x, HEAD_PX, servers_bottom),
             draw_shades(bars, x, total_top, total_bottom),
             draw_shades(bars, x, servers_top, servers_bottom),
-            _panel("Total power", [figure.total], x, total_top, total_bottom, is_total=True),
-            _panel("Power per server", figure.traces, x, servers_top, servers_bottom, is_total=False),
+            _total_panel(figure, x, total_top, total_bottom),
+            _panel("Power per server", figure.traces, x, servers_top, servers_bottom),
             draw_bars(bars, x, HEAD_PX),
             _marks(figure.marks, x, total_top, servers_bottom),
             element("line", class_="cursor", x1=0, x2=0, y1=HEAD_PX, y2=servers_bottom, visibility="hidden"),
@@ -189,8 +193,20 @@ def _time_axis(figure: Figure, report: Report, x: Scale, top: float, bottom: flo
     return join(parts)
 
 
+def _total_panel(figure: Figure, x: Scale, top: float, bottom: float) -> Markup:
+    empty = "never known of all servers at once" if figure.traces else "no readings"
+    return _panel("Total power", [figure.total], x, top, bottom, empty=empty, is_total=True)
+
+
 def _panel(
-    title: str, traces: Sequence[PowerTrace], x: Scale, top: float, bottom: float, *, is_total: bool
+    title: str,
+    traces: Sequence[PowerTrace],
+    x: Scale,
+    top: float,
+    bottom: float,
+    *,
+    empty: str = "no readings",
+    is_total: bool = False,
 ) -> Markup:
     highest_w = max((point[3] for trace in traces for point in trace.points), default=0.0)
     ticks = power_ticks(highest_w * 1.05)
@@ -203,17 +219,8 @@ def _panel(
             element("text", text(label), class_="tick", x=LEFT - 8, y=y(tick) + 4, text_anchor="end")
         )
     if not any(trace.points for trace in traces):
-        middle = (LEFT + WIDTH - RIGHT) / 2
-        parts.append(
-            element(
-                "text",
-                text("no readings"),
-                class_="empty",
-                x=middle,
-                y=(top + bottom) / 2,
-                text_anchor="middle",
-            )
-        )
+        at = {"x": (LEFT + WIDTH - RIGHT) / 2, "y": (top + bottom) / 2}
+        parts.append(element("text", text(empty), class_="empty", text_anchor="middle", **at))
     for index, trace in enumerate(traces):
         parts.append(_trace(trace, index, x, y, is_total=is_total))
     return join(parts)
@@ -230,7 +237,8 @@ def _trace(trace: PowerTrace, index: int, x: Scale, y: Scale, *, is_total: bool)
             back = _path(list(reversed(piece)), 2, x, y).replace("M", "L", 1)
             drawn.append(element("path", class_="band", d=f"{_path(piece, 3, x, y)}{back}Z"))
         dash = None if is_total else _DASHES[index // COLOURS % len(_DASHES)]
-        drawn.append(element("path", class_="line", d=line, stroke_dasharray=dash))
+        kind = "line lone" if len(piece) == 1 else "line"
+        drawn.append(element("path", class_=kind, d=line, stroke_dasharray=dash))
     kind = "trace total" if is_total else "trace"
     style = None if is_total else server_style(index)
     return element("g", *drawn, class_=kind, style=style, data_series=str(0 if is_total else index + 1))

@@ -93,8 +93,12 @@ def _card(run: ReportRun, report: Report) -> Markup:
     if len(shown) == 2:  # noqa: PLR2004  # value and interval
         value_unit = shown[1].split(" ")
         number = [text(shown[0]), element("small", text(f" ± {value_unit[0]} ")), text(value_unit[1])]
-    peak = f" · peak {words.power(whole.max_w)}" if whole.max_w is not None else ""
-    more = f"{row.duration} · {row.power} mean{peak} · {row.servers} servers"
+    told = [row.duration]
+    if row.power != words.UNKNOWN:
+        told.append(f"{row.power} mean")
+    if whole.max_w is not None:
+        told.append(f"peak {words.power(whole.max_w)}")
+    told.append(f"{row.servers} server{'s' * (whole.servers != 1)}")
     return element(
         "article",
         element(
@@ -105,7 +109,7 @@ def _card(run: ReportRun, report: Report) -> Markup:
             title=whole.name[:2000],
         ),
         element("div", *number, class_="figure-number"),
-        element("div", text(more), class_="more"),
+        element("div", text(" · ".join(told)), class_="more"),
         element("div", badge(whole.quality), class_="more"),
         class_=f"card s-{whole.state}" if whole.state.isalpha() else "card s-lost",
     )

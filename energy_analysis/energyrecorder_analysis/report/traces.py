@@ -26,11 +26,16 @@ def pieces(trace: PowerTrace) -> list[Sequence[PowerPoint]]:
     return [points[start:end] for start, end in zip(starts, [*starts[1:], len(points)], strict=True)]
 
 
-def longest_step_ns(trace: PowerTrace) -> float:
-    """Return the distance of two points above which there is a hole between them."""
+def spacing_ns(trace: PowerTrace) -> float:
+    """Return the usual distance of two points; 0 where there are no two."""
     times = [point[0] for point in trace.points]
     spacings = [later - earlier for earlier, later in pairwise(times)]
-    return _HOLE_SPACINGS * median(spacings) if spacings else 0.0
+    return median(spacings) if spacings else 0.0
+
+
+def longest_step_ns(trace: PowerTrace) -> float:
+    """Return the distance of two points above which there is a hole between them."""
+    return _HOLE_SPACINGS * spacing_ns(trace)
 
 
 def total_trace(traces: Sequence[PowerTrace], name: str = "total", most: int = 1200) -> PowerTrace:
@@ -45,7 +50,7 @@ def total_trace(traces: Sequence[PowerTrace], name: str = "total", most: int = 1
         return PowerTrace(name, ())
     from_ns = min(trace.points[0][0] for trace in traces)
     to_ns = max(trace.points[-1][0] for trace in traces)
-    finest_ns = min((longest_step_ns(trace) or 1e9) / _HOLE_SPACINGS for trace in traces)
+    finest_ns = min(spacing_ns(trace) or 1e9 for trace in traces)
     count = max(min(int((to_ns - from_ns) / max(finest_ns, 1.0)), most), 1)
     grid = [from_ns + (to_ns - from_ns) * index // count for index in range(count + 1)]
     columns = [_at(trace, grid) for trace in traces]

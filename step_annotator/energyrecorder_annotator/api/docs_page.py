@@ -56,14 +56,11 @@ def docs_page(openapi: Mapping[str, Any], description_url: str) -> str:
         f"<p>For tools (Swagger, OpenAPI {escape(openapi['openapi'])}): ",
         f"<a href='{escape(description_url)}'>{escape(description_url)}</a></p>",
     ]
-    tag = None
+    sections: dict[str, list[str]] = {}
     for path, method, route in _routes(openapi):
-        first = (route.get("tags") or [""])[0]
-        if first != tag:
-            tag = first
-            parts.append(f"<h2>{escape(tag)}</h2>")
-        parts.append(_route(path, method, route, openapi))
-    return "".join(parts)
+        tag = (route.get("tags") or [""])[0]
+        sections.setdefault(tag, [f"<h2>{escape(tag)}</h2>"]).append(_route(path, method, route, openapi))
+    return "".join([*parts, *(part for section in sections.values() for part in section)])
 
 
 def _routes(openapi: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
