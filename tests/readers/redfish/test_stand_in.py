@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from energyrecorder.errors import BmcAuthError, BmcDataError
+from energyrecorder.errors import BmcAuthError, BmcDataError, BmcUnreachableError
 from energyrecorder.secret import Secret
 from energyrecorder_execd.findings import Findings
 from energyrecorder_execd.http import HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Memory, Target
-from energyrecorder_execd.readers.redfish import RedfishReader
+from energyrecorder_execd.readers.redfish import RedfishReader, stand_in, totals
 from energyrecorder_execd.readers.redfish.meter import MeterMemory
 from energyrecorder_execd.readers.redfish.rediscovery import RETURN_S
 from energyrecorder_execd.readers.redfish.stand_in import AGREES
@@ -64,6 +64,7 @@ class Bench:
 
     def __init__(self, documents, facts=None):
         self.failing = {}
+        self.hanging = set()
         self.facts = {} if facts is None else facts
         self.clock = Clock()
         self.http = FakeHttp(documents)
@@ -78,6 +79,8 @@ class Bench:
 
     async def get(self, path, *, anonymous=False):
         answer = await self.http.get(path, anonymous=anonymous)
+        if path in self.hanging:
+            await asyncio.Event().wait()
         if path in self.failing:
             raise self.failing[path]
         return answer
@@ -264,6 +267,23 @@ async def test_what_stands_in_sets_neither_pace_nor_description():
     poll, _ = await bench.poll()
     findings.learn(poll)
     assert (poll.readings[0].refresh_s, poll.info, findings.refresh_s) == (60.0, None, None)
+
+
+@pytest.mark.parametrize("failure", ["hangs", "breaks off"])
+async def test_what_only_stands_in_costs_neither_the_plan_nor_a_poll(failure, monkeypatch):
+    """A resource that hangs or breaks off: the first poll reads the total, a silent one ends in time."""
+    monkeypatch.setattr(stand_in, "STAND_IN_LIMIT_S", 0.05)
+    monkeypatch.setattr(totals, "STAND_IN_LIMIT_S", 0.05)
+    broken_off = BmcUnreachableError("the connection broke", reason="unreachable")
+    bench, new = (Bench(_tree(_control(200), sensor=190)) for _ in range(2))
+    await bench.poll()
+    for one in (bench, new):
+        one.hanging = {SENSOR} if failure == "hangs" else set()
+        one.failing = {} if failure == "hangs" else {SENSOR: broken_off}
+    assert _values((await new.poll())[0]) == [("power_control", 200.0)]
+    bench.documents[POWER] = _control(None)
+    poll, asked = await bench.poll()
+    assert (poll.readings, poll.error, asked) == ((), "no_reading", [POWER, SYSTEM, SENSOR])
 
 
 @pytest.mark.parametrize("status", [503, 500])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
+from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.redfish.plan import Place
 from energyrecorder_execd.readers.redfish.rungs import RUNGS, found_at
@@ -12,6 +16,13 @@ AGREES = 1.25
 """Two views of one computer's power, seconds apart, differ by no greater factor: losses of the supplies (a
 tenth), windows, rounding. One of two supplies (90 of an HPE's 221 W), those of an enclosure (755 W around a
 Supermicro's 176) and a tray of GPUs (825 of a DGX's 1950) differ by more."""
+
+
+STAND_IN_LIMIT_S = 3.0
+"""Longest time that a walk spends on looking for them, and a poll on reading one: neither the plan nor the
+other totals of a poll may hang on a resource that only stands in."""
+
+_log = logging.getLogger(__name__)
 
 
 async def find_stand_ins(
@@ -27,18 +38,33 @@ async def find_stand_ins(
         found: The total.
         effects: What the quirk table says of this BMC.
         shared: The supplies feed more than this BMC's computer.
+
+    Raises:
+        BmcAuthError: The log-in was refused.
+        WalkPausedError: The walk's requests are used up.
     """
     places: list[Place] = []
-    if not found.candidate.watts:
-        return ()
+    if found.candidate.watts:
+        try:
+            async with asyncio.timeout(STAND_IN_LIMIT_S):
+                await _collect(places, walk, found, effects, shared=shared)
+        except BmcAuthError:
+            raise
+        except (BmcError, TimeoutError) as error:
+            _log.debug("%s: looking for what may stand in for it: %r", found.place.paths[0], error)
+    return tuple(places)
+
+
+async def _collect(
+    places: list[Place], walk: Walk, found: Found, effects: quirks.Effects, *, shared: bool
+) -> None:
     for rung in RUNGS:
         for other in await found_at(rung, walk, found.chassis, effects, shared=shared):
             if other.place == found.place or not _agree(found, other):
                 continue
             places.append(other.place)
             if not set(other.place.paths) & set(found.place.paths):
-                return tuple(places)
-    return tuple(places)
+                return
 
 
 def _agree(found: Found, other: Found) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from energyrecorder_execd.readers.redfish.meter import MeterMemory, as_candidate
 from energyrecorder_execd.readers.redfish.parse import Candidate
 from energyrecorder_execd.readers.redfish.plan import Place, TotalPlan
 from energyrecorder_execd.readers.redfish.select import is_valid
+from energyrecorder_execd.readers.redfish.stand_in import STAND_IN_LIMIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +142,12 @@ class Totals:
         """
         for place in silent.plan.stand_ins:
             try:
-                await self.ask(place.paths)
+                async with asyncio.timeout(STAND_IN_LIMIT_S):
+                    await self.ask(place.paths)
             except BmcAuthError:
                 raise
-            except BmcError:
-                # A BMC that breaks off or is busy is not asked for one more thing.
+            except (BmcError, TimeoutError):
+                # A BMC that hangs, breaks off or is busy is not asked for one more thing.
                 return silent
             other, _ = self.take(silent.plan, place)
             if not other.error and is_valid(other.candidate.watts, host):
