@@ -175,8 +175,16 @@ def _timings(series: PowerSeries, known: Timings) -> tuple[tuple[Timing, ...], I
     key = series.source * 2 + series.bmc_clock
     kinds = np.unique(key)
     index = np.searchsorted(kinds, key).astype(np.int64)
-    parts = [series] if kinds.size == 1 else [series.take(np.flatnonzero(key == kind)) for kind in kinds]
-    return tuple(known.get(_kind(part)) or timing_of(part) for part in parts), index
+    if kinds.size == 1:
+        return (known.get(_kind(series)) or timing_of(series),), index
+    pace_s = float(np.median(np.diff(series.time_ns))) / 1e9
+    found = []
+    for kind in kinds:
+        at = np.flatnonzero(key == kind)
+        part = series.take(at)
+        stood_in = 2 * np.count_nonzero(np.diff(at) == 1) < at.size
+        found.append(known.get(_kind(part)) or timing_of(part, pace_s if stood_in else None))
+    return tuple(found), index
 
 
 def _kind(series: PowerSeries) -> tuple[str, bool]:

@@ -105,7 +105,7 @@ class Timing:
         return ", ".join(filter(None, (self.source, clock, timing)))
 
 
-def timing_of(series: PowerSeries) -> Timing:
+def timing_of(series: PowerSeries, pace_s: float | None = None) -> Timing:
     """Return the timing of readings that share one source and one clock.
 
     A source's declared values may appear only after some polls (they are learned): then the known ones
@@ -114,9 +114,11 @@ def timing_of(series: PowerSeries) -> Timing:
 
     Args:
         series: At least one reading, none missing.
+        pace_s: Time between polls, where these readings stood in for another source now and then: nothing is
+            learned from the times between them. None: they follow on one another.
     """
     time_s = (series.time_ns - series.time_ns[0]) / 1e9
-    spacing_s, jitter_s = _spacing(time_s)
+    spacing_s, jitter_s = _spacing(time_s) if pace_s is None else (pace_s, 0.0)
     bmc_clock = bool(series.bmc_clock[0])
     window_s = _known(series.window_s)
     refresh_s = _known(series.refresh_s)
@@ -130,16 +132,15 @@ def timing_of(series: PowerSeries) -> Timing:
     elif refresh_s is not None:
         provenance = "refresh declared, window assumed"
     else:
-        refresh_s = None if bmc_clock else learn_refresh_s(time_s, series.watts)
+        refresh_s = None if bmc_clock or pace_s else learn_refresh_s(time_s, series.watts)
         refresh_assumed = refresh_s is None
         provenance = "assumed from the poll spacing" if refresh_assumed else "refresh learned, window assumed"
     refresh_s = spacing_s if refresh_s is None else refresh_s
     window_assumed = window_s is None
-    window_most_s = learn_window_most_s(time_s, series.watts, refresh_s) if window_s is None else window_s
     if window_s is None:
-        # Most meters average over the period at which they renew, so that is what is taken; one that
-        # moves more slowly than it renews is a moving average, or a host that is slow itself.
-        window_s = max(refresh_s, window_most_s / 2)
+        window_s, window_most_s = _assumed_window_s(time_s, series.watts, refresh_s, learn=pace_s is None)
+    else:
+        window_most_s = window_s
     return Timing(
         source=series.sources[int(series.source[0])],
         bmc_clock=bmc_clock,
@@ -154,6 +155,14 @@ def timing_of(series: PowerSeries) -> Timing:
         provenance=provenance,
         is_fixed=_is_fixed(series),
     )
+
+
+def _assumed_window_s(time_s: Floats, watts: Floats, refresh_s: float, *, learn: bool) -> tuple[float, float]:
+    """Return the window taken where none is declared, and the longest one that the readings allow."""
+    most_s = learn_window_most_s(time_s, watts, refresh_s) if learn else refresh_s
+    # Most meters average over the period at which they renew, so that is what is taken; one that
+    # moves more slowly than it renews is a moving average, or a host that is slow itself.
+    return max(refresh_s, most_s / 2), most_s
 
 
 def _is_fixed(series: PowerSeries) -> bool:

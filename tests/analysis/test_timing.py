@@ -87,6 +87,34 @@ def test_polled_readings_are_shifted_and_interpolated():
     assert server_energy("n1", curve, at(2), at(12)).energy_j == pytest.approx(10 * (220 + 320) / 2)
 
 
+@pytest.mark.parametrize("stood_in", [(30,), (10, 40), tuple(range(1, 72, 3))])
+def test_a_source_that_stood_in_now_and_then_has_the_pace_of_the_polls(stood_in):
+    random = np.random.default_rng(5)
+    values = np.round(random.normal(600, 6, 72))
+    sources = ["sensor" if index in stood_in else "power_control" for index in range(72)]
+    rows = [
+        PowerRow(at(10 * index), float(watts), source=source)
+        for index, (watts, source) in enumerate(zip(values, sources, strict=True))
+    ]
+    usual = power_curve(series(*polls(values, 10.0, source="power_control")))
+    mixed = power_curve(series(*rows))
+    assert {timing.spacing_s for timing in mixed.timings} == {10.0}
+    alone, together = (server_energy("n1", curve, at(65), at(655)) for curve in (usual, mixed))
+    assert together.energy_j == pytest.approx(alone.energy_j)
+    assert together.coverage == 1.0
+    assert together.u95_j < 1.2 * alone.u95_j
+
+
+def test_records_that_follow_on_one_another_keep_their_own_pace():
+    backfill = [PowerRow(at(300 * index), 500.0, 300.0, None, 1.0, "bmc", "oem") for index in range(1, 13)]
+    readings = [
+        PowerRow(at(3600 + 10 * index), 500.0, 10.0, 10.0, 1.0, "bmc", "meter") for index in range(1, 60)
+    ]
+    curve = power_curve(series(*backfill, *readings))
+    assert {timing.source: timing.spacing_s for timing in curve.timings} == {"oem": 300.0, "meter": 10.0}
+    assert server_energy("n1", curve, at(100), at(4000)).coverage == 1.0
+
+
 def test_an_overlapping_moving_average_counts_at_its_middle():
     rows = [PowerRow(at(10 * index), 100.0 + index, 60.0, 10.0, 1.0, "bmc") for index in range(20)]
     curve = power_curve(series(*rows))
