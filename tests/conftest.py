@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from influxd import PROGRAM, Influxd
@@ -14,6 +15,9 @@ from support.tools import need
 # A run in the background of a shell, or under nohup, starts with these ignored, and so would all it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Hypothesis gives an example 0.2 s unless it runs in CI; a busy machine needs longer for one with a disk.
+hypothesis.settings.register_profile("unhurried", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("unhurried")
 # The tests are started by make: a make that one of them starts must not take itself for a part of that.
 for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(name, None)
