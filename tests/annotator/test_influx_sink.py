@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from energyrecorder_annotator.baseline import Baselines
 from energyrecorder_annotator.influx.client import InfluxClient
 from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.journal.base import Mark, StoredResult
@@ -44,7 +45,13 @@ class Bench:
         settings = InfluxSettings(self.url, self.database, **{"timeout_s": 5.0, **self.settings})
         self.client = InfluxClient(settings)
         profiles = Profiles(self.journal, self.samples)
-        sink = InfluxSink(self.client, self.journal.has_own_series, clock=clock, profiles=profiles)
+        sink = InfluxSink(
+            self.client,
+            self.journal.has_own_series,
+            clock=clock,
+            profiles=profiles,
+            baselines=Baselines(self.journal),
+        )
         self.delivery = Delivery(sink, self.journal, clock=clock, retry_most_s=0.1)
 
     def take(self, *events):
@@ -65,6 +72,7 @@ class Bench:
             "method": "m",
             "side": "ac",
             "servers": 1,
+            "expected": 1,
             "overlap": 0,
             "computed_ns": self.now_s * SECOND,
             "per_server": {"n1": part},

@@ -168,18 +168,18 @@ def test_runs_stand_side_by_side_under_their_names(mapper, demo):
     assert all(len(column["values"]) == len(step["values"]) for column in runs)
 
 
-def test_the_change_of_a_run_stands_in_its_row(mapper, demo):
-    """Merged by start and scenario: no run has two rows, and only measured ones are compared."""
+def test_a_run_is_held_against_its_baseline_in_its_row(mapper, demo):
+    """No run has two rows; only measured ones that have a baseline are compared, the others show a dash."""
     found = {panel["title"]: frames for panel, frames in shown(mapper, demo, "energy-trend")}
-    columns = {column["name"]: column["values"] for column in found["Runs"][0]["columns"]}
-    assert len(set(columns["Time"])) == len(columns["Time"])
-    compared = [
-        energy
-        for energy, change in zip(columns["energy_wh"], columns["change_pct"], strict=True)
-        if change is not None
-    ]
-    assert len(compared) > 10
-    assert None not in compared
+    columns = {column["name"]: column for column in found["Runs"][0]["columns"]}
+    assert len(set(columns["Time"]["values"])) == len(columns["Time"]["values"])
+    rows = list(
+        zip(*(columns[name]["texts"] for name in ("state", "change_pct", "low_pct", "high_pct")), strict=True)
+    )
+    # 104 Wh against 100, of which 97 to 103 are usual.
+    assert rows.count(("passed", "4.0%", "-3.0%", "3.0%")) > 10
+    others = {row for row in rows if row[1] != "4.0%"}
+    assert others == {(state, *["\N{EN DASH}"] * 3) for state in ("passed", "failed", "lost", "running")}
 
 
 def test_the_name_of_a_step_leads_to_its_boxes(mapper, demo):

@@ -39,6 +39,12 @@ GAIN_FORMULA = (
     "The interval holds the sensor's systematic gain where it is known; where not, the figure is relative to the "
     "BMC's own sensor (column Gain)."
 )
+BASELINE_FORMULA = (
+    "The annotator holds a run that passed against the runs of its scenario before it (the last 20 that passed, of these the "
+    "comparable ones, 5 at least: same environment, servers, sensors, sides and work): their median, and the range in which "
+    "one more of them lies in 95 % of cases (prediction interval, normal on a log scale)."
+)
+CHANGE = "energy_wh / baseline_wh * 100 - 100 AS change_pct"
 # $power names where readings or 1-min means lie; both are written by the same names.
 POWER = "$power"
 SERVERS = '"server" =~ /^$server$/'
@@ -181,7 +187,7 @@ def result_table(
     *where: str,
     uid: str = "energy-live",
     order: str = "ASC",
-    more: Sequence[Json] = (),
+    figures: Sequence[str] = (),
     columns: Sequence[Json] = (),
     text: str = "",
 ) -> Json:
@@ -192,19 +198,20 @@ def result_table(
         where: Which steps.
         uid: Dashboard that a step's link opens.
         order: Of their starts.
-        more: Targets whose columns are added to rows of the same start and scenario.
+        figures: Further columns of steps that could be resolved.
         columns: Overrides of these columns.
         text: What they mean.
     """
     tail = f"ORDER BY time {order} LIMIT 500"
-    measurable = select([*_COMMON, *_FIGURES, *_TRUST, "run_id"], ENERGY_STEPS, *where, MEASURABLE, tail=tail)
+    shown = [*_COMMON, *_FIGURES, *figures, *_TRUST, "run_id"]
+    measurable = select(shown, ENERGY_STEPS, *where, MEASURABLE, tail=tail)
     others = select([*_COMMON, *_TRUST, "run_id"], ENERGY_STEPS, *where, NOT_MEASURABLE, tail=tail)
     return table(
         title,
         f"{INTERVAL_FORMULA} {GAIN_FORMULA} AC/DC: mixed means that servers report different sides of the power "
         "supply. Coverage = part of the step covered by readings. Above idle = energy − idle power × duration."
         f"{text and f' {text}'}",
-        [target(measurable, table=True), target(others, table=True, ref="B"), *more],
+        [target(measurable, table=True), target(others, table=True)],
         overrides=[*_result_columns(uid), *columns],
         transformations=[
             {"id": "merge", "options": {}},

@@ -22,6 +22,12 @@ from energyrecorder.schema import ENERGY_STEP_SERVERS, ENERGY_STEPS
 # The run is found by its id whenever it was; the look-back keeps the query off years of others.
 KNOWN = "time >= ${__from}ms - $lookback AND time < ${__to}ms"
 
+BASELINE = {
+    "baseline_wh": "Baseline",
+    "baseline_low_wh": "Usual from",
+    "baseline_high_wh": "Usual to",
+}
+
 
 def _one(column: str, *where: str) -> str:
     tail = "ORDER BY time DESC LIMIT 1"
@@ -64,10 +70,16 @@ def _footprint() -> list[tuple[int, Json]]:
     co2_text = "Energy in kWh × the factor in the title, which you set above; 400 is an example, not your supplier's."
     cost_text = "Energy in kWh × the price in the title, in its currency, which you set above."
     return [
-        (6, figure("gCO2e at $co2_g_per_kwh g/kWh", co2_text, co2, "co2", "massg", decimals=1)),
-        (6, figure("Cost at $price_per_kwh per kWh", cost_text, cost, "cost", "none", decimals=4)),
+        (4, _change()),
+        (4, figure("gCO2e at $co2_g_per_kwh g/kWh", co2_text, co2, "co2", "massg", decimals=1)),
+        (4, figure("Cost at $price_per_kwh per kWh", cost_text, cost, "cost", "none", decimals=4)),
         (12, _known()),
     ]
+
+
+def _change() -> Json:
+    text = f"Energy ÷ baseline − 1; a dash where there is none. {common.BASELINE_FORMULA}"
+    return figure("Δ baseline", text, _one(common.CHANGE, MEASURABLE), "change_pct", "percent", decimals=1)
 
 
 def _known() -> Json:
@@ -80,6 +92,7 @@ def _known() -> Json:
         "side",
         "reason",
         "servers",
+        *BASELINE,
         "run_id",
         "time_end",
     ]
@@ -95,6 +108,7 @@ def _known() -> Json:
             by_name("time_end", unit="dateTimeAsIso", displayName="End"),
             link("scenario", "Zoom to this run", common.zoom_link("energy-run") + "&${run:queryparam}"),
             by_name("ci_url", displayName="CI", links=[{"title": "CI job", "url": "${__value.raw}"}]),
+            *(by_name(name, unit="watth", displayName=shown, decimals=2) for name, shown in BASELINE.items()),
             by_name("run_id", displayName="Report", links=report),
         ],
     )

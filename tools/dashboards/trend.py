@@ -36,37 +36,39 @@ def _over_time() -> Json:
     def runs(column: str, *which: str) -> str:
         return select([column], ENERGY_STEPS, *RUNS, *which, "$timeFilter", group='"scenario"')
 
-    def of_a_day(expression: str) -> str:
-        grid = 'time(1d), "scenario"'
-        return select([expression], ENERGY_STEPS, *RUNS, "$timeFilter", group=grid, tail="fill(none)")
-
     return timeseries(
         "Energy per run",
         "One point per finished run at its start, red if it did not pass; runs that these sensors cannot resolve are "
-        "left out. Compare runs only where their intervals (±) part. median, least, most: of the runs of a day.",
+        f"left out. Compare runs only where their intervals (±) part. {common.BASELINE_FORMULA} baseline: that median; from, "
+        "to: that range.",
         [
             target(runs("energy_wh", "\"state\" = 'passed'"), alias="$tag_scenario"),
             target(runs("energy_wh", "\"state\" != 'passed'"), alias="$tag_scenario, not passed"),
             target(runs("u95_j / 3600 AS u95_wh"), alias="± $tag_scenario"),
-            target(of_a_day("median(energy_wh)"), alias="median $tag_scenario"),
-            target(of_a_day("min(energy_wh)"), alias="least $tag_scenario"),
-            target(of_a_day("max(energy_wh)"), alias="most $tag_scenario"),
+            target(runs("baseline_wh"), alias="baseline $tag_scenario"),
+            target(runs("baseline_low_wh"), alias="from $tag_scenario"),
+            target(runs("baseline_high_wh"), alias="to $tag_scenario"),
         ],
         unit="watth",
         points=True,
         overrides=[
             by_pattern("/, not passed$/", color={"mode": "fixed", "fixedColor": "red"}),
-            by_pattern("/^median /", **line_only()),
-            by_pattern("/^(least|most) /", **line_only(custom__lineStyle={"fill": "dot", "dash": [0, 8]})),
+            # Runs lie hours apart: joined all the same.
+            by_pattern("/^baseline /", **line_only(custom__spanNulls=True)),
+            by_pattern(
+                "/^(from|to) /",
+                **line_only(custom__spanNulls=True, custom__lineStyle={"fill": "dot", "dash": [0, 8]}),
+            ),
         ],
     )
 
 
 def _runs() -> Json:
-    # exp and ln: InfluxQL has the difference of two rows, but not their ratio.
-    log = select(["ln(energy_wh) AS log"], ENERGY_STEPS, *RUNS, "$timeFilter")
-    step = outer('difference("log") AS "step"', log, group='"scenario"')
-    change = outer('(exp("step") - 1) * 100 AS "change_pct"', step, group='"scenario"')
+    figures = {
+        "baseline_wh": ("Baseline", "watth", 2),
+        "low_pct": ("Usual from", "percent", 1),
+        "high_pct": ("Usual to", "percent", 1),
+    }
     return common.result_table(
         "Runs",
         ENV,
@@ -74,10 +76,20 @@ def _runs() -> Json:
         SCENARIOS_ONLY,
         "$timeFilter",
         order="DESC",
-        more=[target(change, table=True)],
-        columns=[by_name("change_pct", unit="percent", displayName="Δ", decimals=1)],
-        text="Δ = change of the energy against the run before of this scenario that could be resolved; choose one "
-        "environment.",
+        figures=[
+            common.CHANGE,
+            "baseline_wh",
+            "baseline_low_wh / baseline_wh * 100 - 100 AS low_pct",
+            "baseline_high_wh / baseline_wh * 100 - 100 AS high_pct",
+        ],
+        columns=[
+            by_name("change_pct", unit="percent", displayName="Δ", decimals=1),
+            *(
+                by_name(name, unit=unit, displayName=shown, decimals=decimals)
+                for name, (shown, unit, decimals) in figures.items()
+            ),
+        ],
+        text=f"Δ = energy ÷ baseline − 1. {common.BASELINE_FORMULA} Usual from, to: that range against the baseline.",
     )
 
 

@@ -74,12 +74,26 @@ def one_against(logs: Sequence[float], single: float, alpha: float) -> Shift:
         single: That of the one run.
         alpha: Error probability of each end of the interval.
     """
-    count = len(logs)
-    scale = log_sd(logs) * math.sqrt(1 + 1 / count)
+    low, high = one_more(logs, alpha)
     estimate = single - fmean(logs)
-    half = t_quantile(alpha, count - 1) * scale
-    p_greater = t_upper(estimate / scale, count - 1)
-    return Shift(estimate, estimate - half, estimate + half, p_greater, 1 - p_greater)
+    p_greater = t_upper(estimate / _scale(logs), len(logs) - 1)
+    return Shift(estimate, single - high, single - low, p_greater, 1 - p_greater)
+
+
+def one_more(logs: Sequence[float], alpha: float) -> tuple[float, float]:
+    """Return the prediction interval of one more run: between which log energies it lies if nothing changed.
+
+    Args:
+        logs: Log energies of `LEAST_RUNS` runs or more.
+        alpha: Error probability of each end of the interval.
+    """
+    middle, half = fmean(logs), t_quantile(alpha, len(logs) - 1) * _scale(logs)
+    return middle - half, middle + half
+
+
+def _scale(logs: Sequence[float]) -> float:
+    """Return the standard error of one more run against the mean of these."""
+    return log_sd(logs) * math.sqrt(1 + 1 / len(logs))
 
 
 def mirrored(found: Shift) -> Shift:

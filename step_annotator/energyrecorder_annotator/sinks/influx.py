@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from energyrecorder.clock import Clock
 from energyrecorder.line_protocol import tag_text
 from energyrecorder.schema import ENERGY_STEP_SERVERS, ENERGY_STEPS
+from energyrecorder_annotator.baseline import Baselines
 from energyrecorder_annotator.influx.client import (
     InfluxAwayError,
     InfluxClient,
@@ -37,6 +39,7 @@ class InfluxSink:
         own_series: See `OwnSeries`.
         clock: Our wall clock.
         profiles: Writes ``energy_run_profile``; None leaves it out.
+        baselines: Knows what earlier runs took; None leaves that out.
     """
 
     name = "influxdb"
@@ -45,12 +48,19 @@ class InfluxSink:
     touch_every_s: float | None = 10.0
 
     def __init__(
-        self, client: InfluxClient, own_series: OwnSeries, *, clock: Clock, profiles: Profiles | None
+        self,
+        client: InfluxClient,
+        own_series: OwnSeries,
+        *,
+        clock: Clock,
+        profiles: Profiles | None,
+        baselines: Baselines | None = None,
     ) -> None:
         self._client = client
         self._own_series = own_series
         self._clock = clock
         self._profiles = profiles
+        self._baselines = baselines
         self._warned: set[tuple[str, str]] = set()
 
     def deliver(self, items: Sequence[Item]) -> list[Answer]:
@@ -114,7 +124,11 @@ class InfluxSink:
         self._client.close()
 
     def _points(self, item: Item, now_ns: int) -> list[Point]:
-        return step_points(item.step, item.result, name=self._name(item.step), now_ns=now_ns)
+        step, result = item.step, item.result
+        first, *others = step_points(step, result, name=self._name(step), now_ns=now_ns)
+        if self._baselines is not None:
+            first = replace(first, fields={**first.fields, **self._baselines.of(step, result)})
+        return [first, *others]
 
     def _name(self, step: Step) -> str | None:
         if step.step is None:

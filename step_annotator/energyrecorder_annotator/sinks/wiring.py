@@ -24,6 +24,7 @@ def deliveries(
     found: list[tuple[Sink, float]] = []
     # A service without sinks does not pay for `requests`.
     if config.influxdb is not None:
+        from energyrecorder_annotator.baseline import Baselines  # noqa: PLC0415  # only what needs it loads it: short start, little memory
         from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # only what needs it loads it: short start, little memory
         from energyrecorder_annotator.sinks.influx import InfluxSink  # noqa: PLC0415  # only what needs it loads it: short start, little memory
         from energyrecorder_annotator.sinks.profile import Profiles  # noqa: PLC0415  # only what needs it loads it: short start, little memory
@@ -33,6 +34,7 @@ def deliveries(
             journal.has_own_series,
             clock=clock,
             profiles=Profiles(journal, samples),
+            baselines=Baselines(journal),
         )
         found.append((influx, config.influxdb.retry_most_s))
     if config.mirror is not None:
