@@ -62,7 +62,7 @@ def test_a_run_stands_beside_the_median_of_those_before_it(bench):
 
 
 def test_only_comparable_runs_count(bench):
-    """Passed, measured, on the same servers, in the same environment and scenario."""
+    """Passed, measured, same servers, environment and scenario, however many failed since."""
     part = {"energy_j": 1.0, "u95_j": 1.0, "avg_w": 1.0}
     for number in range(6):
         run(bench, number, 100.0)
@@ -73,7 +73,9 @@ def test_only_comparable_runs_count(bench):
     run(bench, 14, 900.0, per_server={"n2": part})
     run(bench, 15, 900.0, env="pod2")
     run(bench, 16, 900.0, scenario="other")
-    middle, _, _, count = baseline_of(bench, run(bench, 20, 100.0))
+    for number in range(20, 20 + LAST):
+        run(bench, number, 900.0, outcome="failed")
+    middle, _, _, count = baseline_of(bench, run(bench, 20 + LAST, 100.0))
     assert (middle, count) == (pytest.approx(100.0), 6)
 
 

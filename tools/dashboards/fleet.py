@@ -82,7 +82,7 @@ def _consumers() -> Json:
             by_name("min_w", unit="watt", displayName="Min", decimals=1),
             by_name("cap_w", unit="watt", displayName="Power cap"),
             by_name("bmc_fw", displayName="BMC firmware"),
-            # As it stands: the brackets of an IPv6 address would be escaped.
+            # As it stands: not every Grafana undoes the escaping of an IPv6 address's brackets.
             link("bmc_url", "The BMC's page", "${__value.raw:raw}", displayName="BMC"),
         ],
         transformations=[
