@@ -95,6 +95,15 @@ def test_a_narrow_screen_shows_every_energy_without_scrolling_aside(browser, pag
     page.close()
 
 
+@pytest.mark.parametrize("width", [880, 920, 1000, 1280])
+def test_no_width_hides_the_quality_behind_a_scroll_bar(browser, page_file, width):
+    """A figure without it says more than was measured; paper is 800 px wide and cannot be scrolled."""
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.goto(page_file.as_uri())
+    assert page.locator(".scroll").evaluate("table => table.scrollWidth <= table.clientWidth")
+    page.close()
+
+
 def test_names_of_the_picture_are_told_to_assistive_technology(browser, page_file):
     page = browser.new_page()
     page.goto(page_file.as_uri())

@@ -93,7 +93,7 @@ class Machine:
 
     def run(self, command):
         """Run one line of a document."""
-        line = command.replace("'energyrecorder[", f"'{ROOT}[")
+        line = command.replace("'.[", f"'{ROOT}[")
         done = subprocess.run(
             ["bash", "-euc", line],
             cwd=self.home,
