@@ -7,6 +7,7 @@ generated documentation all follow from that description.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def parse_duration(text: object) -> float:
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(_KIND_NAMES["duration"])
-    return float(match["number"]) * _UNITS_S[match["unit"]]
+    return _finite(match["number"]) * _UNITS_S[match["unit"]]
 
 
 def read_table(raw: object, settings: Sequence[Setting], *, where: str) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _convert(value: Any, kind: Kind) -> Any:
     if kind == "duration":
         return parse_duration(value)
     if kind == "float" and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return _finite(value)
     if kind == "list[str]" and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return list(value)
     if kind == "tables" and isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
@@ -165,6 +166,21 @@ def _convert(value: Any, kind: Kind) -> Any:
     if plain is None or not isinstance(value, plain) or (kind == "int" and isinstance(value, bool)):
         raise ValueError(kind)
     return value
+
+
+def _finite(value: Any) -> float:
+    """Return a number; TOML has ``nan`` and ``inf``, which would pass every bound or break later arithmetic.
+
+    Raises:
+        ValueError: It is none, or too large.
+    """
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError("a finite number")
+    return number
 
 
 def _allowed(setting: Setting) -> str:

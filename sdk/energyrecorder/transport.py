@@ -174,6 +174,9 @@ class Transport:
 def _describe(error: BaseException) -> str:
     if isinstance(error, (socket.timeout, TimeoutError)):
         return "no answer in time"
+    if getattr(error, "library", None) == "SSL":  # `ssl` itself is loaded only where it is used
+        reason = getattr(error, "verify_message", None) or str(getattr(error, "reason", error)).lower()
+        return f"TLS: {reason.replace('_', ' ')}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, HttpError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from energyrecorder.errors import ConfigError
@@ -56,6 +58,10 @@ def test_defaults_and_conversions():
             {"host": "h", "timeout": "10ms"},
             "f: [server]: key 'timeout' is '10ms'; allowed: a duration such as",
         ),
+        ({"host": "h", "gain": math.nan}, "f: [server]: key 'gain' is nan; allowed: a number"),
+        ({"host": "h", "gain": -math.inf}, "f: [server]: key 'gain' is -inf; allowed: a number"),
+        ({"host": "h", "gain": 10**400}, "f: [server]: key 'gain' is 1000"),
+        ({"host": "h", "timeout": "9" * 400 + "s"}, "f: [server]: key 'timeout' is '9999"),
         ({"host": "h", "names": ["a", 1]}, "f: [server]: key 'names' is ['a', 1]; allowed: a list of texts"),
         ({"host": "h", "tags": "x"}, "f: [server]: key 'tags' is 'x'; allowed: a table"),
         ({"host": "h", "enabled": "yes"}, "f: [server]: key 'enabled' is 'yes'; allowed: true or false"),

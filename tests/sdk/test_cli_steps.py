@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from energyrecorder.cli.state_file import edited_state, load_state
 from energyrecorder.delivery import spool_of
 from energyrecorder.notices import Notices
 from energyrecorder.sdk_settings import SdkSettings
@@ -146,6 +147,15 @@ def test_a_state_file_that_is_damaged_or_cannot_be_written_is_no_error(told, ene
     done = energy_step("start", "other", env={"ENERGY_STATE_FILE": str(tmp_path / "file" / "job.json")})
     assert (done.returncode, "cannot be written" in done.stderr) == (0, True)
     assert told("start") == [("start", "functest", None), ("start", "other", None)]
+
+
+def test_a_file_system_without_locks_keeps_the_state_all_the_same(tmp_path, monkeypatch):
+    """Some that CI systems mount have none."""
+    monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(37, "No locks available")))
+    warned = []
+    with edited_state(tmp_path / "job.json", warned.append) as state:
+        state.last_run_id = "r"
+    assert (load_state(tmp_path / "job.json").last_run_id, warned) == ("r", [])
 
 
 @pytest.mark.parametrize("server", ["", "node 1", "nöde"])

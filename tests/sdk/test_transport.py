@@ -56,6 +56,12 @@ def test_an_exchange_reuses_its_connection_and_learns_the_offset(annotator, conn
     assert annotator.connections == 1
 
 
+def test_tls_where_none_is_spoken_is_said_in_words(annotator, connect):
+    """Not by the name and source line of OpenSSL's error."""
+    with pytest.raises(TransportError, match=r"annotator at https://[0-9.:]+: TLS: [a-z ]+$"):
+        connect(annotator.url.replace("http:", "https:")).exchange("GET", "/healthz", timeout_s=30)
+
+
 @pytest.mark.parametrize("mode", ["500", "401", "html", "cut"])
 def test_what_is_not_an_answer_is_an_error_and_the_next_exchange_works(annotator, connect, mode):
     transport = connect(annotator.url)

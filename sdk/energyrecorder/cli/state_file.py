@@ -109,31 +109,40 @@ def edited_state(path: Path, warn: Callable[[str], None]) -> Iterator[JobState]:
         path: The state file.
         warn: Told when the file cannot be locked or written; the body runs all the same.
     """
-    lock = None
+    problem: Optional[OSError] = None
+    state, lock = JobState(), None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a network file system without locks: jobs seldom need one
+            fcntl.flock(lock, fcntl.LOCK_EX)
         state = load_state(path)
-        yield state
-        _save(path, state)
     except OSError as error:
-        if lock is None:
-            yield JobState()
-        why = f"state file {str(path)!r} cannot be written: {error.strerror}"
-        warn(f"{why}; later commands know nothing of this")
+        problem = error
+    try:
+        yield state
+        if problem is None:
+            problem = _save(path, state)
     finally:
         if lock is not None:
             os.close(lock)
+    if problem is not None:
+        why = f"state file {str(path)!r} cannot be written: {problem.strerror}"
+        warn(f"{why}; later commands know nothing of this")
 
 
-def _save(path: Path, state: JobState) -> None:
+def _save(path: Path, state: JobState) -> Optional[OSError]:
+    """Replace the file; return what hindered it."""
     raw = {"format": FORMAT, "open": [asdict(item) for item in state.open], "last_run_id": state.last_run_id}
     temporary = Path(f"{path}.tmp")
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(file, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a descriptor with its mode
-        json.dump(raw, stream)
-    temporary.replace(path)
+    try:
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(file, "w", encoding="utf-8") as stream:  # noqa: PTH123  # a descriptor with its mode
+            json.dump(raw, stream)
+        temporary.replace(path)
+    except OSError as error:
+        return error
+    return None
 
 
 def _open_step(raw: Mapping[str, object]) -> OpenStep:
