@@ -48,14 +48,12 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one JSON line."""
-        message = _one_line(record, self)[: MAX_LINE_BYTES // 2]
-        entry = {
-            "time": record.created,
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": message,
-        }
-        return json.dumps(entry)
+        message = _one_line(record, self)[:MAX_LINE_BYTES]
+        entry = {"time": record.created, "level": record.levelname.lower(), "logger": record.name}
+        # A character takes up to twelve bytes as it is escaped.
+        while len(line := json.dumps({**entry, "message": message})) >= MAX_LINE_BYTES and message:
+            message = message[: len(message) // 2]
+        return line
 
 
 def set_up(*, level: Optional[str] = None, log_format: str = "text", file: Optional[str] = None) -> None:

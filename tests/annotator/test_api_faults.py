@@ -1,50 +1,13 @@
-"""What callers are told while the disk takes nothing, while samples are held up, and of all of Unicode."""
+"""What callers are told while samples are held up, and of all of Unicode."""
 
-import contextlib
-import resource
 import sys
 
 import pytest
 
-from support.annotator import begin, error, new_id, running
+from support.annotator import new_id, running
 
 SURROGATES = range(0xD800, 0xE000)
 CHUNK = 4096
-
-
-@contextlib.contextmanager
-def full_disk(annotator):
-    """Let no file of the process grow."""
-    before = resource.prlimit(annotator.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(annotator.process.pid, resource.RLIMIT_FSIZE, (1, before[1]))
-    try:
-        yield
-    finally:
-        resource.prlimit(annotator.process.pid, resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_is_told_by_either_api_and_nothing_is_half_taken(tmp_path):
-    with running(tmp_path) as annotator:
-        client = annotator.client()
-        run_id, _ = begin(client, "pod1")
-        session = "/resources/recorders/environment/pod1"
-        with full_disk(annotator):
-            body = {"step_id": new_id(), "env": "pod1", "scenario": "s"}
-            assert error(client.post("/v1/steps", body)) == (503, "journal_unavailable")
-            assert error(client.json("GET", "/readyz")) == (503, "journal_unavailable")
-            assert client.get("/healthz")["status"] == "ok"
-            for verb, path, sent in (
-                ("GET", "/resources/monitoring/ping", None),
-                ("POST", session, {"scenario": "s", "step": ""}),
-            ):
-                status, answer = client.json(verb, path, sent)
-                assert (status, set(answer)) == (500, {"message"})
-            assert client.get(f"/v1/runs/{run_id}")["run"]["state"] == "running"
-            assert client.ask("GET", "/")[0] == 200, "what is known can be read"
-        assert client.get("/readyz")["status"] == "ready"
-        assert [one["run_id"] for one in client.get("/v1/runs")["runs"]] == [run_id]
-        assert client.post("/v1/steps", body)[0] == 201
-        assert client.json("GET", session)[0] == 404
 
 
 def test_posted_samples_that_nobody_can_keep_are_not_acknowledged(tmp_path):
