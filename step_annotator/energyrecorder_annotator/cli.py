@@ -114,11 +114,14 @@ cli.add_command(import_legacy)
 def check(**options: Any) -> None:
     """Validate the settings and print those in force. Secrets are masked."""
     config, warning = _load(options)
-    from energyrecorder_annotator.reload import needs_restart  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.http_server import check_tls  # noqa: PLC0415  # as below
+    from energyrecorder_annotator.reload import NEED_RESTART  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.settings_text import settings_text  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
+    check_tls(config.tls_certificate, config.tls_key)
     click.echo(settings_text(config), nl=False)
-    click.echo(f"# after a change these need a restart, the others a SIGHUP: {', '.join(needs_restart())}")
+    restarted = ", ".join(NEED_RESTART.values())
+    click.echo(f"# after a change these need a restart, the others a SIGHUP: {restarted}")
     if warning:
         click.echo(f"W! {warning}", err=True)
 

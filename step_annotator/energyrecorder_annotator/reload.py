@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from energyrecorder.errors import EnergyError
 from energyrecorder_annotator.config import Config, check_exposure
 from energyrecorder_annotator.service import Service
+from energyrecorder_annotator.settings_text import KEYS
 
 AT_ONCE = (
     "token",
@@ -22,12 +23,10 @@ AT_ONCE = (
 )
 """Fields of `Config` that act without a restart; tokens of the token file always do."""
 
+NEED_RESTART = {name: key for name, key in KEYS.items() if name not in AT_ONCE}
+"""The others, and what they are called in the file."""
+
 _log = logging.getLogger(__name__)
-
-
-def needs_restart() -> list[str]:
-    """Return the fields of `Config` that act only after a restart."""
-    return [field.name for field in fields(Config) if field.name not in (*AT_ONCE, "source")]
 
 
 def reload_settings(service: Service, read: Callable[[], Config], *, insecure: bool) -> None:
@@ -46,7 +45,7 @@ def reload_settings(service: Service, read: Callable[[], Config], *, insecure: b
         _log.error("%s; the settings in force stay", error)
         return
     before = service.config
-    waiting = [name for name in needs_restart() if getattr(wanted, name) != getattr(before, name)]
+    waiting = [key for name, key in NEED_RESTART.items() if getattr(wanted, name) != getattr(before, name)]
     changed: dict[str, Any] = {name: getattr(wanted, name) for name in AT_ONCE}
     service.config = replace(before, **changed)
     service.guard.change(wanted.token, wanted.requests_per_s)

@@ -1,12 +1,14 @@
 """Settings, and the one line for each mistake in them."""
 
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 
 from energyrecorder.errors import ConfigError
-from energyrecorder_annotator.config import check_exposure, load_config
+from energyrecorder_annotator.config import Config, check_exposure, load_config
+from energyrecorder_annotator.settings_text import KEYS
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what must be refused
 
@@ -125,9 +127,38 @@ def test_check_prints_the_settings_with_the_token_masked(tmp_path):
     path.write_text('[listen]\ntoken = "{env=TOKEN}"\nhost = "0.0.0.0"')
     done = command("check", "--config", str(path), TOKEN="very-secret")
     assert done.returncode == 0, done.stderr
-    assert 'host = "0.0.0.0"' in done.stdout
-    assert "token = ********" in done.stdout
+    assert '[listen] host = "0.0.0.0"\n' in done.stdout
+    assert "[listen] token = ********\n" in done.stdout
     assert "very-secret" not in done.stdout + done.stderr
+
+
+def test_check_calls_settings_as_the_file_does(tmp_path):
+    """Those of sinks too; every field of the settings has a name."""
+    path = tmp_path / "annotator.toml"
+    path.write_text(
+        '[influxdb]\nuser = "u"\npassword = "very-secret"\n[legacy]\nmirror_database = "NRG"\nttl = "2h"\n'
+        '[grafana]\nurl = "http://g"\ntoken = "very-secret"'
+    )
+    done = command("check", "--config", str(path))
+    said = dict(line.split(" = ", 1) for line in done.stdout.splitlines() if not line.startswith("#"))
+    assert said["[influxdb] user"] == '"u"'
+    assert said["[influxdb] timeout"] == "10s"
+    assert said["[legacy] mirror_database"] == '"NRG"'
+    assert (said["[legacy] ttl"], said["[embedded] retention"]) == ("7200s", "7776000s")
+    assert said["[grafana] token"] == "********"
+    assert said["[webhook]"] == "not set"
+    assert "[store] path" in done.stdout.splitlines()[-1]
+    assert "very-secret" not in done.stdout
+    assert set(KEYS) == {field.name for field in dataclasses.fields(Config)} - {"source"}
+
+
+def test_check_reads_the_certificate(tmp_path):
+    """As the service does, which would not start."""
+    path = tmp_path / "annotator.toml"
+    path.write_text('[listen]\ntls_certificate = "none.pem"')
+    done = command("check", "--config", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "TLS certificate 'none.pem' (key 'none.pem') cannot be used: No such file" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["serve", "check"])

@@ -141,7 +141,7 @@ def test_sighup_takes_new_settings_over_and_keeps_the_old_ones_for_bad_ones(tmp_
         client = annotator.client()
         config_file(tmp_path, more='[env_aliases]\n"x-*" = "pod1"\n[store]\npath = "/elsewhere.db"\n')
         annotator.process.send_signal(signal.SIGHUP)
-        annotator.until(lambda: any("only after a restart: store" in line for line in annotator.log))
+        annotator.until(lambda: any("only after a restart: [store] path" in line for line in annotator.log))
         assert begin(client, "x-1")[1]["env"] == "pod1"
         config_file(tmp_path, more="[listen]\nprot = 1\n")
         annotator.process.send_signal(signal.SIGHUP)
