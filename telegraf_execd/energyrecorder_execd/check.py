@@ -26,15 +26,12 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _row(server: Server) -> tuple[str, ...]:
     target = server.target
-    address = f"[{target.address}]" if ":" in target.address else target.address
-    scheme = "http://" if target.scheme == "http" else ""
-    port = "" if target.port is None else f":{target.port}"
     more = [f"{key}={value}" for key, value in (*server.tags.items(), *target.options.items())]
     return (
         server.id,
         server.env,
         server.protocol,
-        f"{scheme}{address}{port}",
+        target.place,
         "auto" if server.interval_s is None else f"{server.interval_s:g}s",
         f"{target.timeout_s:g}s",
         target.tls,

@@ -46,7 +46,7 @@ class Voice:
     """
 
     def __init__(self, server: Server) -> None:
-        self._name = f"server {server.id!r} ({server.target.address})"
+        self._name = f"server {server.id!r} ({server.target.place})"
         self._state = ""
         self._polls = 0
 

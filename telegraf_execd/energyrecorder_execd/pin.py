@@ -71,7 +71,7 @@ class Shown:
 
     def text(self) -> str:
         """Return it for a person."""
-        lines = [f"{self.server.id} ({self.server.target.address}): {self.verdict}"]
+        lines = [f"{self.server.id} ({self.server.target.place}): {self.verdict}"]
         if self.sha256:
             lines += [
                 f"  sha256:  {self.sha256}",

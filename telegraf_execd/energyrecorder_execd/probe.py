@@ -94,7 +94,7 @@ def finding(talk: Conversation, certificate: str = "") -> Finding:
     answers = [exchange.outcome for exchange in talk.exchanges if isinstance(exchange.outcome, RawAnswer)]
     return Finding(
         server=talk.server.target.address,
-        host_entry=talk.server.target.url.removeprefix("https://"),
+        host_entry=talk.server.target.place,
         protocol=talk.protocol,
         vendor=info.vendor if info else None,
         model=info.model if info else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from energyrecorder.errors import ConfigError
 from energyrecorder_execd.fleet import load_fleet
 from energyrecorder_execd.fleet.hosts import Host, parse_host
 from energyrecorder_execd.fleet.ranges import expand
+from energyrecorder_execd.identify import nobody
 
 ACCOUNT = '[credentials.lab]\nuser = "monitor"\npassword = "{env=BMC_PASSWORD}"\n'
 DEFAULTS = '[defaults]\nenv = "pod1"\ncredentials = "lab"\n'
@@ -288,8 +290,10 @@ def test_pins_may_be_written_with_colons(load):
     ],
 )
 def test_host_forms(text, host):
-    """All forms of the documentation."""
+    """All forms of the documentation; what a log line calls the BMC is one of them."""
     assert parse_host(text) == host
+    shown = nobody(host).target.place
+    assert parse_host(shown) == dataclasses.replace(host, scheme="http" if host.scheme == "http" else None)
 
 
 @pytest.mark.parametrize(

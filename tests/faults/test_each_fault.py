@@ -216,7 +216,7 @@ def test_a_fault_is_told_once_in_one_line(outcome, name):
         assert said == []
     elif case.error:
         assert len(said) == 1
-        assert said[0].startswith(f"W! server '{name}' (127.0.0.1): {case.error}: ")
+        assert re.match(rf"W! server '{name}' \(127\.0\.0\.1:\d+\): {case.error}: ", said[0]), said
         assert re.search(case.log, said[0]), said
     else:
         assert re.search(case.log, log)

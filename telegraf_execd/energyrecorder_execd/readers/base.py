@@ -52,10 +52,16 @@ class Target:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def place(self) -> str:
+        """Where it is, as the fleet file writes it: ``host``, ``host:port``, ``[v6]:port``, ``http://…``."""
+        scheme = "http://" if self.scheme == "http" else ""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{scheme}{host}" if self.port is None else f"{scheme}{host}:{self.port}"
+
+    @property
     def url(self) -> str:
         """Where its web server is; a port that is the protocol's own is not mentioned."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.scheme}://{host}" if self.port is None else f"{self.scheme}://{host}:{self.port}"
+        return self.place if self.scheme == "http" else f"{self.scheme}://{self.place}"
 
 
 @dataclass(frozen=True, slots=True)
