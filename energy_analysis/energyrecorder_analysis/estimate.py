@@ -37,7 +37,7 @@ class ServerEnergy:
         side: ``ac``, ``dc``, ``mixed``; None unknown.
         shortest_s: Shortest step that this server's readings resolve at all: twice their period.
         too_short: Whether the interval is shorter than that.
-        sources: Names of the sensors that were read in it; empty where none has a name.
+        sources: Names of the sensors that were usually read in it; empty where none has a name.
     """
 
     server: str
@@ -121,7 +121,7 @@ def _measured(server: str, curve: PowerCurve, interval: Interval, clock_error_s:
         side=curve.series.side,
         shortest_s=shortest_s,
         too_short=too_short,
-        sources=interval.sources(),
+        sources=interval.sources,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from energyrecorder_analysis import uncertainty
 from energyrecorder_analysis.curve import Hole, PowerCurve, holes
 from energyrecorder_analysis.lag import Timing
-from energyrecorder_analysis.series import Floats
+from energyrecorder_analysis.series import Floats, usual
 
 _FEWEST_FOR_SPREAD = 3
 """Fewer readings inside give no spread: then those one period around count too."""
@@ -25,6 +25,7 @@ class Interval:
         from_s: Start, seconds since the curve's origin.
         to_s: End.
         timings: Of the sources that were read in or around the interval, the slowest first.
+        sources: Names of the usual ones of them, sorted.
         inside_w: Readings inside.
         near_w: Readings inside, or around when there are few.
         near_s: When those were true.
@@ -35,6 +36,7 @@ class Interval:
     from_s: float
     to_s: float
     timings: tuple[Timing, ...]
+    sources: tuple[str, ...]
     inside_w: Floats
     near_w: Floats
     near_s: Floats
@@ -47,7 +49,9 @@ class Interval:
         reach_s = max(timing.period_s for timing in curve.timings)
         near = _slice(curve, from_s - reach_s, to_s + reach_s)
         inside = _slice(curve, from_s, to_s)
-        used = set(curve.timing_index[near].tolist()) or set(range(len(curve.timings)))
+        read = curve.timing_index[near]
+        used = set(read.tolist()) or set(range(len(curve.timings)))
+        named = {curve.timings[index].source for index in usual(read).tolist() or used}
         slowest_first = sorted((curve.timings[index] for index in used), key=lambda timing: -timing.period_s)
         spread = inside if inside.stop - inside.start >= _FEWEST_FOR_SPREAD else near
         watts = curve.series.watts
@@ -56,6 +60,7 @@ class Interval:
             from_s=from_s,
             to_s=to_s,
             timings=tuple(slowest_first),
+            sources=tuple(sorted(filter(None, named))),
             inside_w=watts[inside],
             near_w=watts[spread],
             near_s=curve.center_s[spread],
@@ -70,10 +75,6 @@ class Interval:
     def method(self) -> str:
         """Return the words for ``method``: every source used, with its timing."""
         return " + ".join(timing.describe() for timing in self.timings)
-
-    def sources(self) -> tuple[str, ...]:
-        """Return the names of the sources used, sorted."""
-        return tuple(sorted({timing.source for timing in self.timings if timing.source}))
 
     @property
     def duration_s(self) -> float:

@@ -13,6 +13,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+STOOD_IN_SHARE = 0.05
+"""A source with a smaller share of the readings stood in for the usual one now and then: it decides neither
+over the side nor over the accuracy, nor does it make a result another sensor's."""
+
 
 class PowerRow(NamedTuple):
     """One reading as storage gives it; the fields are those of ``server_power``.
@@ -103,6 +107,7 @@ class PowerSeries:
         kept = _last_valid_of_each(time_ns, watts)
         sources, source = _indexed(columns[6])
         valid = ~np.isnan(watts)
+        valid &= np.isin(source, usual(source[valid]))
         return cls(
             server=server,
             time_ns=time_ns[kept],
@@ -144,6 +149,7 @@ class PowerSeries:
         valid = index[~np.isnan(power_w)]
         names, name_of = _indexed(tuple(one.source for one in sources))
         valid_kinds = np.unique(valid)
+        valid_kinds = valid_kinds[np.isin(name_of[valid_kinds], usual(name_of[valid]))]
         sides = tuple(sources[kind].side for kind in valid_kinds)
         declared_pct = _positive(tuple(one.accuracy_pct for one in sources))
         return cls(
@@ -169,6 +175,11 @@ class PowerSeries:
         """Return the readings at ``index``, in its order."""
         columns = ("time_ns", "watts", "window_s", "refresh_s", "quantum_w", "bmc_clock", "source")
         return replace(self, **{name: getattr(self, name)[index] for name in columns})
+
+
+def usual(source: Ints) -> Ints:
+    """Return the sources, of which ``source`` names one per reading, that did not just stand in."""
+    return np.flatnonzero(np.bincount(source) >= max(STOOD_IN_SHARE * source.size, 1)).astype(np.int64)
 
 
 def _is_constant(column: tuple[object, ...]) -> bool:

@@ -105,6 +105,24 @@ def test_a_source_that_stood_in_now_and_then_has_the_pace_of_the_polls(stood_in)
     assert together.u95_j < 1.2 * alone.u95_j
 
 
+@pytest.mark.parametrize(
+    ("stood_in", "sources", "side", "gain_j"),
+    [((30,), ("power_control",), "ac", 0.01), ((10, 25, 40, 55), ("power_control", "sensor"), "mixed", None)],
+)
+def test_a_source_that_stood_in_for_a_poll_does_not_make_it_another_sensor(stood_in, sources, side, gain_j):
+    usual = {"source": "power_control", "side": "ac", "accuracy_pct": 1.0}
+    rows = [
+        PowerRow(
+            at(10 * index), 500.0, **({"source": "sensor", "side": "dc"} if index in stood_in else usual)
+        )
+        for index in range(72)
+    ]
+    energy = server_energy("n1", power_curve(series(*rows)), at(65), at(655))
+    assert (energy.sources, energy.side) == (sources, side)
+    assert energy.u95_gain_j == (None if gain_j is None else pytest.approx(gain_j * energy.energy_j))
+    assert "sensor" in energy.method
+
+
 def test_records_that_follow_on_one_another_keep_their_own_pace():
     backfill = [PowerRow(at(300 * index), 500.0, 300.0, None, 1.0, "bmc", "oem") for index in range(1, 13)]
     readings = [
