@@ -11,7 +11,7 @@ from energyrecorder_analysis.compare.observe import Observation
 from energyrecorder_analysis.compare.student import one_more
 
 LEAST_FOR_BASELINE = 5
-"""Fewer runs are no baseline: of four, an interval is three standard deviations wide on each side."""
+"""Fewer bound little: of four the interval reaches 3.6 standard deviations to each side, of twenty 2.1."""
 ALPHA = 0.025
 """Error probability of each end of the interval."""
 
