@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 TIME_ALLOWED = "ISO 8601 with a zone, such as 2026-03-01T12:00:00.5+01:00, or nanoseconds since 1970 (UTC)"
 
+LEAST_NS = 10**17
+"""A smaller number (before March 1973) counts seconds, milli- or microseconds of our days."""
+
 _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d{1,9})\d*")
 _NANOSECONDS = re.compile(r"-?\d{1,19}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

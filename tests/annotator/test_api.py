@@ -53,6 +53,18 @@ class TestSteps:
         assert status == 200
         assert again["started_ns"] == first["started_ns"]
 
+    @pytest.mark.parametrize("seconds", [1_772_362_800, "1772362800"])
+    def test_a_start_in_seconds_is_taken_as_said_and_warned_of(self, client, env, seconds):
+        """Nobody means 1970."""
+        _, body = begin(client, env, started_at=seconds)
+        assert body["started_ns"] == int(seconds)
+        assert (
+            body["warnings"][0]
+            == "it starts in the seventies: times are nanoseconds, or ISO 8601 with a zone"
+        )
+        _, body = begin(client, env, started_at="2026-03-01T12:00:00Z")
+        assert not any("seventies" in warning for warning in body["warnings"])
+
     @pytest.mark.parametrize(
         "change", [{"env": "other"}, {"scenario": "other"}, {"started_at": 7}, {"step": "x"}]
     )

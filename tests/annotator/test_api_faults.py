@@ -8,6 +8,7 @@ from support.annotator import new_id, running
 
 SURROGATES = range(0xD800, 0xE000)
 CHUNK = 4096
+T_NS = 1_772_362_800 * 10**9
 
 
 def test_posted_samples_that_nobody_can_keep_are_not_acknowledged(tmp_path):
@@ -25,6 +26,17 @@ def test_posted_samples_that_nobody_can_keep_are_not_acknowledged(tmp_path):
         assert (status, answer["message"][:34]) == (500, "Error while storing measurment: th")
         assert client.post("/servers/n1/consumption", {"environment": "e", "power": 1})[0] == 500
         assert client.get("/healthz")["samples"]["dropped"] == 0, "nothing that was acknowledged"
+
+
+def test_samples_stamped_in_seconds_are_told_of(tmp_path):
+    """They are kept under times in 1970, where nobody looks."""
+    with running(tmp_path) as annotator:
+        client = annotator.client()
+        point = "server_power,env=e,server=n,scope=server watts=1 {}"
+        told = client.post("/v1/samples", "\n".join(map(point.format, (1_772_362_800, T_NS))).encode())[1]
+        assert told["problems"] == ["points of the seventies: 1; time stamps are nanoseconds"]
+        assert told["stored"] == 2
+        assert client.post("/v1/samples", point.format(T_NS).encode())[1]["problems"] == []
 
 
 @pytest.mark.parametrize("where", ["scenario", "title"])

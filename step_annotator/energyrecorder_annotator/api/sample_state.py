@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from energyrecorder_analysis.timestamp import LEAST_NS
 from energyrecorder_annotator.expected import LOOK_BACK_NS, expected_servers
 from energyrecorder_annotator.lifecycle import Step
 from energyrecorder_annotator.samples.freshness import Freshness
@@ -25,6 +26,8 @@ def sample_state(step: Step, freshness: Freshness, now_ns: int) -> dict[str, Any
     sampled = {server: fresh[server].sample_ns for server in expected.servers if server in fresh}
     newest_ns = max(sampled.values(), default=0)
     warnings = []
+    if step.start_ns < LEAST_NS:
+        warnings.append("it starts in the seventies: times are nanoseconds, or ISO 8601 with a zone")
     if not fresh:
         warnings.append(f"environment {step.env!r} is unknown: no server has reported in it for an hour")
     elif expected.unmatched:

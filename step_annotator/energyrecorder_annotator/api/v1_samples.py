@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from fastapi import APIRouter, Request
 
+from energyrecorder_analysis.timestamp import LEAST_NS
 from energyrecorder_annotator.api.answers import Answer, timed
 from energyrecorder_annotator.api.context import ArrivalDep, ServiceDep
 from energyrecorder_annotator.api.errors import ApiError, envelope
@@ -63,13 +64,19 @@ async def samples(request: Request, arrival: ArrivalDep, service: ServiceDep) ->
         "forbidden": read.forbidden,
         "ignored": read.ignored,
         "bad": len(read.bad),
-        "problems": read.bad[:_MOST_SHOWN],
+        "problems": [*_told_of_times(read.points), *read.bad[:_MOST_SHOWN]],
     }
     if not read.points and read.forbidden:
         raise ApiError(403, "forbidden_env", "this token may not write to these environments", counts)
     if not read.points and read.bad:
         raise ApiError(400, "invalid_request", read.bad[0], counts)
     return Answer(timed(counts, arrival.received_ns, service.clock))
+
+
+def _told_of_times(points: Sequence[Point]) -> list[str]:
+    """Return what is to be told of points whose sender counts seconds: they are kept, and never found."""
+    early = sum(point.t_ns < LEAST_NS for point in points)
+    return [f"points of the seventies: {early}; time stamps are nanoseconds"] if early else []
 
 
 def _read(raw: bytes, encoding: str, caller: Caller, parse: Callable[[str], Point | None]) -> Read:
