@@ -63,11 +63,12 @@ class Intake:
 
     def is_full(self, more: int) -> bool:
         """Tell whether so many more points would be too many."""
-        return len(self._waiting) + more > MAX_BACKLOG
+        return self.waiting + more > MAX_BACKLOG
 
     def take(self, point: Point) -> None:
         """Accept one point."""
-        if len(self._waiting) >= MAX_BACKLOG:
+        # What is being written comes back if the store refuses it.
+        if self.waiting >= MAX_BACKLOG:
             self.dropped += 1
         elif isinstance(point, Reading):
             self._waiting.readings.append(point)

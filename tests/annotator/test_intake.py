@@ -1,6 +1,8 @@
 """Points on their way into the store; signs of life of runs."""
 
+import asyncio
 import logging
+import threading
 
 import pytest
 
@@ -72,6 +74,30 @@ async def test_the_backlog_is_bounded_and_what_is_dropped_is_counted(intake, mon
     intake._store.refuses = False
     await intake.flush()
     assert len(intake._store.batches[0][0]) == 10
+
+
+async def test_what_is_being_written_has_its_place_kept(intake, monkeypatch):
+    """A store that takes its time and then refuses gives back what was acknowledged: nothing else fits."""
+    monkeypatch.setattr(intake_module, "MAX_BACKLOG", 10)
+    began, go_on = threading.Event(), threading.Event()
+
+    def add(_batch):
+        began.set()
+        assert go_on.wait(60)
+        raise SampleStoreError("InfluxDB is away")
+
+    monkeypatch.setattr(intake._store, "add", add)
+    for number in range(8):
+        intake.take(reading(number))
+    writing = asyncio.create_task(intake.flush())
+    await asyncio.to_thread(began.wait, 60)
+    assert (intake.is_full(2), intake.is_full(3)) == (False, True)
+    for number in range(8, 11):
+        intake.take(reading(number))
+    assert intake.dropped == 1
+    go_on.set()
+    await writing
+    assert (intake.waiting, intake.dropped) == (10, 1)
 
 
 async def test_hosts_that_switch_are_handed_on(intake):
