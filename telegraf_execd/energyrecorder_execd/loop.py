@@ -20,6 +20,12 @@ logger = logging.getLogger(__name__)
 
 BASIC_ONLY_INTERVAL_S = 60.0
 
+CALM_POLLS = 30
+"""So many polls from the usual source end what was told of another one that stood in: firmware that shows
+null at every other poll is told once, not all day."""
+
+_STOOD_IN = "stood in"
+
 Write = Callable[[Sequence[str]], None]
 
 
@@ -49,12 +55,14 @@ class Voice:
         self._name = f"server {server.id!r} ({server.target.place})"
         self._state = ""
         self._polls = 0
+        self._calm = 0
 
     def heard(self, outcome: Outcome) -> None:
         """Note one outcome."""
-        state = outcome.error or ("stood in" if outcome.message else "")
+        state = outcome.error or (_STOOD_IN if outcome.message else "")
         self._polls += bool(outcome.error)
-        if state == self._state:
+        self._calm = 0 if state else self._calm + 1
+        if state == self._state or (self._state == _STOOD_IN and not state and self._calm < CALM_POLLS):
             return
         if outcome.error:
             logger.warning("%s: %s: %s", self._name, outcome.error, outcome.message or "no reason given")

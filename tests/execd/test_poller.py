@@ -17,7 +17,7 @@ from energyrecorder_execd.fleet import Server
 from energyrecorder_execd.fleet.hosts import parse_host
 from energyrecorder_execd.guard import LockoutGuard
 from energyrecorder_execd.lockout_file import LockoutFile
-from energyrecorder_execd.loop import Voice
+from energyrecorder_execd.loop import CALM_POLLS, Voice
 from energyrecorder_execd.poller import Poller, Tools
 from energyrecorder_execd.readers.base import Memory, Poll, Reading, ServerInfo, Target
 from execd.virtual_time import in_virtual_time
@@ -282,11 +282,12 @@ def test_the_reason_is_logged_once_per_change_of_state(caplog):
 
 
 def test_a_source_that_another_one_stands_in_for_is_logged_once(caplog):
-    """A warning when it begins, a word when it ends; a failure in between counts as one."""
+    """A warning when it begins, a word when it is over for good; a failure in between counts as one."""
     caplog.set_level(logging.INFO)
     voice = Voice(server())
     up, stood_in, down = _outcome(""), _outcome("", "sensor stands in"), _outcome("data")
-    for outcome in (up, stood_in, stood_in, up, stood_in, down, stood_in, up, up):
+    calm = [up] * CALM_POLLS
+    for outcome in (up, *[stood_in, up] * 9, stood_in, *calm, up, stood_in, down, stood_in, down, up, up):
         voice.heard(outcome)
     told = [record.getMessage().removeprefix("server 'a' (10.0.0.1): ") for record in caplog.records]
     assert told == [
@@ -295,7 +296,8 @@ def test_a_source_that_another_one_stands_in_for_is_logged_once(caplog):
         "sensor stands in",
         "data: because",
         "sensor stands in",
-        "read again after 1 failed poll",
+        "data: because",
+        "read again after 2 failed polls",
     ]
 
 

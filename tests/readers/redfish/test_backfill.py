@@ -33,8 +33,9 @@ def _documents(row):
 class Bmc:
     """A BMC with a history, its clock ``ahead_s`` ahead, and collectors that end and start again."""
 
-    def __init__(self, row, ahead_s=0, zone_s=0):
+    def __init__(self, row, ahead_s=0, zone_s=0, *, components=False):
         self.row, self.ahead_s, self.zone_s = row, ahead_s, zone_s
+        self.options = {"components": components}
         self.documents = _documents(row)
         (self.power,) = (path for path in self.documents if path.endswith("/Power"))
         self.path = row.resource if row.resource.startswith("/") else f"{self.power}/{row.resource}"
@@ -46,7 +47,7 @@ class Bmc:
     def start(self):
         """Start a collector with what is on disk."""
         self.facts = json.loads(json.dumps(self.facts))
-        aim = Target("b", "127.0.0.1", 1, "http", "u", Secret("p"))
+        aim = Target("b", "127.0.0.1", 1, "http", "u", Secret("p"), options=self.options)
         context = Context(Memory(self.facts), lambda: self.now_s * 10**9)
         self.reader = RedfishReader(aim, context, HttpClients())
         self.reader._http = self
@@ -128,6 +129,25 @@ async def test_fifteen_minutes_are_filled(row, zone_s, ahead_s, restart):
     assert told == {("bmc", "oem", row.record_s, row.side, "server", None)}
     assert len(after) == 20 + len(kept)
     assert bmc.asked.count(bmc.path) == 1
+
+
+async def test_a_part_is_not_taken_for_the_total_whose_hole_it_is():
+    """While the total alone is silent its supplies come out; the hole ends with the total's next reading."""
+    bmc = Bmc(SUPERMICRO, components=True)
+    await bmc.polls(3)
+    last_s = bmc.now_s
+    bmc.now_s += 900
+    plan = bmc.reader._plan
+    bmc.reader._plan = replace(plan, totals=(replace(plan.totals[0], stand_ins=()),))
+    control = bmc.documents[bmc.power]["PowerControl"][0]
+    watts, control["PowerConsumedWatts"] = control["PowerConsumedWatts"], None
+    silent = await bmc.polls(1)
+    assert silent
+    assert all(reading.part is not None for reading in silent)
+    control["PowerConsumedWatts"] = watts
+    kept = _kept(await bmc.polls(1))
+    assert [round(r.sampled_at_ns / 1e9) for r in kept] == bmc.expected(last_s, bmc.now_s)
+    assert {(r.scope, r.part) for r in kept} == {("server", None)}
 
 
 async def test_a_slow_interval_is_no_outage():

@@ -76,7 +76,7 @@ async def discover(
     *,
     known_nodes: Sequence[str],
     now_ns: int,
-    supplies_are_shared: bool = False,
+    before: Plan | None = None,
     components: bool = False,
 ) -> Discovery:
     """Walk the BMC and return where its totals are.
@@ -85,7 +85,7 @@ async def discover(
         walk: Fresh, or the one that was cut off.
         known_nodes: Nodes that were seen before.
         now_ns: Nanoseconds since the Unix epoch, UTC.
-        supplies_are_shared: An earlier walk saw that the supplies feed more than this BMC's computer.
+        before: What an earlier walk found; None: there was none.
         components: Whether parts are looked for as well.
 
     Raises:
@@ -93,17 +93,19 @@ async def discover(
         WalkPausedError: The walk's requests are used up.
     """
     inventory = await _inventory(walk)
-    chosen, valid = await _descend(walk, inventory, known_nodes, shared=supplies_are_shared)
+    shared = before is not None and before.effects.supplies_are_shared
+    chosen, valid = await _descend(walk, inventory, known_nodes, shared=shared)
     problems = len(walk.problems)
     housing = [chassis for chassis in inventory.chassis if not chassis.is_component]
-    shared = supplies_are_shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
+    shared = shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
     effects = replace(inventory.effects, supplies_are_shared=True) if shared else inventory.effects
     shared = effects.supplies_are_shared
     totals = []
     for one in chosen:
         place, candidate = one.found.place, one.found.candidate
         counter = await find_counter(walk, one.found, manager=inventory.manager, housing=housing)
-        stand_ins = await find_stand_ins(walk, one.found, effects, shared=shared)
+        views = before.views(place) if before is not None else ()
+        stand_ins = await find_stand_ins(walk, one.found, effects, shared=shared, views=views)
         declared = await find_declared(walk, inventory.telemetry, place.paths[0], candidate)
         totals.append(TotalPlan(one.node, one.scope, place, one.host, counter, declared, stand_ins))
     parts: tuple[PartPlan, ...] = ()

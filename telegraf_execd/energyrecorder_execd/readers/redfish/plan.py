@@ -108,6 +108,11 @@ class Plan:
         """Resources to get in a poll, each once."""
         return tuple(dict.fromkeys(path for total in self.totals for path in total.place.paths))
 
+    def views(self, place: Place) -> tuple[Place, ...]:
+        """Return all places of the total that has ``place`` among them; empty if none has."""
+        every = ((total.place, *total.stand_ins) for total in self.totals)
+        return next((views for views in every if place in views), ())
+
 
 def as_facts(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON values."""

@@ -32,6 +32,10 @@ WALK_NS = 600 * 10**9
 RENEWAL_REQUESTS = 4
 """Requests that a poll spends at most on renewing a plan that works."""
 
+RENEWAL_NS = 2 * 3600 * 10**9
+"""Likewise for a renewal: 80 requests through a DGX H100 are 20 polls, a minute apart where the BMC has no
+sessions."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -98,9 +102,10 @@ class RedfishReader:
             await self._renew(now_ns)
         readings = [reading for total in totals if (reading := await self._reading(total)) is not None]
         await self._describe(now_ns)
+        parts: list[Reading] = []
         if self._extras.components and self._plan is not None:
-            readings += await self._extras.parts(self._http, self._plan, self._answers)
-        readings += await self._missed(totals, readings, hosts)
+            parts = await self._extras.parts(self._http, self._plan, self._answers)
+        readings += parts + await self._missed(totals, readings, hosts)
         for total in totals:
             # Not before the end: a poll that is cut off must not lose the record.
             if total.record:
@@ -147,7 +152,7 @@ class RedfishReader:
     async def _discover(self, now_ns: int, *, allowance: int | None = None) -> None:
         # A walk that the deadline of an earlier poll cut off goes on; its documents are not this poll's.
         walk = self._walk
-        if walk is None or now_ns - walk.begun_ns > WALK_NS:
+        if walk is None or now_ns - walk.begun_ns > (WALK_NS if allowance is None else RENEWAL_NS):
             walk = self._walk = Walk(self._http, now_ns)
         walk.allowance = allowance
         known = self._facts.get("nodes", [])
@@ -155,7 +160,7 @@ class RedfishReader:
             walk,
             known_nodes=known,
             now_ns=now_ns,
-            supplies_are_shared=self._plan is not None and self._plan.effects.supplies_are_shared,
+            before=self._plan,
             components=self._extras.components,
         )
         self._walk = None

@@ -25,8 +25,12 @@ EMPTY_S = 60.0
 
 EMPTY_MAX_S = 3600.0
 
+_NODE = "node"
+"""What a vendor's own place of a node's power is called here: it is better than the PowerControl beside it,
+which includes a share of the enclosure."""
+
 _RUNGS = (
-    *("power_control", "oem", "environment_metrics", "sensor"),
+    *(_NODE, "power_control", "oem", "environment_metrics", "sensor"),
     *("psu_input_sum", "psu_output_sum", "ilo_fast_meter"),
 )
 
@@ -88,7 +92,7 @@ class Rediscovery:
             return True
         if not plan.totals:
             return age_s >= _doubled(EMPTY_S, self.empty)
-        lower = self.best_source is not None and _rank(plan.totals[0].place.source) > _rank(self.best_source)
+        lower = self.best_source is not None and _rank(_rung(plan)) > _rank(self.best_source)
         doubtful = lower or self.hindered or self.cut_off or self.stood_in >= SILENT_POLLS
         return age_s >= (RETURN_S if doubtful else RENEWAL_S)
 
@@ -138,7 +142,7 @@ class Rediscovery:
         if old is not None and old.totals and not valid:
             return replace(old, made_ns=now_ns)
         if valid:
-            source = new.totals[0].place.source
+            source = _rung(new)
             if self.best_source is None or _rank(source) < _rank(self.best_source):
                 self.best_source = source
         return new
@@ -146,6 +150,11 @@ class Rediscovery:
 
 def _doubled(first_s: float, times: int) -> float:
     return float(min(first_s * 2.0 ** min(times, 10), EMPTY_MAX_S))
+
+
+def _rung(plan: Plan) -> str:
+    place = plan.totals[0].place
+    return _NODE if place.form == "pointer" else place.source
 
 
 def _rank(source: str) -> int:

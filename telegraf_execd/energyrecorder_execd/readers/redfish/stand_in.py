@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder_execd import quirks
@@ -18,6 +19,10 @@ tenth), windows, rounding. One of two supplies (90 of an HPE's 221 W), those of 
 Supermicro's 176) and a tray of GPUs (825 of a DGX's 1950) differ by more."""
 
 
+SAME_TIME_S = 30.0
+"""Values read further apart, as a renewal over many polls reads them, tell nothing of one another: 90 W of a
+part look like the 100 W that the whole drew before the host began to work."""
+
 STAND_IN_LIMIT_S = 3.0
 """Longest time that a walk spends on looking for them, and a poll on reading one: neither the plan nor the
 other totals of a poll may hang on a resource that only stands in."""
@@ -26,45 +31,65 @@ _log = logging.getLogger(__name__)
 
 
 async def find_stand_ins(
-    walk: Walk, found: Found, effects: quirks.Effects, *, shared: bool
+    walk: Walk, found: Found, effects: quirks.Effects, *, shared: bool, views: Sequence[Place] = ()
 ) -> tuple[Place, ...]:
     """Return the other places of a total, best first, up to the first that needs none of its resources.
 
     They are looked for at the same chassis, on all rungs, and have to agree with the total as it is now: what
-    shows only a part of its power, or more than that, stands in for nothing.
+    shows only a part of its power, or more than that, stands in for nothing. Where PowerControl includes a
+    share of the enclosure, nothing else shows the node alone.
 
     Args:
         walk: The BMC.
         found: The total.
         effects: What the quirk table says of this BMC.
         shared: The supplies feed more than this BMC's computer.
+        views: The total's places as an earlier walk saw them, its own one among them: they count for what was
+            not read within `SAME_TIME_S` of the total, and while it holds no value.
 
     Raises:
         BmcAuthError: The log-in was refused.
         WalkPausedError: The walk's requests are used up.
     """
+    if effects.control_includes_share:
+        return ()
+    if not found.candidate.watts:
+        return tuple(place for place in views if place != found.place)
     places: list[Place] = []
-    if found.candidate.watts:
-        try:
-            async with asyncio.timeout(STAND_IN_LIMIT_S):
-                await _collect(places, walk, found, effects, shared=shared)
-        except BmcAuthError:
-            raise
-        except (BmcError, TimeoutError) as error:
-            _log.debug("%s: looking for what may stand in for it: %r", found.place.paths[0], error)
+    try:
+        async with asyncio.timeout(STAND_IN_LIMIT_S):
+            await _collect(places, walk, found, effects, shared=shared, views=views)
+    except BmcAuthError:
+        raise
+    except (BmcError, TimeoutError) as error:
+        _log.debug("%s: looking for what may stand in for it: %r", found.place.paths[0], error)
     return tuple(places)
 
 
 async def _collect(
-    places: list[Place], walk: Walk, found: Found, effects: quirks.Effects, *, shared: bool
+    places: list[Place],
+    walk: Walk,
+    found: Found,
+    effects: quirks.Effects,
+    *,
+    shared: bool,
+    views: Sequence[Place],
 ) -> None:
     for rung in RUNGS:
         for other in await found_at(rung, walk, found.chassis, effects, shared=shared):
-            if other.place == found.place or not _agree(found, other):
+            if other.place == found.place:
+                continue
+            together = abs(_read_ns(walk, found) - _read_ns(walk, other)) <= SAME_TIME_S * 1e9
+            if not (_agree(found, other) if together else other.place in views):
                 continue
             places.append(other.place)
             if not set(other.place.paths) & set(found.place.paths):
                 return
+
+
+def _read_ns(walk: Walk, found: Found) -> int:
+    answer = walk.answers[found.place.paths[0]]
+    return 0 if answer is None else answer.middle_ns
 
 
 def _agree(found: Found, other: Found) -> bool:

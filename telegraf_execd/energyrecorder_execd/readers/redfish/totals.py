@@ -149,7 +149,10 @@ class Totals:
             except (BmcError, TimeoutError):
                 # A BMC that hangs, breaks off or is busy is not asked for one more thing.
                 return silent
-            other, _ = self.take(silent.plan, place)
+            other, learned = self.take(silent.plan, place)
+            if learned != place:
+                # Supplies that repeated the total and differ for once would add up to a multiple of it.
+                continue
             if not other.error and is_valid(other.candidate.watts, host):
                 # Its counter, if it has one, is not the one of this series.
                 candidate = replace(other.candidate, energy_counter_j=None)

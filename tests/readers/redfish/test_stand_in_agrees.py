@@ -1,0 +1,85 @@
+"""What stands in for a total shows the same power, also when a plan is renewed over many polls."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from energyrecorder_execd.readers.redfish.rediscovery import RETURN_S
+from support.redfish_bench import POWER, ROOT, Bench, control, ref, tree, two_nodes, values
+
+APOLLO = Path(__file__).parents[2] / "testcases/redfish/hpe-xl225n-apollo2000/responses.json"
+
+
+@pytest.mark.parametrize(("part", "stands_in"), [(90, False), (190, True)])
+async def test_values_that_a_renewal_reads_minutes_apart_tell_nothing_of_one_another(part, stands_in):
+    """What showed the same power before still does; a part that looks like the whole before does not."""
+    bench = Bench(tree(control(200), environment={}, sensor=part))
+    await bench.poll()
+    watts = iter([100, 100, 1000, 1000])
+    asked = await bench.renew(4, lambda: bench.documents.update({POWER: control(next(watts))}))
+    assert asked == [POWER]
+    bench.documents[POWER] = control(None)
+    poll, _ = await bench.poll()
+    assert values(poll) == ([("sensor", 190.0)] if stands_in else [])
+
+
+async def test_a_renewal_while_a_node_has_no_value_keeps_what_stands_in_for_it():
+    """A BMC of two nodes, one of them off when it is walked again."""
+    bench = Bench(two_nodes())
+    await bench.poll()
+    off, on = ({"Id": "A", "PowerState": state} for state in ("Off", "On"))
+    bench.documents.update({f"{ROOT}/Chassis/A/Power": control(None), f"{ROOT}/Systems/A": off})
+    await bench.renew(6)
+    bench.documents[f"{ROOT}/Systems/A"] = on
+    poll, _ = await bench.poll()
+    assert values(poll)[0] == ("environment_metrics", 293.0)
+
+
+async def test_a_renewal_of_many_requests_ends_though_polls_are_a_minute_apart():
+    """A BMC without sessions that lists eighty chassis is not walked for ever."""
+    bench = Bench(tree(control(200)))
+    for number in range(80):
+        path = f"{ROOT}/Chassis/Module_{number}"
+        bench.documents[path] = {"Id": f"Module_{number}", "ChassisType": "Module"}
+        bench.documents[f"{ROOT}/Chassis"]["Members"].append(ref(path))
+    await bench.poll()
+    made_ns = bench.reader._plan.made_ns
+    assert await bench.renew(30) == [POWER]
+    assert bench.reader._plan.made_ns > made_ns
+
+
+async def test_supplies_that_repeat_the_total_stand_in_once_not_four_times():
+    """One of four that was renewed a moment later makes no parts of them."""
+    live = {"LastPowerOutputWatts": 894}
+    power = control(894) | {"PowerSupplies": [live] * 4}
+    bench = Bench(tree(power))
+    await bench.poll()
+    bench.documents[POWER] = control(None) | {"PowerSupplies": [live] * 4}
+    poll, _ = await bench.poll()
+    assert values(poll) == [("psu_output_sum", 894.0)]
+    bench.documents[POWER] = control(None) | {"PowerSupplies": [live] * 3 + [{"LastPowerOutputWatts": 893}]}
+    poll, _ = await bench.poll()
+    assert (values(poll), poll.error) == ([], "no_reading")
+
+
+async def test_a_share_of_the_enclosure_never_stands_in_for_a_node():
+    """However near it comes to what one busy node draws; and the node's own value returns."""
+    documents = json.loads(APOLLO.read_text(encoding="utf-8"))
+    enclosure, power = (f"{ROOT}/Chassis/{name}" for name in ("enclosurechassis", "1/Power"))
+    shown = documents[enclosure]["Oem"]["Hpe"] = {"NodePowerWatts": 400}
+    documents[power]["PowerControl"][0]["PowerConsumedWatts"] = 441
+    bench = Bench(documents)
+    assert values((await bench.poll())[0]) == [("oem", 400.0)]
+    shown.clear()
+    poll, _ = await bench.poll()
+    assert values(poll) == []
+    # Only when the node's own value stays away, what the BMC calls its power is better than nothing.
+    assert values((await bench.poll())[0]) == [("power_control", 441.0)]
+    shown["NodePowerWatts"] = 410
+    bench.clock.ahead_s += RETURN_S + 1
+    for _ in range(4):
+        poll, _ = await bench.poll()
+    assert values(poll) == [("oem", 410.0)]
