@@ -26,6 +26,8 @@ _NOT_SENSITIVE = re.compile(r"(?i)@odata|version|^(HostName|Location)Allowable|E
 _PATTERNS = (
     ("UUID", re.compile(r"(?i)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")),
     ("MAC", re.compile(r"(?i)\b(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}\b")),
+    # In UEFI device paths, which iLOs show: PciRoot(0x0)/…/MAC(9440C91A2B3C,0x1).
+    ("MAC", re.compile(r"(?i)(?<=\bMAC\()[0-9a-f]{12}(?![0-9a-f])")),
     (
         "ADDRESS",
         re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.])"),
@@ -110,6 +112,9 @@ class Scrubber:
             return
         self._counts[kind] = number = self._counts.get(kind, 0) + 1
         self._stand_ins[key] = _stand_in(kind, number)
+        if kind in {"MAC", "UUID"}:
+            # Without what divides it, it is the same.
+            self._stand_ins.setdefault(re.sub("[:-]", "", key), re.sub("[:-]", "", self._stand_ins[key]))
         self._finder = None
 
     def _clean(self, value: Any, kind: str) -> Any:

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from energyrecorder_execd.scrub import Scrubber
+
+CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
+TELLING_KEY = re.compile(
+    r"(?:.*SerialNumber|.*Serial(?:No)?|.*UUID|.*GUID|(?:Permanent|Host|Manager|.*)MACAddress|.*HostName|FQDN"
+    r"|.*AssetTag|.*ServiceTag|SKU|NodeId|.*UserName|.*IP(?:v4|v6)?Address|Gateway|Email.*|WWN|DNSRacName)",
+    re.IGNORECASE,
+)
+TELLING_FORMS = (
+    re.compile(r"(?i)\b(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}\b"),
+    re.compile(r"(?i)MAC\(([0-9a-f]{12})"),
+    re.compile(r"(?i)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"),
+    re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"),
+)
+OF_A_VERSION = re.compile(r"(?i)version|odata")
+TELLS_NOTHING = re.compile(
+    r"none|null|n/?a$|unknown|not |default string|to be filled|0\.0\.0\.0|127\.|255\.|localhost"
+    # Captures that were made anonymous hold the very stand-ins.
+    r"|192\.0\.2\.|00:00:5e:00:53|00000000-"
+)
 
 SECRETS = [
     ("SerialNumber", "CZJ8430ABC"),
@@ -51,13 +72,47 @@ def test_a_sensitive_value_is_gone_everywhere(key, value):
         "aa:bb:cc:dd:ee:0f up",
         "by jane@corp.example",
         "id 30373237-3132-4d32-3238-303930304d52",
+        "NIC PciRoot(0x2)/Pci(0x0,0x0)/MAC(9440C91A2B3C,0x1)",
     ],
 )
 def test_forms_are_known_without_a_key(text):
     """Addresses, MACs, e-mails and UUIDs in free text."""
     clean = Scrubber().documents({"/x": {"Message": text}})["/x"]["Message"]
     assert clean != text
+    assert "9440C91A2B3C" not in clean
     assert clean.split()[0] == text.split()[0] or clean.split()[-1] == text.split()[-1]
+
+
+@pytest.mark.parametrize("value", ["94:40:C9:1A:2B:3C", "30373237-3132-4D32-3238-303930304D52"])
+def test_a_value_is_the_same_without_what_divides_it(value):
+    """As a part of a name, in whatever case."""
+    plain = value.replace(":", "").replace("-", "").lower()
+    clean = Scrubber().documents({"/x": {"MACAddress": value, "UUID": value, "Name": f"bmc-{plain}.lab"}})
+    assert plain not in str(clean).lower()
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of captured payloads is not beside us")
+@pytest.mark.parametrize("folder", sorted(CORPUS.glob("*/")), ids=lambda folder: folder.name)
+def test_no_captured_bmc_tells_whose_it_is(folder):
+    """Serials, tags, UUIDs, MACs, addresses, host and user names of all captures, under whatever key."""
+    files = [path for path in folder.rglob("*.json") if path.is_file()]
+    documents = {str(path): json.loads(path.read_text(encoding="utf-8")) for path in files}
+    telling = {value for document in documents.values() for value in _telling(document)}
+    clean = json.dumps(Scrubber().documents(documents)).lower()
+    assert [value for value in sorted(telling) if value in clean] == []
+
+
+def _telling(value, key=""):
+    """Return, in lower case, what in a document tells whose it is, by another list of keys than the product's."""
+    if isinstance(value, dict):
+        return {found for name, item in value.items() for found in _telling(item, name)}
+    if isinstance(value, list):
+        return {found for item in value for found in _telling(item, key)}
+    if not isinstance(value, str) or OF_A_VERSION.search(key):
+        return set()
+    whole = {value.strip()} if TELLING_KEY.fullmatch(key) else set()
+    found = {text.lower() for text in whole.union(*(form.findall(value) for form in TELLING_FORMS))}
+    return {text for text in found if len(text) > 2 and not TELLS_NOTHING.match(text)}
 
 
 def test_what_the_reader_needs_stays():
