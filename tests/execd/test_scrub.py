@@ -103,7 +103,7 @@ def test_no_captured_bmc_tells_whose_it_is(folder):
 
 
 def _telling(value, key=""):
-    """Return, in lower case, what in a document tells whose it is, by another list of keys than the product's."""
+    """Return, in lower case, what tells whose a BMC is, by another list of keys than the product's."""
     if isinstance(value, dict):
         return {found for name, item in value.items() for found in _telling(item, name)}
     if isinstance(value, list):
