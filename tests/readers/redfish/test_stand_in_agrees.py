@@ -65,6 +65,21 @@ async def test_supplies_that_repeat_the_total_stand_in_once_not_four_times():
     assert (values(poll), poll.error) == ([], "no_reading")
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+async def test_a_sum_stands_in_only_with_all_the_supplies_that_it_had(lost):
+    """An empty bay is none of them; one of two that shows nothing for once would leave half of the power."""
+    inputs = [98, 104, None]
+    power = {"PowerSupplies": [{"PowerInputWatts": watts} for watts in inputs]}
+    bench = Bench(tree(control(200) | power))
+    await bench.poll()
+    bench.documents[POWER] = control(None) | power
+    poll, _ = await bench.poll()
+    assert values(poll) == [("psu_input_sum", 202.0)]
+    power["PowerSupplies"][lost]["PowerInputWatts"] = None
+    poll, _ = await bench.poll()
+    assert (values(poll), poll.error) == ([], "no_reading")
+
+
 async def test_a_share_of_the_enclosure_never_stands_in_for_a_node():
     """However near it comes to what one busy node draws; and the node's own value returns."""
     documents = json.loads(APOLLO.read_text(encoding="utf-8"))

@@ -61,6 +61,23 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
     return candidate, place if distinct == place.distinct else replace(place, distinct=distinct)
 
 
+def is_whole(place: Place, documents: Mapping[str, Any], effects: quirks.Effects) -> bool:
+    """Whether as many supplies have a value as when the place was found; true of all that adds up none.
+
+    Args:
+        place: Where a total stands.
+        documents: By path, all of the place's.
+        effects: What the quirk table says of this BMC.
+
+    Raises:
+        BmcDataError: A value is malformed, or the resource is no longer what it was.
+    """
+    if place.form not in {"supplies", "metrics"}:
+        return True
+    shown = [watts for watts in supply_readings(place, documents, effects) if watts is not None]
+    return len(shown) >= place.supplies
+
+
 def supply_readings(
     place: Place, documents: Mapping[str, Any], effects: quirks.Effects
 ) -> list[float | None]:

@@ -11,7 +11,7 @@ from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.redfish.counters import CounterPlace
 from energyrecorder_execd.readers.redfish.definition import Declared
 
-PLAN_VERSION = 5
+PLAN_VERSION = 6
 """Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
 
 FORMS = ("power", "pointer", "supplies", "environment", "sensor", "member", "metrics", "meter")
@@ -33,6 +33,7 @@ class Place:
         side: For sensors: ``ac``, ``dc`` or ``unknown``.
         distinct: For ``supplies`` and ``metrics``: the supplies' values have been seen to differ, so they are
             parts, not one total repeated; never unlearned.
+        supplies: Likewise: how many of them had a value when it was found.
     """
 
     form: str
@@ -41,6 +42,7 @@ class Place:
     member: str = ""
     side: str = "unknown"
     distinct: bool = False
+    supplies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +169,11 @@ def _total_from(item: Mapping[str, Any]) -> TotalPlan:
 
 
 def _place_from(item: Any) -> Place:
-    form, source, listed, member, side, distinct = item
+    form, source, listed, member, side, distinct, supplies = item
     paths = tuple(str(path) for path in listed)
     if form not in FORMS or source not in SOURCES or side not in SIDES or not paths:
         raise ValueError(form)
-    return Place(form, source, paths, str(member), side, distinct=bool(distinct))
+    return Place(form, source, paths, str(member), side, distinct=bool(distinct), supplies=int(supplies))
 
 
 def _part_from(item: Any) -> PartPlan:
