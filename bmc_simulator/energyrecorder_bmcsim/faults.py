@@ -76,7 +76,7 @@ KINDS: Mapping[str, FaultKind] = {
     ),
     "html": FaultKind("Answers 200 with a log-in page."),
     "trailing_comma": FaultKind("Puts a comma before the last brace."),
-    "two_objects": FaultKind("Sends the JSON object twice."),
+    "two_objects": FaultKind("Sends an error object before the JSON object, as an iDRAC8 does."),
     "tls_stall": FaultKind("Accepts connections and stays silent, before any TLS handshake.", timed=True),
     "refuse": FaultKind("Restarts: drops connections and sessions, refuses new connections.", timed=True),
     "null": FaultKind("Live readings are null.", timed=True),

@@ -171,7 +171,8 @@ async def test_bodies_that_are_no_json_with_status_200(tmp_path, kind):
         if kind == "two_objects":
             decoder = json.JSONDecoder()
             first, end = decoder.raw_decode(body.decode())
-            assert (first, end * 2) == (decoder.raw_decode(body.decode()[end:])[0], len(body))
+            assert list(first) == ["error"]
+            assert consumed_w(body[end:])
         assert consumed_w((await fetch(sim))[2])
 
 

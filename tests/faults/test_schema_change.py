@@ -22,7 +22,7 @@ def _ref(path):
 
 
 def _bmc(chassis, bodies):
-    """Return the documents of a BMC with one computer in chassis of several ids, each with these resources."""
+    """Return the documents of a BMC with one computer, in chassis of these ids with these resources."""
     documents = {
         ROOT: {"Chassis": _ref(f"{ROOT}/Chassis"), "Systems": _ref(f"{ROOT}/Systems")},
         f"{ROOT}/Chassis": {"Members": [_ref(f"{ROOT}/Chassis/{name}") for name in chassis]},

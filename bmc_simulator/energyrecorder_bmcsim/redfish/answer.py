@@ -13,6 +13,7 @@ from aiohttp import web
 
 from energyrecorder_bmcsim.faults import Fault
 from energyrecorder_bmcsim.power import NS_PER_S
+from energyrecorder_bmcsim.redfish.messages import error_body
 
 JSON_TYPE = "application/json; charset=utf-8"
 _DRIP_S = 0.1
@@ -50,7 +51,7 @@ BODY_FAULTS: Mapping[str, Callable[[bytes, Fault], Answer]] = {
     "truncated_json": _truncated,
     "html": lambda _body, _fault: Answer(200, _LOGIN_PAGE, content_type="text/html"),
     "trailing_comma": _trailing_comma,
-    "two_objects": lambda body, _fault: Answer(200, body + body),
+    "two_objects": lambda body, _fault: Answer(200, error_body("GeneralError") + body),
 }
 """Kind of fault → what becomes of the body of a resource."""
 
