@@ -219,6 +219,20 @@ async def test_a_stand_in_that_fails_too_leaves_the_first_reason(status):
     assert (poll.readings, poll.error, poll.message) == ((), "data", str(BROKEN[0]))
 
 
+async def test_a_bmc_that_asks_for_time_when_something_is_to_stand_in_gets_it():
+    """Its own source is asked for as ever; neither the other one nor a walk is tried before that time."""
+    bench = Bench(tree(control(200), sensor=190))
+    await bench.poll()
+    busy = HttpStatusError(f"GET {SENSOR}: HTTP 503", status=503, retry_after_s=30.0)
+    bench.failing = {POWER: BROKEN[1], SENSOR: busy}
+    for expected in (POWER, SYSTEM, SENSOR), (POWER, SYSTEM), (POWER, SYSTEM):
+        poll, asked = await bench.poll()
+        assert (poll.readings, poll.message, tuple(asked)) == ((), str(BROKEN[1]), expected)
+    bench.clock.ahead_s += 31
+    bench.failing = {POWER: BROKEN[1]}
+    assert values((await bench.poll())[0]) == [("sensor", 190.0)]
+
+
 async def test_a_refused_log_in_is_never_passed_over():
     """Not even for a source that only stands in."""
     bench = Bench(tree(control(200), sensor=190))

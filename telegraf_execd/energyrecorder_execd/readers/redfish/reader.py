@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder_execd import quirks
+from energyrecorder_execd.backoff import MAX_RETRY_AFTER_S
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
 from energyrecorder_execd.readers.facts import own_facts
@@ -58,6 +59,7 @@ class RedfishReader:
         self._http = BmcHttp(target, http, self._facts, context)
         self._plan: Plan | None = plans.from_facts(self._facts.get("plan"))
         self._walk: Walk | None = None
+        self._spared_until_ns = 0
         self._fresh: Mapping[str, Answer] = {}
         # While the collector was down the BMC may have got new firmware.
         self._rediscovery = Rediscovery(self._facts.get("best_source"), cut_off=self._plan is not None)
@@ -89,7 +91,7 @@ class RedfishReader:
         if due and not planned:
             await self._discover(now_ns)
         totals, hosts = await self._totals()
-        if self._rediscovery.is_lost(
+        if not self._is_spared() and self._rediscovery.is_lost(
             gone=any(total.gone and not total.stood_in for total in totals),
             silent=any(self._is_silent(total, hosts[total.plan.node]) for total in totals),
             walked=due and not planned,
@@ -112,6 +114,10 @@ class RedfishReader:
                 self._meter.wrote(total.plan.node, total.record)
         self._rediscovery.end(stood_in=any(total.stood_in for total in totals))
         return self._result(totals, hosts, tuple(readings), self._http.requests - before)
+
+    def _is_spared(self) -> bool:
+        """Whether the BMC asked for time when something was to stand in; a clock may be set back."""
+        return 0 < self._spared_until_ns - self._clock() <= MAX_RETRY_AFTER_S * 1e9
 
     def _is_silent(self, total: Total, host: str) -> bool:
         """Whether a total has no value although its host is on, or nothing tells whether it is."""
@@ -202,7 +208,11 @@ class RedfishReader:
             state = await self._host(expected.host, total.candidate)
             hosts[expected.node] = state
             total = judged(total, state)
-            totals.append(await found.stand_in(total, state) if self._is_silent(total, state) else total)
+            if self._is_silent(total, state):
+                total = await found.stand_in(total, state, spare=self._is_spared())
+            totals.append(total)
+        if found.retry_after_s:
+            self._spared_until_ns = self._clock() + int(min(found.retry_after_s, MAX_RETRY_AFTER_S) * 1e9)
         return totals, hosts
 
     def _learn(self, index: int, place: Place) -> None:

@@ -57,6 +57,10 @@ class Totals:
         effects: What the quirk table says of this BMC.
         fresh: Resources that this poll has got already.
         meter: What is remembered of the BMC's meters.
+
+    Attributes:
+        answers: What was got, by path.
+        retry_after_s: How long the BMC asked to be left alone when something was to stand in; 0: it did not.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Totals:
         self._fresh = fresh
         self._meter = meter
         self.answers: dict[str, Answer] = {}
+        self.retry_after_s = 0.0
         self._errors: dict[str, BmcError] = {}
 
     async def ask(self, paths: Iterable[str]) -> None:
@@ -130,24 +135,28 @@ class Totals:
         ended_ns = self._meter.ended_ns(record, answer)
         return Total(expected, as_candidate(record), ended_ns, answer.latency_s, record=record.raw)
 
-    async def stand_in(self, silent: Total, host: str) -> Total:
+    async def stand_in(self, silent: Total, host: str, *, spare: bool) -> Total:
         """Return a total as the first other place shows it that holds a value; else as it is.
 
         Args:
             silent: It has no value.
             host: State of its host.
+            spare: The BMC is not asked for anything more.
 
         Raises:
             BmcAuthError: The log-in was refused.
         """
         for place in silent.plan.stand_ins:
+            if (spare or self.retry_after_s) and not self.answers.keys() >= set(place.paths):
+                continue
             try:
                 async with asyncio.timeout(STAND_IN_LIMIT_S):
                     await self.ask(place.paths)
             except BmcAuthError:
                 raise
-            except (BmcError, TimeoutError):
+            except (BmcError, TimeoutError) as error:
                 # A BMC that hangs, breaks off or is busy is not asked for one more thing.
+                self.retry_after_s = getattr(error, "retry_after_s", None) or 0.0
                 return silent
             other, learned = self.take(silent.plan, place)
             # Supplies that repeated the total and differ for once would add up to a multiple of it.
