@@ -106,6 +106,18 @@ def test_case_by_auto(name, printed_by_auto):
     else:
         assert {protocol, CASES[name].parent.name} == {"redfish", "ilo"}
         assert [point["fields"]["up"] for point in points if "up" in point["fields"]] == [1]
+        # Its meter and its Power resource show the same power, a moment apart.
+        other = [parse_line(line) for line in expected]
+        assert _total_w(points) == pytest.approx(_total_w(other), rel=0.01)
+
+
+def _total_w(points):
+    (watts,) = (
+        point["fields"]["watts"]
+        for point in points
+        if point["measurement"] == "server_power" and "part" not in point["tags"]
+    )
+    return watts
 
 
 @pytest.mark.parametrize("name", CASES)
