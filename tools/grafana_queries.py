@@ -44,15 +44,31 @@ def _escaped(text: str) -> str:
     return re.sub(r"[\\^$*+?.()|[\]{}/]", r"\\\g<0>", text)
 
 
-def chosen(variable: Mapping[str, Any], value: Sequence[str] | str | None) -> str:
-    """Return what stands for a variable: its default, or the given value or values."""
+def chosen(variable: Mapping[str, Any], value: Sequence[str] | str | None, query: str) -> str:
+    """Return what stands for a variable in a query: its default, or the given value or values."""
     if variable["type"] != "query":
         text: str = value if isinstance(value, str) else variable["current"]["value"]
-        return text
+        return _single(variable["name"], text, query)
     values = [value] if isinstance(value, str) else list(value or [ALL])
     if values == [ALL]:
         return str(variable.get("allValue", ".*"))
-    return _escaped(values[0]) if len(values) == 1 else f"({'|'.join(map(_escaped, values))})"
+    return f"({'|'.join(map(_escaped, values))})"
+
+
+def _single(name: str, value: str, query: str) -> str:
+    """Return a single value as Grafana's data source writes it into a query.
+
+    It is escaped where the source takes it for part of a regular expression, unless it begins like a number.
+    Up to Grafana 13 all between two slashes of a line is one, later what follows a comparison; here what
+    either would is escaped. Read in grafana `public/app/plugins/datasource/influxdb` and in
+    grafana-influxdb-datasource `src/regexLiterals.ts`.
+    """
+    if re.match(r"\s*[-+]?\.?\d", value):
+        return value
+    between_slashes = re.search(rf"/.*\${re.escape(name)}.*/", query)
+    literals = re.findall(r"[=!]~\s*/((?:\\.|[^/\\\n])*)/", query)
+    in_literal = any(re.search(rf"\$({name}\b|\{{{name}\}})", literal) for literal in literals)
+    return _escaped(value) if between_slashes or in_literal else value
 
 
 def interval_ms(length_ms: int, points: int) -> int:
@@ -72,13 +88,16 @@ def interpolated(
     """Return the query as the data source gets it."""
     grid_ms = interval_ms(to_ms - from_ms, points)
     known = {
-        variable["name"]: chosen(variable, (values or {}).get(variable["name"]))
+        variable["name"]: chosen(variable, (values or {}).get(variable["name"]), query)
         for variable in board["templating"]["list"]
     }
     known |= {
         "timeFilter": f"time >= {from_ms}ms and time <= {to_ms}ms",
-        "__interval": f"{grid_ms}ms",
-        "__interval_ms": str(grid_ms),
+        # Left for the server to fill in, but not without the look at slashes.
+        "__interval": _single("__interval", "$__interval", query).replace("$__interval", f"{grid_ms}ms"),
+        "__interval_ms": _single("__interval_ms", "$__interval_ms", query).replace(
+            "$__interval_ms", str(grid_ms)
+        ),
         "__from": str(from_ms),
         "__to": str(to_ms),
     }

@@ -20,7 +20,7 @@ CHOICES = {
         "run": ["run-57", "run-99", "run-1"],
     },
     "many": {"env": ["pod1", "pod2"], "scenario": ["functest", ODD], "group_by": "server"},
-    "meter": {"reading": "^meter:"},
+    "meter": {"reading": "/^meter:/"},
 }
 # Needs more than the choice offers: a step that runs now, or a lost one in the last hours.
 MAY_BE_EMPTY = {"Lost and failed steps/A", "Running/A", "Lost steps/A", "Steps without a result yet/A"}

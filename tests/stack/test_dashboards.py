@@ -142,7 +142,7 @@ def test_queries(uid):
             assert "time < ${__to}ms" in query, where
         if f'"{schema.SERVER_POWER}"' in query or "FROM $power" in query:
             assert "\"scope\" = 'server'" in query, where
-            assert '"part" =~ /$reading/' in query, where
+            assert '"part" =~ $reading' in query, where
 
 
 @pytest.mark.parametrize("uid", [uid for uid, board in BOARDS.items() if len(board["annotations"]["list"])])

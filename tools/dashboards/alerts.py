@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dashboards.influxql import select
+from dashboards.influxql import MEASURABLE, outer, select
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC
 
 # Not "Energy": alert provisioning makes its folder by title before the dashboards do.
@@ -14,7 +14,7 @@ DATASOURCE_UID = "energy-influxdb"
 
 
 def _rule(uid: str, title: str, query: str, threshold: str, text: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a rule: the query (A), its last value (B), the comparison (C)."""
+    """Return a rule: the query (A), one value of each of its series (B), the comparison (C)."""
     window = {"from": text["window_s"], "to": 0}
     expression = {"type": "__expr__", "uid": "__expr__"}
 
@@ -27,7 +27,7 @@ def _rule(uid: str, title: str, query: str, threshold: str, text: Mapping[str, A
         }
 
     asked = {"rawQuery": True, "resultFormat": "time_series", "query": query}
-    reduced = {"type": "reduce", "expression": "A", "reducer": "last", "datasource": expression}
+    reduced = {"type": "reduce", "expression": "A", "reducer": text["reducer"], "datasource": expression}
     compared = {"type": "math", "expression": f"$B {threshold}", "datasource": expression}
     return {
         "uid": uid,
@@ -46,27 +46,33 @@ def _rule(uid: str, title: str, query: str, threshold: str, text: Mapping[str, A
     }
 
 
+_DAY_S = 86_400
+"""A step is stamped with its start: its end, its result, or that it is lost, may come hours later."""
 _TEXTS = {
     "silent": {
-        "window_s": 900,
-        "for": "5m",
+        "window_s": 3600,
+        "for": "1m",
+        "reducer": "last",
         "no_data": "Alerting",
         "summary": "{{ $labels.server }} gives no power readings",
-        "description": "No poll with up = 1 for 5 min. See server_bmc.error in Collector & annotator health.",
+        "description": "No poll with up = 1 for 4 to 5 min, of a server that was polled within the hour. See server_bmc.error "
+        "in Collector & annotator health.",
     },
     "budget": {
-        "window_s": 3600,
+        "window_s": _DAY_S,
         "for": "0s",
+        "reducer": "max",
         "no_data": "OK",
         "summary": "{{ $labels.scenario }} needed more than its budget",
-        "description": "A scenario or step of the last hour needed more than 1000 Wh: put your own budget here.",
+        "description": "A scenario or step that began in the last 24 h needed more than 1000 Wh: put your own budget here.",
     },
     "lost": {
-        "window_s": 3600,
+        "window_s": _DAY_S,
         "for": "0s",
+        "reducer": "sum",
         "no_data": "OK",
         "summary": "A test step of {{ $labels.env }} was never stopped",
-        "description": "Its client fell silent; its end is the last sign of life.",
+        "description": "It began in the last 24 h and its client fell silent; its end is the last sign of life.",
     },
 }
 
@@ -77,9 +83,13 @@ def build() -> dict[str, Any]:
     Model and annotations are not interpolated by provisioning, so a dollar is written once.
     """
     minute = 'time(1m), "env"'
-    silent = select(["max(up)"], SERVER_BMC, "$timeFilter", group=f'{minute}, "server"', tail="fill(0)")
+    up = select(["max(up) AS up"], SERVER_BMC, "$timeFilter", group=f'{minute}, "server"', tail="fill(0)")
+    # Over five minutes: the one that runs may hold no poll yet.
+    silent = outer('moving_average("up", 5)', up, group='"env", "server"')
     energy = ["max(energy_wh)"]
-    budget = select(energy, ENERGY_STEPS, "$timeFilter", group=f'{minute}, "scenario"', tail="fill(none)")
+    budget = select(
+        energy, ENERGY_STEPS, MEASURABLE, "$timeFilter", group=f'{minute}, "scenario"', tail="fill(none)"
+    )
     is_lost = "\"state\" = 'lost'"
     lost = select(["count(step_id)"], ENERGY_STEPS, is_lost, "$timeFilter", group=minute, tail="fill(none)")
     rules = [

@@ -108,7 +108,7 @@ def server_variable() -> Json:
 def reading_variable() -> Json:
     """Return whose reading of a server is shown."""
     return custom_variable(
-        "reading", "Reading", [("BMC", "^$"), ("meter", "^meter:"), ("original recorder", "^legacy$")]
+        "reading", "Reading", [("BMC", "/^$/"), ("meter", "/^meter:/"), ("original recorder", "/^legacy$/")]
     )
 
 

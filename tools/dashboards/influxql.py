@@ -17,8 +17,9 @@ SCENARIOS_ONLY = "\"level\" = 'scenario'"
 MEASURABLE = "(\"quality\" = 'resolved' OR \"quality\" = 'coarse')"
 NOT_MEASURABLE = "\"quality\" != 'resolved' AND \"quality\" != 'coarse'"
 FINISHED = "\"state\" != 'running'"
-# A total of a computer, by its BMC ("part" absent), its meter or the original's recorder: the user chooses.
-TOTAL = '"scope" = \'server\' AND "part" =~ /$reading/'
+# A total of a computer, by its BMC ("part" absent), its meter or the original's recorder: the user chooses. The
+# slashes are the variable's: Grafana's data source escapes a single value that stands within a regular expression.
+TOTAL = '"scope" = \'server\'\nAND "part" =~ $reading'
 # $timeFilter sees the start alone and would hide a step that began before the window. Strict bounds: with
 # <= and >= zooming to a step lists its neighbours (seen in a real Grafana).
 OVERLAPS = 'time >= ${__from}ms - $lookback AND time < ${__to}ms AND "time_end" > ${__from}'
@@ -88,19 +89,22 @@ def select(
         for name in _NAME.findall(clause):
             if name not in known:
                 raise ValueError(f"{measurement} has no column {name!r}, used in {clause!r}")
-    conditions = f" WHERE {' AND '.join(where)}" if where else ""
-    grouping = f" GROUP BY {group}" if group else ""
-    ending = f" {tail}" if tail else ""
-    table = source or f'"{measurement}"'
-    return f"SELECT {', '.join(written)} FROM {table}{conditions}{grouping}{ending}"
+    # Condition by condition on a line of its own: up to Grafana 13 the data source takes all between two slashes
+    # of a line for a regular expression, and escapes the variables in it, even $__interval.
+    conditions = "\nAND ".join(where)
+    return _clauses(", ".join(written), source or f'"{measurement}"', conditions, group, tail)
 
 
 def outer(columns: str, inner: str, *, group: str = "", where: str = "", tail: str = "") -> str:
     """Return a SELECT of a sub-query."""
-    conditions = f" WHERE {where}" if where else ""
-    grouping = f" GROUP BY {group}" if group else ""
-    ending = f" {tail}" if tail else ""
-    return f"SELECT {columns} FROM ({inner}){conditions}{grouping}{ending}"
+    return _clauses(columns, f"({inner})", where, group, tail)
+
+
+def _clauses(columns: str, table: str, where: str, group: str, tail: str) -> str:
+    found = f"SELECT {columns}\nFROM {table}"
+    for keyword, clause in (("\nWHERE ", where), ("\nGROUP BY ", group), (" ", tail)):
+        found += f"{keyword}{clause}" if clause else ""
+    return found
 
 
 def tag_values(measurement: str, tag: str, where: str = "") -> str:
