@@ -118,16 +118,16 @@ class Influxd:
                 self.process.wait()
             self.process = None
 
-    def write(self, database: str, lines: str) -> None:
-        """Write line protocol; a refusal raises ``urllib.error.HTTPError``."""
-        self._ask(f"/write?{urllib.parse.urlencode({'db': database})}", lines.encode())
+    def write(self, database: str, lines: str, *, policy: str = "") -> None:
+        """Write line protocol, by default to the default policy; refused: ``urllib.error.HTTPError``."""
+        self._ask(f"/write?{urllib.parse.urlencode({'db': database, 'rp': policy})}", lines.encode())
 
-    def fill(self, database: str, lines: Iterable[str]) -> None:
+    def fill(self, database: str, lines: Iterable[str], *, policy: str = "") -> None:
         """Write any number of lines into a database, which is made where it is not there."""
         self.query(f'CREATE DATABASE "{database}"')
         rest = iter(lines)
         while batch := list(itertools.islice(rest, _BATCH)):
-            self.write(database, "\n".join(batch))
+            self.write(database, "\n".join(batch), policy=policy)
 
     def query(self, text: str, database: str = "") -> list[dict[str, object]]:
         """Return the series of one InfluxQL statement, times in ns."""

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from dashboards.__main__ import built
+from dashboards.influxql import FROM_TELEGRAF
 from energyrecorder import schema
 from grafana_queries import DASHBOARDS, dashboards, queries
 
@@ -140,7 +141,9 @@ def test_queries(uid):
         if 'time_end" >' in query and "running" not in query:
             assert "time >= ${__from}ms - $lookback" in query, where
             assert "time < ${__to}ms" in query, where
-        if f'"{schema.SERVER_POWER}"' in query or "FROM $power" in query:
+        for measurement in FROM_TELEGRAF:
+            assert f'FROM "{measurement}"' not in query, where
+        if f'FROM ${{store}}{schema.SERVER_POWER}"' in query:
             assert "\"scope\" = 'server'" in query, where
             assert '"part" =~ $reading' in query, where
 

@@ -229,7 +229,8 @@ def alerts_of(influxd, rule):
         values = [row[1] for row in series["values"] if row[1] is not None]
         value = REDUCED[reduced["model"]["reducer"]](values)
         if {"==": value == float(threshold), ">": value > float(threshold)}[comparison]:
-            found.add(series["tags"].get("server") or series["tags"].get("scenario") or series["tags"]["env"])
+            tags = series["tags"]
+            found.add(tags.get("server") or tags.get("scenario") or tags["env"])
     return found
 
 
@@ -238,7 +239,7 @@ def alerts_of(influxd, rule):
     [("Server silent", {"refuses", "gone"}), ("Step over budget", {"long"}), ("Step lost", {"pod1"})],
 )
 def test_alerts_are_of_what_went_wrong_alone(alarmed, title, expected):
-    """A server polled once a minute is not silent; a step is found hours after its start, one of noise never."""
+    """A server polled once a minute is not silent; a step is found hours after its start, noise never."""
     rules = yaml.safe_load((PROVISIONING / "alerting" / "energy.json").read_text())["groups"][0]["rules"]
     (rule,) = (rule for rule in rules if rule["title"] == title)
     assert alerts_of(alarmed, rule) == expected

@@ -102,7 +102,8 @@ def test_the_two_lines_to_change_are_named(influxd):
     kept = {row[0]: row[1] for row in series["values"]}
     assert kept == {"autogen": "0s", "raw": "720h0m0s", "rollup": "8736h0m0s"}
     queries = {s["name"]: s.get("values", []) for s in influxd.query("SHOW CONTINUOUS QUERIES")}
-    assert [row[0] for row in queries["told"]] == ["energy_server_power_1m"]
+    kept = ("server_bmc", "server_info", "server_power")
+    assert sorted(row[0] for row in queries["told"]) == [f"energy_{name}_1m" for name in kept]
 
 
 def readings(begin_s, end_s):
@@ -116,9 +117,7 @@ def write_raw(influxd, database, seconds, watts):
     power = schema.measurement(schema.SERVER_POWER)
     tags = {"env": "a", "server": "n", "scope": "server"}
     lines = [power.line(tags, {"watts": w}, s * 10**9) for s, w in zip(seconds, watts, strict=True)]
-    url = f"{influxd.url}/write?db={database}&rp=raw"
-    with urllib.request.urlopen(urllib.request.Request(url, "\n".join(lines).encode()), timeout=60):
-        pass
+    influxd.write(database, "\n".join(lines), policy="raw")
 
 
 def means(influxd, database, count):
@@ -138,6 +137,10 @@ def down_sampled(influxd, database, seconds, watts):
     influxd.query(f'CREATE DATABASE "{database}"')
     influxd.query(f'CREATE RETENTION POLICY "raw" ON "{database}" DURATION 30d REPLICATION 1')
     write_raw(influxd, database, seconds, watts)
+    tags, then_ns = {"env": "a", "server": "n", "rack": "r1"}, full_minute_s(120) * 10**9
+    state = schema.measurement(schema.SERVER_BMC).line(tags, {"up": 0, "error": "timeout"}, then_ns)
+    known = schema.measurement(schema.SERVER_INFO).line(tags, {"model": "R640", "psu_count": 2}, then_ns)
+    influxd.write(database, f"{state}\n{known}", policy="raw")
     assert init(influxd.url, "--database", database, "--raw-retention", "30d").returncode == 0
 
 
@@ -152,6 +155,14 @@ def test_energy_from_one_minute_means_stays_within_its_interval(influxd, tmp_pat
     down_sampled(influxd, "down", seconds, watts)
     rows = means(influxd, "down", 30)
     assert all(row[2] <= row[1] <= row[3] for row in rows)
+    beside = {
+        query: [row[1:] for one in influxd.query(query, "down") for row in one["values"]]
+        for query in (
+            'SELECT up, error, rack FROM "rollup"."server_bmc"',
+            'SELECT model, psu_count FROM "rollup"."server_info"',
+        )
+    }
+    assert list(beside.values()) == [[[0, "timeout", "r1"]], [["R640", 2]]]
     csv, steps = tmp_path / "power.csv", tmp_path / "steps.json"
     text = io.StringIO()
     text.write("time,env,server,watts\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import BUILD, Figure, cpu_of_process_s
-from energyrecorder_annotator.influx.setup import RAW, ROLLUP, continuous_query
+from energyrecorder_annotator.influx.setup import RAW, ROLLUP, continuous_queries
 from grafana_data import DAY_MS, MINUTE_MS, now_ms, run_lines
 from grafana_queries import dashboards, interpolated, interval_ms, queries
 from influxd import Influxd, program
@@ -22,7 +22,7 @@ DATABASE = "speed"
 POINTS = 1000
 """Of a panel that does not say how many it wants: Grafana asks for one per pixel."""
 SIX_HOURS_MS = DAY_MS // 4
-MEANS = f'"{ROLLUP}"."server_power"'
+MEANS = f'"{ROLLUP}"."'
 # The barest query that could draw a curve per server.
 BARE = (
     'SELECT mean("watts") FROM "server_power" '
@@ -95,7 +95,7 @@ def worst(one: Round, limit: float | None) -> Iterator[Figure]:
         yield Figure(every, cost.wall_s * 1000, "ms", peer, limit)
         if one.from_means:
             make_means(influxd, DATABASE, window)
-            means = costs_of(influxd, replace(one, values={"power": MEANS}), window, reading="$power")
+            means = costs_of(influxd, replace(one, values={"store": MEANS}), window, reading="${store}")
             name, cost = dearest(means)
             from_means_s = max(sum(each.cpu_s for each in means.values()), LEAST_CPU_S)
             ratio = sum(found[where].cpu_s for where in means) / from_means_s
@@ -125,10 +125,11 @@ def told(name: str, cost: Cost) -> str:
 def make_means(influxd: Influxd, database: str, window: tuple[int, int]) -> None:
     """Make the 1-min means of a window at once; the continuous query makes them minute by minute."""
     influxd.query(f'CREATE RETENTION POLICY "{ROLLUP}" ON "{database}" DURATION 52w REPLICATION 1')
-    body = continuous_query(database).partition("BEGIN ")[2].removesuffix(" END")
     span = f"time >= {window[0]}ms AND time < {window[1]}ms"
-    body = body.replace(f'"{RAW}"', '"autogen"').replace(" GROUP BY", f" WHERE {span} GROUP BY")
-    influxd.query(body, database)
+    for statement in continuous_queries(database).values():
+        body = statement.partition("BEGIN ")[2].removesuffix(" END")
+        body = body.replace(f'"{RAW}"', '"autogen"').replace(" GROUP BY", f" WHERE {span} GROUP BY")
+        influxd.query(body, database)
 
 
 def server_lines(servers: int, begin_ms: int, end_ms: int, step_ms: int) -> Iterator[str]:

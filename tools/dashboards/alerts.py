@@ -84,8 +84,8 @@ def build() -> dict[str, Any]:
     """
     minute = 'time(1m), "env"'
     up = select(["max(up) AS up"], SERVER_BMC, "$timeFilter", group=f'{minute}, "server"', tail="fill(0)")
-    # Over five minutes: the one that runs may hold no poll yet.
-    silent = outer('moving_average("up", 5)', up, group='"env", "server"')
+    # Alert rules have no variables. Over five minutes: the one that runs may hold no poll yet.
+    silent = outer('moving_average("up", 5)', up.replace("${store}", '"'), group='"env", "server"')
     energy = ["max(energy_wh)"]
     budget = select(
         energy, ENERGY_STEPS, MEASURABLE, "$timeFilter", group=f'{minute}, "scenario"', tail="fill(none)"

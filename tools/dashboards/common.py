@@ -45,8 +45,6 @@ BASELINE_FORMULA = (
     "one more of them lies in 95 % of cases (prediction interval, normal on a log scale)."
 )
 CHANGE = "energy_wh / baseline_wh * 100 - 100 AS change_pct"
-# $power names where readings or 1-min means lie; both are written by the same names.
-POWER = "$power"
 SERVERS = '"server" =~ /^$server$/'
 
 
@@ -77,7 +75,6 @@ def _mean(expression: str, where: str, *tags: str) -> str:
         where,
         group=", ".join(["time($__interval)", *(f'"{tag}"' for tag in tags)]),
         tail="fill(none)",
-        source=POWER,
     )
 
 

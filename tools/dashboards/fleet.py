@@ -44,9 +44,7 @@ def _figures() -> list[tuple[int, Json]]:
 
 def _consumers() -> Json:
     figures = ["mean(watts) AS mean_w", "max(watts) AS max_w", "min(watts) AS min_w"]
-    power = select(
-        figures, SERVER_POWER, ENV, SERVERS, TOTAL, "$timeFilter", group='"server"', source=common.POWER
-    )
+    power = select(figures, SERVER_POWER, ENV, SERVERS, TOTAL, "$timeFilter", group='"server"')
     info = select(
         [
             "last(vendor) AS vendor",

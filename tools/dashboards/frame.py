@@ -112,10 +112,14 @@ def reading_variable() -> Json:
     )
 
 
-def store_variable() -> Json:
-    """Return where power is read from: beyond 6 h the 1-min means of `init-influxdb --raw-retention` are fast."""
-    power = f'"{schema.SERVER_POWER}"'
-    return custom_variable("power", "Power from", [("readings", power), ("1-min means", f'"rollup".{power}')])
+def store_variable(*, means: bool = True) -> Json:
+    """Return in which retention policy the readings are; beyond 6 h the 1-min means of ``rollup`` are fast.
+
+    Args:
+        means: Whether the dashboard can be drawn from them.
+    """
+    policies = [("default policy", '"'), ("policy raw", '"raw"."'), ("1-min means", '"rollup"."')]
+    return custom_variable("store", "Readings from", policies if means else policies[:2])
 
 
 def lookback_variable() -> Json:

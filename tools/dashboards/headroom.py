@@ -25,7 +25,6 @@ def supplies() -> Json:
         TOTAL,
         "$timeFilter",
         group=per_server,
-        source=common.POWER,
     )
     columns = ["last(psu_capacity_w) AS rated_w", "psu_count AS supplies"]
     info = select(columns, SERVER_INFO, *servers, KNOWN_SERVER, group=per_server)

@@ -166,7 +166,12 @@ def build() -> Json:
         "energy-health",
         "Collector & annotator health",
         "Are readings coming, are steps lost.",
-        variables=[frame.env_variable(), frame.server_variable(), frame.reading_variable()],
+        variables=[
+            frame.env_variable(),
+            frame.server_variable(),
+            frame.reading_variable(),
+            frame.store_variable(means=False),
+        ],
         panels=laid_out(rows),
         refresh="1m",
     )

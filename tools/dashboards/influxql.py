@@ -28,6 +28,8 @@ RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
 KNOWN_SERVER = "time > ${__to}ms - 31d AND time <= ${__to}ms"
 TELEGRAF = "energy_telegraf"
 ANNOTATOR = "energy_annotator"
+FROM_TELEGRAF = {schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO, TELEGRAF, ANNOTATOR}
+"""Their retention policy is Telegraf's; steps, results, profiles and marks always stay in the default one."""
 
 # What the drop-ins for watching write; they are Telegraf's names, not the schema's.
 _WATCH_COLUMNS = {
@@ -68,9 +70,8 @@ def select(
     *where: str,
     group: str = "",
     tail: str = "",
-    source: str = "",
 ) -> str:
-    """Return a SELECT of one measurement.
+    """Return a SELECT of one measurement; a variable of the dashboard says in which policy Telegraf's are.
 
     Args:
         columns: ``field``, ``function(field)``, or either with `` AS name``; arithmetic after it is allowed.
@@ -78,7 +79,6 @@ def select(
         where: Conditions, joined by AND; names stand in double quotes.
         group: What follows ``GROUP BY``; empty means no grouping.
         tail: ``fill``, ``ORDER BY`` and ``LIMIT``.
-        source: What to read from when it is not the measurement itself.
 
     Raises:
         ValueError: A name that the measurement does not have.
@@ -92,7 +92,9 @@ def select(
     # Condition by condition on a line of its own: up to Grafana 13 the data source takes all between two slashes
     # of a line for a regular expression, and escapes the variables in it, even $__interval.
     conditions = "\nAND ".join(where)
-    return _clauses(", ".join(written), source or f'"{measurement}"', conditions, group, tail)
+    # The variable holds the quote that opens the name, and what comes before: it may not be empty.
+    table = f'${{store}}{measurement}"' if measurement in FROM_TELEGRAF else f'"{measurement}"'
+    return _clauses(", ".join(written), table, conditions, group, tail)
 
 
 def outer(columns: str, inner: str, *, group: str = "", where: str = "", tail: str = "") -> str:

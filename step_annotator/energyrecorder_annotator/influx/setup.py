@@ -1,21 +1,20 @@
-"""Prepares an InfluxDB 1.x: database, users, and finite raw data with 1-min means beside them."""
+"""Prepares an InfluxDB 1.x: database, users, and finite raw data with 1-min means and states beside them."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from energyrecorder.errors import ConfigError, EnergyError
-from energyrecorder.schema import SERVER_POWER
+from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, measurement
 from energyrecorder.secret import Secret
 from energyrecorder_annotator.influx.client import InfluxClient
 from energyrecorder_annotator.influx.influxql import identifier, string
 
 RAW = "raw"
 ROLLUP = "rollup"
-_QUERY = "energy_server_power_1m"
 _DURATION = re.compile(r"[1-9]\d*[hdw]")
 
 
@@ -80,20 +79,35 @@ def set_up(
     if raw_retention is not None:
         _retention(client, database, RAW, duration(raw_retention))
         _retention(client, database, ROLLUP, duration(rollup_retention))
-        client.query(f"DROP CONTINUOUS QUERY {identifier(_QUERY)} ON {database}")
-        client.query(continuous_query(client.settings.database))
+        for name, statement in continuous_queries(client.settings.database).items():
+            client.query(f"DROP CONTINUOUS QUERY {identifier(name)} ON {database}")
+            client.query(statement)
         yield f"readings kept for {raw_retention}, their 1-min means for {rollup_retention}"
 
 
-def continuous_query(database: str) -> str:
-    """Return the statement that keeps 1-min means; it looks back 2 h, for late readings."""
-    power = identifier(SERVER_POWER)
-    source = f"{identifier(database)}.{identifier(RAW)}.{power}"
-    target = f"{identifier(database)}.{identifier(ROLLUP)}.{power}"
+def continuous_queries(database: str) -> Mapping[str, str]:
+    """Return by name the statements that keep 1-min means, and with them what dashboards show beside power.
+
+    Means look back 2 h, for late readings; states and descriptions are of the present.
+    """
     means = 'mean("watts") AS "watts", min("watts") AS "min_w", max("watts") AS "max_w"'
-    select = f"SELECT {means} INTO {target} FROM {source} GROUP BY time(1m), *"  # noqa: S608  # quoted above
-    name = f"{identifier(_QUERY)} ON {identifier(database)}"
-    return f"CREATE CONTINUOUS QUERY {name} RESAMPLE EVERY 1m FOR 2h BEGIN {select} END"
+    selected = {SERVER_POWER: (means, "2h")}
+    for name in (SERVER_BMC, SERVER_INFO):
+        fields = (identifier(field.name) for field in measurement(name).fields)
+        selected[name] = (", ".join(f"last({field}) AS {field}" for field in fields), "5m")
+    return {
+        f"energy_{name}_1m": _continuous_query(database, name, columns, window)
+        for name, (columns, window) in selected.items()
+    }
+
+
+def _continuous_query(database: str, name: str, columns: str, window: str) -> str:
+    source, target = (
+        f"{identifier(database)}.{identifier(policy)}.{identifier(name)}" for policy in (RAW, ROLLUP)
+    )
+    select = f"SELECT {columns} INTO {target} FROM {source} GROUP BY time(1m), *"  # noqa: S608  # quoted above
+    made = f"{identifier(f'energy_{name}_1m')} ON {identifier(database)}"
+    return f"CREATE CONTINUOUS QUERY {made} RESAMPLE EVERY 1m FOR {window} BEGIN {select} END"
 
 
 def changes(raw_retention: str | None) -> str:
@@ -103,7 +117,8 @@ def changes(raw_retention: str | None) -> str:
     return (
         "change two lines, then reload Telegraf and the annotator:\n"
         f'  energy-influxdb.conf: retention_policy = "{RAW}"\n'
-        f'  annotator.toml, [influxdb]: raw_retention_policy = "{RAW}"'
+        f'  annotator.toml, [influxdb]: raw_retention_policy = "{RAW}"\n'
+        f"and choose 'Readings from: policy {RAW}' above the dashboards"
     )
 
 
