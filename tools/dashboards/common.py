@@ -16,11 +16,13 @@ from dashboards.influxql import (
     select,
 )
 from dashboards.panels import (
+    AS_WRITTEN,
     QUALITY_COLOURS,
     SIDE_COLOURS,
     STATE_COLOURS,
     Json,
     by_name,
+    ci_link,
     coloured,
     figure,
     line_only,
@@ -146,7 +148,7 @@ def zoom_link(uid: str) -> str:
     """Return the address of a dashboard over the time of the row that is clicked."""
     return (
         f'/d/{uid}?from=${{__data.fields["Time"].numeric}}&to=${{__data.fields["time_end"].numeric}}'
-        "&${env:queryparam}&${datasource:queryparam}"
+        f"&${{env:queryparam}}&${{datasource:queryparam}}&{AS_WRITTEN}"
     )
 
 
@@ -172,7 +174,7 @@ def _result_columns(uid: str) -> list[Json]:
         by_name("max_w", unit="watt", displayName="Max", decimals=1, custom__width=85),
         by_name("coverage", unit="percentunit", displayName="Coverage", decimals=0, custom__width=85),
         by_name("overlap", displayName="Overlapping steps", custom__width=80),
-        by_name("ci_url", displayName="CI", links=[{"title": "CI job", "url": "${__value.raw}"}]),
+        ci_link(),
         by_name(
             "run_id", custom__hidden=True, custom__hideFrom={"viz": True, "legend": True, "tooltip": True}
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboards import common, frame, headroom
 from dashboards.influxql import ENV, KNOWN_SERVER, RECENT, TOTAL, select
 from dashboards.panels import (
+    AS_WRITTEN,
     COARSE_POINTS,
     Json,
     by_name,
@@ -73,7 +74,8 @@ def _consumers() -> Json:
             link(
                 "server",
                 "Live view",
-                "/d/energy-live?var-server=${__value.raw}&${env:queryparam}&${datasource:queryparam}",
+                "/d/energy-live?var-server=${__value.raw:percentencode}&${env:queryparam}&${datasource:queryparam}"
+                f"&{AS_WRITTEN}",
             ),
             by_name("mean_w", unit="watt", displayName="Mean", decimals=1),
             by_name("max_w", unit="watt", displayName="Max", decimals=1),

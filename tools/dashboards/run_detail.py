@@ -10,6 +10,7 @@ from dashboards.panels import (
     Json,
     bars,
     by_name,
+    ci_link,
     colours,
     figure,
     laid_out,
@@ -106,8 +107,8 @@ def _known() -> Json:
         overrides=[
             by_name("Time", displayName="Start"),
             by_name("time_end", unit="dateTimeAsIso", displayName="End"),
-            link("scenario", "Zoom to this run", common.zoom_link("energy-run") + "&${run:queryparam}"),
-            by_name("ci_url", displayName="CI", links=[{"title": "CI job", "url": "${__value.raw}"}]),
+            link("scenario", "Zoom to this run", f"{common.zoom_link('energy-run')}&${{run:queryparam}}"),
+            ci_link(),
             *(by_name(name, unit="watth", displayName=shown, decimals=2) for name, shown in BASELINE.items()),
             by_name("run_id", displayName="Report", links=report),
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.influxql import ENV, FINISHED, MEASURABLE, SCENARIO, STEP, STEPS_ONLY, select
-from dashboards.panels import Json, by_name, core_panel, link, table, target
+from dashboards.panels import AS_WRITTEN, Json, by_name, core_panel, link, table, target
 from energyrecorder.schema import ENERGY_STEPS
 
 FEW_BOXES = 4
@@ -106,7 +106,9 @@ def per_step() -> Json:
         [target(_figures_of(group='"step"'), table=True)],
         overrides=[
             by_name("Time", custom__hidden=True),
-            link("step", "Over time", f"{shown}&${{datasource:queryparam}}&${{__url_time_range}}"),
+            link(
+                "step", "Over time", f"{shown}&${{datasource:queryparam}}&${{__url_time_range}}&{AS_WRITTEN}"
+            ),
             *_columns(),
         ],
     )
