@@ -111,9 +111,8 @@ def run_lines(number: int, start_ms: int, state: str, servers: Sequence[str] = S
         end_ms = begin_ms + int(length_s * 1000)
         fields = {**ids, **texts, **figures, "time_end": end_ms, "servers": len(servers)}
         yield _line(schema.ENERGY_STEPS, tags, fields, begin_ms)
-        for server in servers if step and quality == "resolved" else ():
-            numbers = {k: v for k, v in _result(length_s, quality).items() if k != "quality"}
-            result = {"run_id": run, "step_id": ids["step_id"], **numbers}
+        for server in servers if step and quality != "pending" else ():
+            result = {"run_id": run, "step_id": ids["step_id"], **_result(length_s, quality)}
             level = {"env": "pod1", "scenario": scenario, "step": step, "server": server}
             yield _line(schema.ENERGY_STEP_SERVERS, level, result, begin_ms)
     for second in range(0, 480, 10):

@@ -326,6 +326,7 @@ MEASUREMENTS: Tuple[Measurement, ...] = (
         (
             Field("run_id", "str", "", "step id of the root"),
             Field("step_id", "str", "", "id of this instance"),
+            Field("quality", "str", "", ", ".join(QUALITIES) + "; of this server alone"),
             *_ENERGY_FIELDS,
         ),
     ),

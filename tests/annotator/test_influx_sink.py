@@ -75,7 +75,7 @@ class Bench:
             "expected": 1,
             "overlap": 0,
             "computed_ns": self.now_s * SECOND,
-            "per_server": {"n1": part},
+            "per_server": {"n1": {**part, "quality": "unresolvable"}},
             **more,
         }
         result = StoredResult(detail, 7, 7)
@@ -133,6 +133,15 @@ def test_a_step_is_one_point_at_its_start_that_follows_its_life(bench):
     assert '<a href="https://ci/1"' in row["text"]
     [server] = bench.rows("energy_step_servers")
     assert (server["server"], server["energy_j"], server["step_id"]) == ("n1", 3600.0, "r")
+    assert server["quality"] == "unresolvable"
+
+
+def test_a_step_without_a_length_ends_a_millisecond_after_its_start(bench):
+    """Else Grafana draws it until the next step."""
+    bench.take(start("r", T0), stop("r", T0))
+    bench.deliver()
+    [row] = bench.rows()
+    assert (row["time"], row["time_end"], row["duration_s"]) == (T0 * SECOND, T0 * 1000 + 1, 0.0)
 
 
 def test_names_from_outside_come_back_whole_and_html_is_escaped(bench):

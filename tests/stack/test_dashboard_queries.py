@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from dashboards.influxql import MEASURABLE
+from energyrecorder import schema
 from grafana_data import DAY_MS, ODD, STEPS, demo_lines, now_ms
 from grafana_queries import dashboards, interpolated, queries
 
@@ -151,14 +155,27 @@ def test_totals_count_each_server_once(filled):
     assert 3 * 215 < series["values"][0][1] < 3 * 300
 
 
-def test_unresolvable_energy_is_never_a_number(filled):
-    """The rows are there, with quality and reason, but no column of energy."""
+@pytest.mark.parametrize(
+    ("uid", "title"), [("energy-live", "Results"), ("energy-run", "Steps"), ("energy-run", "Per server")]
+)
+def test_unresolvable_energy_is_never_a_number(filled, uid, title):
+    """The rows are there, with their quality, but no column of energy."""
     influxd, now = filled
-    board = BOARDS["energy-live"]
-    panel = next(panel for panel in board["panels"] if panel["title"] == "Results")
+    board = BOARDS[uid]
+    panel = next(panel for panel in board["panels"] if panel["title"] == title)
     good, other = (ask(influxd, board, t["query"], now, DAY_MS)[0] for t in panel["targets"])
     assert "energy_wh" in good["columns"]
     assert not {"energy_wh", "u95_wh", "avg_w", "max_w"} & set(other["columns"])
     kinds = {row[other["columns"].index("quality")] for row in other["values"]}
     assert "unresolvable" in kinds
     assert kinds.isdisjoint({"resolved", "coarse"})
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_every_figure_of_energy_is_of_steps_that_could_be_resolved(uid):
+    """Wherever a panel reads energy or power of steps it leaves the others out."""
+    figures = {"energy_wh", "energy_j", "u95_j", "avg_w", "max_w", "net_j"}
+    for where, _, query in queries(BOARDS[uid]):
+        steps = any(f'FROM "{name}"' in query for name in (schema.ENERGY_STEPS, schema.ENERGY_STEP_SERVERS))
+        if steps and figures & set(re.findall(r'"(\w+)"', query.partition("WHERE")[0])):
+            assert MEASURABLE in query, where

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dashboards import common, frame
-from dashboards.influxql import ENV, MEASURABLE, RUN, SCENARIO, SCENARIOS_ONLY, STEPS_ONLY, outer, select
+from dashboards.influxql import (
+    ENV,
+    MEASURABLE,
+    NOT_MEASURABLE,
+    RUN,
+    SCENARIO,
+    SCENARIOS_ONLY,
+    STEPS_ONLY,
+    outer,
+    select,
+)
 from dashboards.panels import (
     QUALITY_COLOURS,
     STATE_COLOURS,
@@ -11,6 +23,7 @@ from dashboards.panels import (
     bars,
     by_name,
     ci_link,
+    coloured,
     colours,
     figure,
     laid_out,
@@ -116,23 +129,28 @@ def _known() -> Json:
 
 
 def _per_server() -> Json:
-    columns = [
-        "step",
-        "server",
-        "energy_wh",
-        "u95_j / 3600 AS u95_wh",
-        "avg_w",
-        "max_w",
-        "coverage",
-        "samples",
-    ]
-    query = select(columns, ENERGY_STEP_SERVERS, ENV, RUN, KNOWN, tail="ORDER BY time ASC LIMIT 1000")
+    figures = ["energy_wh", "u95_j / 3600 AS u95_wh", "avg_w", "max_w"]
+    trust = ["quality", "coverage", "samples"]
+
+    def of(columns: Sequence[str], quality: str) -> Json:
+        known = ["step", "server", *columns]
+        where = (ENV, RUN, quality, KNOWN)
+        return target(
+            select(known, ENERGY_STEP_SERVERS, *where, tail="ORDER BY time ASC LIMIT 1000"), table=True
+        )
+
     return table(
         "Per server",
-        "Each step on each server. A server's figure is relative to its own sensor; sensors of different servers "
-        "differ by a few per cent.",
-        [target(query, table=True)],
+        "Each step on each server: its energy ± half width of the 95 % interval. A server's figure is relative to its own "
+        "sensor; sensors of different servers differ by a few per cent. A server may be unresolvable, and then has no "
+        "figure, where the sum over all is not.",
+        [of([*figures, *trust], MEASURABLE), of(trust, NOT_MEASURABLE)],
+        transformations=[
+            {"id": "merge", "options": {}},
+            {"id": "sortBy", "options": {"sort": [{"field": "Time", "desc": False}]}},
+        ],
         overrides=[
+            coloured("quality", QUALITY_COLOURS, 110),
             by_name("energy_wh", unit="watth", displayName="Energy", decimals=2),
             by_name("u95_wh", unit="watth", displayName="±", decimals=2),
             by_name("avg_w", unit="watt", displayName="Mean", decimals=1),

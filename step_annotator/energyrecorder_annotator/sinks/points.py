@@ -132,7 +132,8 @@ def step_points(step: Step, result: StoredResult | None, *, name: str | None, no
         "quality": "pending",
         "ci_url": safe_link(step.url),
         "commit": next((step.tags[key] for key in COMMIT_KEYS if key in step.tags), None),
-        "time_end": end_ns // 1_000_000,
+        # Grafana draws what ends where it begins as a point, and in the Gantt as long as the pause after it.
+        "time_end": max(end_ns // 1_000_000, step.start_ns // 1_000_000 + 1),
         "duration_s": duration_s,
         "depth": step.depth,
         "exit_code": step.exit_code,
@@ -147,9 +148,8 @@ def step_points(step: Step, result: StoredResult | None, *, name: str | None, no
         "duration_s": duration_s,
     }
     for server, part in detail.get("per_server", {}).items():
-        points.append(
-            Point(ENERGY_STEP_SERVERS, {**tags, "server": server}, {**ids, **_numbers(part)}, step.start_ns)
-        )
+        own = {**ids, "quality": part.get("quality"), **_numbers(part)}
+        points.append(Point(ENERGY_STEP_SERVERS, {**tags, "server": server}, own, step.start_ns))
     return points
 
 
