@@ -21,7 +21,7 @@ CHOICES = {
         "scenario": ODD,
         "step": STEPS[1],
         "server": "box/1",
-        "run": ["run-57", "run-99", "run-1"],
+        "run": ["run-57", "run-97", "run-1"],
     },
     "many": {"env": ["pod1", "pod2"], "scenario": ["functest", ODD], "group_by": "server"},
     "meter": {"reading": "/^meter:/"},
@@ -144,6 +144,19 @@ def test_regions_are_those_of_the_window(filled):
     exact = (begin + 2 * 60_000, begin + 4 * 60_000)
     query = interpolated(layers[1]["target"]["query"], board, *exact, {"scenario": "functest"})
     assert [row[1] for row in influxd.query(query, DATABASE)[0]["values"]] == [STEPS[1]]
+
+
+def test_the_page_of_a_run_shows_the_bands_of_this_run_alone(filled):
+    """Runs of other scenarios lie in the same days."""
+    influxd, now = filled
+    board = BOARDS["energy-run"]
+    for where, _, query in queries(board):
+        if where in ("annotation Scenarios", "annotation Steps"):
+            others, run = (
+                sum(len(series["values"]) for series in ask(influxd, board, query, now, DAY_MS, values))
+                for values in ({}, {"run": "run-98"})
+            )
+            assert 0 < run < others, where
 
 
 def test_totals_count_each_server_once(filled):

@@ -41,6 +41,7 @@ def lines():
         fields = {"run_id": "r", "step_id": f"r-{number}", "title": step or "functest", "text": HTML}
         fields |= {"tags": "energy,functest", "state": state, "newState": schema.GRAFANA_STATES[state]}
         fields |= {"quality": "pending", "time_end": NOW + end * MINUTE_MS}
+        fields |= {} if state == "running" else {"duration_s": (end - begin) * 60.0}
         yield measurement.line(tags, fields, (NOW + begin * MINUTE_MS) * 10**6)
 
 
@@ -98,6 +99,13 @@ def test_a_running_scenario_does_not_paint_all_yellow(mapper, steps):
     assert (minutes(found["time"]), minutes(found["timeEnd"])) == (-3 * 24 * 60, 10)
     assert "newState" not in found
     assert found["color"] not in COLOURS.values()
+
+
+def test_from_afar_short_steps_are_left_out_unless_they_went_wrong_or_run(mapper, steps):
+    """In four days those of more than 11.5 min have a width that can be seen."""
+    found = events(mapper, steps, layer_of("Steps"), (-4 * 24 * 60, 5))
+    seen = {"three days", "before", "overlapping", "given up", "never stopped", "runs now"}
+    assert {one["title"] for one in found} == seen
 
 
 def test_an_unmapped_end_would_be_seen_here(mapper, steps):

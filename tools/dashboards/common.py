@@ -110,9 +110,9 @@ def window_energy() -> Json:
     )
 
 
-def power_curves(title: str = "Power") -> Json:
-    """Return power per server, their total, and the idle level that results of scenarios found."""
-    where = (ENV, SCENARIO, SCENARIOS_ONLY, "$timeFilter")
+def power_curves(title: str, *which: str) -> Json:
+    """Return power per server, their total, and the idle level that results of ``which`` scenarios found."""
+    where = (ENV, SCENARIO, SCENARIOS_ONLY, *which, "$timeFilter")
     grid = "time($__interval)"
     idle = select(["last(idle_w) AS idle"], ENERGY_STEPS, *where, group=grid, tail="fill(previous)")
     dashes = {"fill": "dash", "dash": [6, 6]}

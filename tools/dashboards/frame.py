@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards.influxql import ENV, OVERLAPS, SCENARIO, SCENARIOS_ONLY, STEPS_ONLY, select, tag_values
+from dashboards.influxql import (
+    ENV,
+    OVERLAPS,
+    SCENARIO,
+    SCENARIOS_ONLY,
+    STEPS_ONLY,
+    VISIBLE,
+    select,
+    tag_values,
+)
 from dashboards.panels import DATASOURCE, Json
 from energyrecorder import schema
 
@@ -149,13 +158,18 @@ def _annotation(name: str, query: str, colour: str, *, enable: bool = True) -> J
     }
 
 
-def layers() -> list[Json]:
-    """Return the layers in their order: scenarios below and uncoloured, else one that runs paints all yellow."""
+def layers(*where: str) -> list[Json]:
+    """Return the layers in their order: scenarios below and uncoloured, else one that runs paints all yellow.
+
+    Args:
+        where: What else holds for the scenarios and steps.
+    """
+    shown = (ENV, SCENARIO, *where, OVERLAPS, VISIBLE)
     columns = ["title", "text", "tags", "time_end AS timeEnd"]
     tail = "ORDER BY time ASC LIMIT 1000"
     steps = schema.ENERGY_STEPS
-    scenario = select(columns, steps, ENV, SCENARIO, SCENARIOS_ONLY, OVERLAPS, tail=tail)
-    step = select([*columns, "newState"], steps, ENV, SCENARIO, STEPS_ONLY, OVERLAPS, tail=tail)
+    scenario = select(columns, steps, SCENARIOS_ONLY, *shown, tail=tail)
+    step = select([*columns, "newState"], steps, STEPS_ONLY, *shown, tail=tail)
     marks = {
         kind: select(
             ["title", "text", "tags"],

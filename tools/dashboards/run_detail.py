@@ -181,7 +181,7 @@ def build() -> Json:
     rows = [
         (4, _head()),
         (4, _footprint()),
-        (9, [(24, common.power_curves("Power during the run"))]),
+        (9, [(24, common.power_curves("Power during the run", RUN))]),
         (9, [(10, _per_step()), (14, _per_server())]),
         (9, [(24, common.result_table("Steps", ENV, RUN, STEPS_ONLY, KNOWN))]),
     ]
@@ -201,6 +201,6 @@ def build() -> Json:
             frame.text_variable("annotator", "Annotator", "http://127.0.0.1:8742"),
         ],
         panels=laid_out(rows),
-        annotations=frame.layers(),
+        annotations=frame.layers(RUN),
         time=("now-6h", "now"),
     )
