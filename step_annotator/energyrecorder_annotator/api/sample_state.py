@@ -10,6 +10,8 @@ from energyrecorder_annotator.lifecycle import Step
 from energyrecorder_annotator.samples.freshness import Freshness
 
 STALE_NS = 60 * 1_000_000_000
+AHEAD_NS = 10 * 1_000_000_000
+"""Samples further in the future come of a wrong clock: steps would get the energy of other moments."""
 _MOST_NAMES = 5
 
 
@@ -35,6 +37,9 @@ def sample_state(step: Step, freshness: Freshness, now_ns: int) -> dict[str, Any
     silent = [server for server in expected.servers if sampled.get(server, 0) < now_ns - STALE_NS]
     if fresh and silent:
         warnings.append(f"no sample for 60 s from {_names(silent)}")
+    ahead = [server for server, sample_ns in sampled.items() if sample_ns > now_ns + AHEAD_NS]
+    if ahead:
+        warnings.append(f"samples of {_names(ahead)} are ahead of this service's clock: see doctor")
     return {
         "servers": len(expected.servers),
         "last_sample_age_s": max(0, now_ns - newest_ns) / 1e9 if newest_ns else None,
