@@ -105,7 +105,8 @@ class LateReadings:
             try:
                 found += await self._look_again(query)
             except JournalError:
-                self._spans.setdefault(env, span)
+                # Others may have come while the journal was asked.
+                self._note({env: (span.first_ns, span.last_ns)}, QUIET_S)
                 raise
         if found:
             _log.info("late readings: %d results are looked at again", found)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from energyrecorder_annotator.journal.base import JournalError
 from energyrecorder_annotator.late import MOST_S, QUIET_ELSEWHERE_S, QUIET_S, LateReadings
 from energyrecorder_annotator.samples.base import Batch, BmcPoll, Reading
 from support.annotator import begin, running
@@ -64,6 +65,26 @@ async def test_late_readings_change_the_result_without_waiting_for_the_next_look
     assert bench.result()["quality"] == "resolved"
     assert bench.result()["energy_j"] == pytest.approx(6000, rel=0.01)
     assert await bench.late.tick() == 0
+
+
+async def test_while_the_journal_refuses_no_late_reading_is_forgotten(bench, monkeypatch):
+    """Nor those that come while it is asked: what it could not be told is told with them."""
+    bench.mute_step()
+    bench.power("n1", T0, T0 + 200)
+    bench.now_s += QUIET_S
+
+    async def refuse(_query):
+        bench.add(Batch(readings=[Reading("pod1", "n1", "server", None, (T0 + 10) * SECOND, 100.0)]))
+        raise JournalError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.late, "_look_again", refuse)
+        with pytest.raises(JournalError):
+            await bench.late.tick()
+    bench.now_s += QUIET_S
+    assert await bench.late.tick() == 1
+    assert bench.tick_at(bench.now_s) == 1
+    assert bench.result()["quality"] == "resolved"
 
 
 async def test_while_they_keep_coming_it_is_looked_at_now_and_then(bench):
