@@ -93,7 +93,12 @@ class LifeWatch:
 
     async def write(self) -> None:
         """Write the signs that are new since the last time."""
-        signs = {run_id: self._signs[run_id] for run_id in self._changed}
-        self._changed.clear()
-        if signs:
+        changed, self._changed = self._changed, set()
+        signs = {run_id: self._signs[run_id] for run_id in changed}
+        if not signs:
+            return
+        try:
             await asyncio.wrap_future(self._journal.submit(lambda transaction: transaction.put_life(signs)))
+        except JournalError:
+            self._changed |= changed
+            raise

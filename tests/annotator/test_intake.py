@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import threading
+from concurrent.futures import Future
 
 import pytest
 
 from energyrecorder_annotator import intake as intake_module
 from energyrecorder_annotator.intake import Intake
+from energyrecorder_annotator.journal.base import JournalError
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.life_watch import LifeWatch
 from energyrecorder_annotator.lifecycle import apply
@@ -183,6 +185,24 @@ async def test_after_a_restart_a_run_gets_its_time_anew_but_ends_where_it_was_la
     watched.now_s = 2121
     assert await watched.watch.sweep() == ["r"]
     assert watched.step("r").end_ns == 1090 * SECOND
+
+
+async def test_signs_that_the_journal_refused_are_written_later(watched, monkeypatch):
+    """Else a run that is lost after a restart would have ended where it was heard long before."""
+    watched.take(start("r", 1000, ttl_s=120.0))
+    watched.watch.heard("r", 1090 * SECOND, 1090 * SECOND)
+
+    def refuse(_work):
+        refused = Future()
+        refused.set_exception(JournalError("disk full"))
+        return refused
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watched.journal, "submit", refuse)
+        with pytest.raises(JournalError):
+            await watched.watch.write()
+    await watched.watch.write()
+    assert watched.journal.life()["r"][1] == 1090 * SECOND
 
 
 async def test_runs_that_have_ended_leave_nothing_in_memory(watched):
