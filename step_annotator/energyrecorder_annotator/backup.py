@@ -36,7 +36,8 @@ def backup(state: Path, store: Path | None, target: Path) -> list[Path]:
             shutil.copy2(tokens, _free(target / FILE_NAME))
             written.append(target / FILE_NAME)
     except (OSError, sqlite3.Error) as error:
-        raise ConfigError(f"backup to {str(target)!r} failed: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"backup to {str(target)!r} failed: {why}") from None
     if not written:
         raise ConfigError(f"there is nothing to back up in {str(state)!r}; give the right --state")
     return written

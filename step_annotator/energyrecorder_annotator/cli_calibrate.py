@@ -45,7 +45,7 @@ def calibrate(
     ]
     if state is not None:
         collector += ["--state", state]
-    click.echo(f"this takes {plan.lasts_s / 60:.0f} minutes; nothing else should load {server}", err=True)
+    click.echo(f"this takes {plan.lasts_s / 60:.1f} min; nothing else should load {server}", err=True)
     found, series = asyncio.run(
         calibrating.run_plan(plan, collector, os.environ, partial(click.echo, err=True))
     )

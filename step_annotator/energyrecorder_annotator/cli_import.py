@@ -47,6 +47,7 @@ def import_legacy(**options: Any) -> None:
     from energyrecorder_annotator.original.history.hand_over import HandOver  # noqa: PLC0415  # loads `requests`
     from energyrecorder_annotator.original.history.read import OriginalDatabase  # noqa: PLC0415  # loads `requests`
 
+    from_ns, to_ns = (_time(f"--{name}", options[key]) for name, key in (("from", "from_"), ("to", "to")))
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
     client = InfluxClient(
         InfluxSettings(
@@ -65,9 +66,8 @@ def import_legacy(**options: Any) -> None:
         if oldest_ns is None:
             click.echo("the database has none of the original's measurements")
             return
-        from_ns = _time("--from", options["from_"]) or oldest_ns
         taken = HandOver(service, dry_run=options["dry_run"]).run(
-            database, max(from_ns, oldest_ns), _time("--to", options["to"]) or now_ns
+            database, max(from_ns or 0, oldest_ns), to_ns or now_ns
         )
     finally:
         client.close()

@@ -51,9 +51,11 @@ def init_influxdb(
     from energyrecorder.secret import Secret  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
     from energyrecorder_annotator.influx.settings import InfluxSettings, url_of_option  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.influx.setup import User, changes, first_admin, set_up  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.setup import User, changes, duration, first_admin, set_up  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     checked = url_of_option("--url", url)
+    for kept in filter(None, (raw_retention, rollup_retention)):
+        duration(kept)  # before anything is made
     users = tuple(
         User(name, Secret(os.environ[variable]), privilege)
         for name, variable, privilege in PASSWORDS

@@ -156,5 +156,5 @@ def test_what_cannot_be_is_told_in_one_line(tmp_path, influxd, original):
         assert "may not write" in complained
         assert "401" in run(annotator, influxd, original.name)[2]
         assert run(annotator, influxd, "nothing-here", token=token)[0] != 0
-        bad = run(annotator, influxd, original.name, "--from", "yesterday", token=token)
-        assert (bad[0], "--from" in bad[2]) == (2, True)
+        bad = run(annotator, influxd, "nothing-here", "--to", "yesterday", token=token)
+        assert (bad[0], "--to" in bad[2]) == (2, True), "told before anything is asked"

@@ -122,6 +122,11 @@ def test_a_backup_of_a_running_service_holds_every_step(annotator, tmp_path):
     made = command("backup", target, "--state", state)
     assert made.returncode == 0, made.stderr
     assert {path.name for path in target.iterdir()} == {"annotator.db", "samples.db"}
+    refused = command("backup", "/proc/backup", "--state", state)
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "E! backup to '/proc/backup' failed: No such file or directory\n",
+    )
     again = command("backup", target, "--state", state)
     assert (again.returncode, "there already" in again.stderr) == (2, True)
     with closing(sqlite3.connect(target / "annotator.db")) as copy:

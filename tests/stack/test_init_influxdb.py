@@ -91,6 +91,8 @@ def test_a_wrong_retention_or_address_is_one_line(influxd):
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
         assert arguments[1] in done.stderr
+    (series,) = influxd.query("SHOW DATABASES")
+    assert "wrong" not in [row[0] for row in series["values"]], "nothing is made of half a command"
 
 
 def test_the_two_lines_to_change_are_named(influxd):
