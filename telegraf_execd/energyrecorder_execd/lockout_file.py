@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from energyrecorder.errors import ConfigError
 from energyrecorder_execd.lockout import Claim, LockoutState, Pair, Refusals
 from energyrecorder_execd.readers.base import Target
 from energyrecorder_execd.state import read_json, write_private
@@ -30,6 +31,9 @@ class LockoutFile:
 
     Args:
         folder: Where it is kept; must exist.
+
+    Raises:
+        ConfigError: The file is there and cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,8 +59,7 @@ class LockoutFile:
 
     def current(self) -> LockoutState:
         """Return the state to look at; use `change` to change it."""
-        if self._stamp() != self._seen:
-            self._read()
+        self._refresh()
         return self._state
 
     @property
@@ -76,8 +79,7 @@ class LockoutFile:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:
                 self._complain(error)
-            if self._stamp() != self._seen:
-                self._read()
+            self._refresh()
             before = _as_json(self._state)
             yield self._state
             after = _as_json(self._state)
@@ -90,10 +92,19 @@ class LockoutFile:
                 self._complain(error)
             self._seen = self._stamp()
 
-    def _complain(self, error: OSError) -> None:
+    def _complain(self, error: OSError | ConfigError) -> None:
         if not self._complained:
-            logger.error("lock-out counts cannot be written: %s", error)
+            logger.error("lock-out counts are kept in this process alone: %s", error)
         self._complained = True
+
+    def _refresh(self) -> None:
+        """Read what another process changed; while that cannot be read, what was known before holds."""
+        if self._stamp() == self._seen:
+            return
+        try:
+            self._read()
+        except ConfigError as error:
+            self._complain(error)
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
@@ -103,8 +114,9 @@ class LockoutFile:
         return found.st_ino, found.st_mtime_ns
 
     def _read(self) -> None:
-        self._seen = self._stamp()
+        seen = self._stamp()
         stored = read_json(self._path)
+        self._seen = seen
         try:
             self._salt = bytes.fromhex(stored.get("salt", self._salt.hex()))
             self._state = _from_json(stored)

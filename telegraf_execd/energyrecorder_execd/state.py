@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from energyrecorder.errors import ConfigError
+
 logger = logging.getLogger(__name__)
 
 LEARNED_EVERY_S = 300.0
@@ -41,19 +43,26 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in the file, empty when there is none; a broken file is put aside."""
+    """Return the JSON object in the file, empty when there is none; a broken file is put aside.
+
+    Raises:
+        ConfigError: It is there and cannot be read. Trusted certificates and refused log-ins stand in such
+            files: they are not forgotten because of another owner, or of too many open files.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"state file {str(path)!r} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         problem = str(error)
     else:
         if isinstance(value, dict):
             return value
         problem = "not a JSON object"
     aside = path.with_suffix(".broken")
-    logger.warning("state file %r cannot be read (%s); put aside as %r", str(path), problem, aside.name)
+    logger.warning("state file %r holds none (%s); put aside as %r", str(path), problem, aside.name)
     if path.exists():
         path.replace(aside)
     return {}
@@ -106,7 +115,11 @@ class FactsStore:
         self._failed = False
 
     def load(self, server: str, bmc: str) -> dict[str, Any]:
-        """Return the facts of ``server``; empty when they were learned of a BMC at another address."""
+        """Return the facts of ``server``; empty when they were learned of a BMC at another address.
+
+        Raises:
+            ConfigError: They are there and cannot be read.
+        """
         stored = read_json(self._path(server))
         facts = stored.get("facts")
         if stored.get("bmc") != bmc or not isinstance(facts, dict):

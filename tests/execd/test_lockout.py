@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from energyrecorder.errors import ConfigError
 from energyrecorder.secret import Secret
 from energyrecorder_execd.guard import LockoutGuard
 from energyrecorder_execd.lockout import (
@@ -298,6 +299,22 @@ async def test_a_disk_that_takes_nothing_loosens_no_rule(tmp_path, monkeypatch, 
         guard.refused(pair)
     assert await guard.admit(D, 8.0) is Verdict.LOCKED
     assert len(caplog.records) == 1
+
+
+def test_a_file_that_cannot_be_read_just_now_loosens_no_rule(tmp_path, monkeypatch, caplog):
+    """What is known holds, told once; at the start it is a mistake."""
+    file, other = LockoutFile(tmp_path), LockoutFile(tmp_path)
+    with file.change() as state:
+        state.refused(A, 5.0)
+    with other.change() as state:
+        state.refused(B, 6.0)
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.read_text", lambda *_, **__: (_ for _ in ()).throw(OSError(24, "full")))
+        assert set(file.current().refusals) == set(file.current().refusals) == {A}
+        assert len(caplog.records) == 1
+        with pytest.raises(ConfigError, match="cannot be read: full"):
+            LockoutFile(tmp_path)
+    assert set(file.current().refusals) == {A, B}
 
 
 def test_removing_the_file_unlocks(tmp_path):

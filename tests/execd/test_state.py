@@ -54,6 +54,14 @@ def test_a_broken_file_is_put_aside(tmp_path, text):
     assert FactsStore(tmp_path).load("a", "h") == {"x": 1}
 
 
+def test_a_file_that_cannot_be_read_is_not_forgotten(tmp_path):
+    """Of another owner, or too many files are open: the certificate that it trusts stays the one to trust."""
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(ConfigError, match=r"state file '.*a\.json' cannot be read: Is a directory"):
+        FactsStore(tmp_path).load("a", "h")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
 def test_a_disk_that_takes_nothing_is_logged_once(tmp_path, caplog):
     """And polling goes on."""
     store = FactsStore(tmp_path / "s")
