@@ -177,6 +177,8 @@ class Results:
             before is not None
             and counted == (before.samples, before.newest_ns)
             and len(rivals) == before.detail["overlap"]
+            # One that ended within the step was taken as running if that was told since.
+            and not any(rival.end_ns is not None and rival.end_ns < end_ns for rival in rivals)
         ):
             return None, False
         result, timings = step_result(

@@ -239,6 +239,19 @@ def test_a_step_alone_has_no_share(bench):
     assert (bench.result()["overlap"], bench.result()["share_j"]) == (0, None)
 
 
+def test_a_rival_whose_end_is_told_of_later_changes_the_share_at_the_next_look(bench):
+    """It was taken as running until then; lost ones and those of a spool are such."""
+    bench.power("n1", T0, T0 + 300)
+    bench.take(start("o", T0 + 130, scenario="other"))
+    bench.step(began=T0 + 100, ended=T0 + 160)
+    bench.tick_at(T0 + 170)
+    assert bench.result()["share_j"] == pytest.approx(4500, rel=0.02)
+    bench.take(stop("o", T0 + 140))
+    bench.tick_at(T0 + 231)
+    assert bench.result()["share_j"] == pytest.approx(5500, rel=0.02)
+    assert bench.result()["overlap"] == 1
+
+
 def test_a_rival_that_is_told_of_later_changes_the_share_at_the_next_look(bench):
     bench.power("n1", T0, T0 + 400)
     bench.step()
