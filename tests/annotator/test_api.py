@@ -5,27 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
-from support.annotator import begin, error, new_id, running
+from support.annotator import begin, error, new_id
 
 SECOND = 1_000_000_000
-
-
-@pytest.fixture(scope="module")
-def annotator(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("annotator")) as one:
-        yield one
-
-
-@pytest.fixture
-def client(annotator):
-    one = annotator.client()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def env():
-    return f"env-{new_id()}"
 
 
 class TestSteps:

@@ -7,24 +7,6 @@ from support.annotator import begin, error, new_id, running
 HOSTILE = 'newline\n, comma="quote" \\ \x00\x1b \u2028\u202e 🎉 </script><b>&amp; ' + "x" * 10_000
 
 
-@pytest.fixture(scope="module")
-def annotator(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("annotator")) as one:
-        yield one
-
-
-@pytest.fixture
-def client(annotator):
-    one = annotator.client()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def env():
-    return f"env-{new_id()}"
-
-
 class TestHostileNames:
     def test_any_name_is_stored_and_comes_back_exactly(self, client, env):
         run_id, body = begin(

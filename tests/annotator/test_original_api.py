@@ -20,18 +20,6 @@ def annotator(tmp_path_factory):
         yield one
 
 
-@pytest.fixture
-def client(annotator):
-    one = annotator.client()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def env():
-    return f"env-{new_id()}"
-
-
 class Recorder:
     """One environment, as the original's Python client addresses it."""
 

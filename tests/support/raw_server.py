@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from energyrecorder.secret import Secret
 from energyrecorder_execd.readers.base import Target
+from support.targets import target_of
 
 Serve = Callable[["Call"], Awaitable[None]]
 
@@ -84,15 +84,7 @@ class RawServer:
 
     def target(self, **changes: Any) -> Target:
         """Return the fleet file's view of this server."""
-        values = {
-            "server": "b",
-            "address": "127.0.0.1",
-            "port": self.port,
-            "scheme": "http",
-            "user": "monitor",
-            "password": Secret("s3cret-of-the-bmc"),
-        }
-        return Target(**{**values, **changes})
+        return target_of(**{"port": self.port, **changes})
 
 
 @contextlib.asynccontextmanager

@@ -9,8 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from energyrecorder.secret import Secret
 from energyrecorder_execd.readers.base import Target
+from support.targets import target_of
 
 Respond = Callable[[web.Request], web.StreamResponse | None]
 
@@ -32,15 +32,7 @@ class Scripted:
 
     def target(self, **changes: Any) -> Target:
         """Return the fleet file's view of this server."""
-        values = {
-            "server": "b",
-            "address": "127.0.0.1",
-            "port": self.port,
-            "scheme": "http",
-            "user": "monitor",
-            "password": Secret("s3cret-of-the-bmc"),
-        }
-        return Target(**{**values, **changes})
+        return target_of(**{"port": self.port, **changes})
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
