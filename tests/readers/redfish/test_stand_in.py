@@ -122,13 +122,14 @@ async def test_a_single_hiccup_leads_to_no_walk_however_old_the_plan():
         assert set(asked) <= {POWER, SYSTEM, SENSOR}
 
 
-async def test_without_a_stand_in_the_second_silent_poll_looks_around():
-    """And finds what was not there before."""
+@pytest.mark.parametrize(("shown", "error"), [(None, "no_reading"), ({"Reading": 200}, "data")])
+async def test_without_a_stand_in_the_second_silent_poll_looks_around(shown, error):
+    """And finds what was not there before, be its value gone or of another type now."""
     bench = Bench(tree(control(200)))
     await bench.poll()
-    bench.documents.update(tree(control(None), sensor=190))
+    bench.documents.update(tree(control(shown), sensor=190))
     poll, asked = await bench.poll()
-    assert (poll.readings, poll.error, asked) == ((), "no_reading", [POWER, SYSTEM])
+    assert (poll.readings, poll.error, asked) == ((), error, [POWER, SYSTEM])
     poll, _ = await bench.poll()
     assert (values(poll), poll.error) == ([("sensor", 190.0)], "")
 
