@@ -150,13 +150,13 @@ def from_facts(facts: Any) -> Plan | None:
         effects = quirks.Effects(
             supply_input_is_rating=bool(facts["rating"]),
             supplies_are_shared=bool(facts["shared"]),
-            refresh_s=facts["refresh_s"],
-            window_s=facts["window_s"],
+            refresh_s=_number_from(facts["refresh_s"]),
+            window_s=_number_from(facts["window_s"]),
         )
         parts = tuple(_part_from(item) for item in facts["parts"])
         inlet = facts["inlet"]
         return Plan(totals, int(facts["made_ns"]), effects, parts, None if inlet is None else str(inlet))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
@@ -165,7 +165,18 @@ def _total_from(item: Mapping[str, Any]) -> TotalPlan:
         raise ValueError(item["scope"])
     place, *stand_ins = (_place_from(one) for one in item["places"])
     counter, declared = _counter_from(item["counter"]), _declared_from(item["declared"])
-    return TotalPlan(item["node"], item["scope"], place, item["host"], counter, declared, tuple(stand_ins))
+    node, host = _text_from(item["node"]), _text_from(item["host"])
+    return TotalPlan(node, item["scope"], place, host, counter, declared, tuple(stand_ins))
+
+
+def _text_from(item: Any) -> str | None:
+    if item is not None and not isinstance(item, str):
+        raise ValueError(item)
+    return item
+
+
+def _number_from(item: Any) -> float | None:
+    return None if item is None else float(item)
 
 
 def _place_from(item: Any) -> Place:
@@ -181,18 +192,18 @@ def _part_from(item: Any) -> PartPlan:
     part, path, pointer, scope = (str(text) for text in texts)
     if scope not in SCOPES:
         raise ValueError(scope)
-    return PartPlan(node, part, path, pointer, scope)
+    return PartPlan(_text_from(node), part, path, pointer, scope)
 
 
 def _counter_from(item: Any) -> CounterPlace | None:
     if item is None:
         return None
     path, pointer, joules, wrap_j = item
-    return CounterPlace(str(path), str(pointer), float(joules), None if wrap_j is None else float(wrap_j))
+    return CounterPlace(str(path), str(pointer), float(joules), _number_from(wrap_j))
 
 
 def _declared_from(item: Any) -> Declared | None:
     if item is None:
         return None
-    accuracy_pct, refresh_s = (None if value is None else float(value) for value in item)
+    accuracy_pct, refresh_s = map(_number_from, item)
     return Declared(accuracy_pct, refresh_s)

@@ -161,7 +161,8 @@ class RedfishReader:
         if walk is None or now_ns - walk.begun_ns > (WALK_NS if allowance is None else RENEWAL_NS):
             walk = self._walk = Walk(self._http, now_ns)
         walk.allowance = allowance
-        known = self._facts.get("nodes", [])
+        kept = self._facts.get("nodes")
+        known = [node for node in kept if isinstance(node, str)] if isinstance(kept, list) else []
         found = await discover(
             walk,
             known_nodes=known,
