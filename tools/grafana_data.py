@@ -38,7 +38,10 @@ def demo_lines(now_ms: int) -> Iterator[str]:
         yield _line(schema.ENERGY_MARKS, tags, fields, now_ms - 20 * MINUTE_MS)
     for ms in range(now_ms - 60 * MINUTE_MS, now_ms, 30_000):
         yield f"energy_telegraf,alias=energy-fleet,input=execd metrics_gathered={ms // 1000}i {ms}000000"
-        yield f"energy_annotator,sink=influxdb energy_annotator_sink_backlog=2 {ms}000000"
+        output = "buffer_size=12i,write_errors=1i,metrics_rejected=0i,metrics_dropped=0i"
+        yield f"energy_telegraf,alias=energy-influxdb,output=influxdb {output} {ms}000000"
+        waiting = "energy_annotator_sink_backlog=2,energy_annotator_sink_refused_total=0"
+        yield f"energy_annotator,sink=influxdb {waiting} {ms}000000"
         spool = "energy_annotator_spool_bytes=51200,energy_annotator_spool_oldest_seconds=3600.5"
         yield f"energy_annotator,env=pod1 {spool} {ms}000000"
 

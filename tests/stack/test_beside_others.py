@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import signal
 import time
 
@@ -13,7 +14,7 @@ from line_protocol_parser import parse_line
 from energyrecorder import schema
 from support.bmcsim import PASSWORD
 from support.stack import PROTOCOLS, three_bmcs
-from support.telegraf import EXECD, Telegraf
+from support.telegraf import DROP_INS, EXECD, Telegraf
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -99,25 +100,38 @@ def count(influxd, database):
     return series[0]["values"][0][1] if series else 0
 
 
+KINDS = {"float": "float", "int": "integer", "str": "string"}
+
+
+def assert_as_in_the_schema(influxd, database, measurement):
+    """No tag or field that the schema does not have, and fields of its types."""
+    known = schema.measurement(measurement)
+    keys = names(influxd, f'SHOW TAG KEYS FROM "{measurement}"', database)
+    assert {"env", "server"} <= keys <= {*known.tags, *schema.STATIC_TAGS}
+    (series,) = influxd.query(f'SHOW FIELD KEYS FROM "{measurement}"', database)
+    assert dict(series["values"]).items() <= {one.name: KINDS[one.kind] for one in known.fields}.items()
+
+
 def test_the_whole_folder_in_an_existing_telegraf(tmp_path, influxd, databases):
-    """One poll per BMC and tick, no foreign series in either database, tag keys equal the schema's."""
+    """One poll per BMC and tick, no foreign series in either database, tags and fields are the schema's."""
     theirs, ours = databases
     with three_bmcs(tmp_path, interval="2s"):
         telegraf = existing(tmp_path, influxd, databases)
-        for name in ("energy-fleet.conf", "energy-influxdb.conf"):
-            telegraf.add(name)
+        shutil.copytree(DROP_INS, telegraf.drop_ins, dirs_exist_ok=True)
         telegraf.add("energy-watch.conf.sample")
         with telegraf:
             telegraf.until(lambda: ours in names(influxd, "SHOW DATABASES", ""))
             telegraf.until(lambda: all(len(polls(influxd, ours, one)) >= POLLS for one in PROTOCOLS), 120)
             telegraf.until(lambda: "cpu" in names(influxd, "SHOW MEASUREMENTS", theirs))
     assert names(influxd, "SHOW MEASUREMENTS", theirs) == {"cpu"}
-    allowed = {schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO, "energy_telegraf"}
-    assert names(influxd, "SHOW MEASUREMENTS", ours) <= allowed
-    for measurement in (schema.SERVER_POWER, schema.SERVER_BMC):
-        keys = names(influxd, f'SHOW TAG KEYS FROM "{measurement}"', ours)
-        assert {"env", "server"} <= keys <= {*schema.measurement(measurement).tags, *schema.STATIC_TAGS}
-    assert names(influxd, "SHOW TAG KEYS FROM energy_telegraf", ours) == {"alias", "input"}
+    collected = {schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO}
+    assert names(influxd, "SHOW MEASUREMENTS", ours) == {*collected, "energy_telegraf"}
+    for measurement in collected:
+        assert_as_in_the_schema(influxd, ours, measurement)
+    assert names(influxd, "SHOW TAG KEYS FROM energy_telegraf", ours) == {"alias", "input", "output"}
+    watched = {"energy-fleet", "energy-influxdb"}
+    query = 'SHOW TAG VALUES FROM energy_telegraf WITH KEY = "alias"'
+    assert {row[1] for series in influxd.query(query, ours) for row in series["values"]} == watched
     for server in PROTOCOLS:
         times = polls(influxd, ours, server)
         # The first poll answers Telegraf's newline, the others stand on the ticks of 2 s. A busy machine

@@ -110,16 +110,38 @@ def _telegraf() -> Json:
     return timeseries("Lines from the collector in Telegraf", text, found, unit="none")
 
 
-def _waiting() -> Json:
-    grid = 'time($__interval), "sink"'
-    backlog = select(
-        ["max(energy_annotator_sink_backlog)"], ANNOTATOR, "$timeFilter", group=grid, tail="fill(none)"
+def _outputs() -> Json:
+    ours = "\"output\" != ''"
+    grid = {"group": 'time($__interval), "alias"', "tail": "fill(none)"}
+    shown = {
+        "buffer_size": "waiting",
+        "write_errors": "failed writes",
+        "metrics_rejected": "rejected",
+        "metrics_dropped": "dropped",
+    }
+    found = [
+        target(select([f"max({field})"], TELEGRAF, ours, "$timeFilter", **grid), alias=f"$tag_alias {name}")
+        for field, name in shown.items()
+    ]
+    text = (
+        "Of each of our outputs, by Telegraf's inputs.internal (energy-watch.conf.sample): points in its buffer now; and "
+        "since its start writes that failed, points that the database rejected, and points dropped for want of room. "
+        "Rejected and dropped ones are lost."
     )
+    return timeseries("Points that Telegraf could not write", text, found, unit="none")
+
+
+def _waiting() -> Json:
+    grid = {"group": 'time($__interval), "sink"', "tail": "fill(none)"}
+    backlog = select(["max(energy_annotator_sink_backlog)"], ANNOTATOR, "$timeFilter", **grid)
+    refused = select(["max(energy_annotator_sink_refused_total)"], ANNOTATOR, "$timeFilter", **grid)
     text = (
         "Steps and marks that the annotator has on disk and its sink has not taken yet (energy-watch-annotator.conf.sample): "
-        "rises while that sink is away or refuses them, and falls when it is back."
+        "rises while that sink is away, and falls when it is back. refused: those that it refused for good, since the "
+        "annotator's start."
     )
-    return timeseries("Steps that wait for a sink", text, [target(backlog, alias="$tag_sink")], unit="none")
+    found = [target(backlog, alias="$tag_sink"), target(refused, alias="$tag_sink refused")]
+    return timeseries("Steps that wait for a sink", text, found, unit="none")
 
 
 def _spools() -> Json:
@@ -159,7 +181,8 @@ def build() -> Json:
         (4, _figures()),
         (8, [(12, _down()), (12, _durations())]),
         (9, [(10, _newest()), (14, _errors())]),
-        (8, [(8, _telegraf()), (8, _waiting()), (8, _spools())]),
+        (8, [(12, _telegraf()), (12, _outputs())]),
+        (8, [(12, _waiting()), (12, _spools())]),
         (8, [(24, _bad_steps())]),
     ]
     return frame.dashboard(

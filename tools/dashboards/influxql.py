@@ -35,12 +35,18 @@ FROM_TELEGRAF = {schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO, TEL
 
 # What the drop-ins for watching write; they are Telegraf's names, not the schema's.
 _WATCH_COLUMNS = {
-    TELEGRAF: {"metrics_gathered", "errors", "gather_errors", "alias", "input"},
+    TELEGRAF: {
+        "metrics_gathered",
+        "buffer_size",
+        "write_errors",
+        "metrics_rejected",
+        "metrics_dropped",
+        "alias",
+        "output",
+    },
     ANNOTATOR: {
         "energy_annotator_sink_backlog",
-        "energy_annotator_sink_up",
         "energy_annotator_sink_refused_total",
-        "energy_annotator_sink_delivered_total",
         "sink",
         "energy_annotator_spool_bytes",
         "energy_annotator_spool_oldest_seconds",
