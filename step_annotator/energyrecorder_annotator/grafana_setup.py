@@ -83,9 +83,11 @@ class Grafana:
     def findings(self) -> Iterator[tuple[str, bool, str]]:
         """Yield what the dashboards need (plugin, data source), whether it is well, and what was found."""
         plugin = self._ask("GET", "/api/plugins/influxdb/settings")
-        text = "missing; Grafana 13 bundles it apart, see docs/grafana.md"
-        if plugin.status_code in _NOT_ALLOWED:
-            text = f"not to be seen with this token: {_told(plugin)}"
+        text = _told(plugin)
+        if plugin.status_code == requests.codes.not_found:
+            text = "missing; Grafana 13 bundles it apart, see docs/grafana.md"
+        elif plugin.status_code in _NOT_ALLOWED:
+            text = f"not to be seen with this token: {text}"
         yield "data source plugin influxdb", plugin.ok, "present" if plugin.ok else text
         health = self._ask("GET", f"/api/datasources/uid/{DATA_SOURCE}/health")
         text = "not there; copy one of dashboards/provisioning/datasources"

@@ -147,6 +147,8 @@ PLUGIN, SOURCE = "/api/plugins/influxdb/settings", "/api/datasources/uid/energy-
         ({"version": "10.4.2"}, "Grafana:", "11.0 or newer is needed"),
         ({"offset_s": -90}, "Grafana:", "let it keep time by NTP"),
         ({"broken": {PLUGIN: 404}}, "Grafana, data source plugin influxdb", "missing"),
+        ({"broken": {PLUGIN: 401}}, "Grafana, data source plugin influxdb", "not to be seen with this token"),
+        ({"broken": {PLUGIN: 429}}, "Grafana, data source plugin influxdb", "HTTP 429"),
         ({"broken": {SOURCE: 404}}, "Grafana, data source energy-influxdb", "not there"),
         ({"broken": {SOURCE: 400}}, "Grafana, data source energy-influxdb", "HTTP 400"),
     ],
@@ -166,7 +168,8 @@ def test_a_grafana_that_is_well(tmp_path):
         lines = doctor(tmp_path, settings=settings, GRAFANA_TOKEN=TOKEN)
         assert [line[:4] for line in lines if "Grafana" in line] == ["ok  "] * 3, lines
         lines = doctor(tmp_path, "--grafana", url_of(server))
-        assert [line[:4] for line in lines if "Grafana" in line] == ["ok  "]
+        assert [line[:4] for line in lines if "Grafana" in line] == ["ok  "] * 2
+        assert "not looked at" in line_of(lines, "Grafana, plugin and data source")
     assert "cannot be reached" in line_of(doctor(tmp_path, "--grafana", NOBODY), "Grafana")
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from energyrecorder.errors import EnergyError
+from energyrecorder_annotator import grafana_setup
+from energyrecorder_annotator.cli_grafana import grafana_setup as grafana_setup_command
+from energyrecorder_annotator.doctor_grafana import look
 from support.fake_grafana import PASSWORD, grafana, url_of
+from support.fake_server import FakeServer
 
 
 def setup(url, *arguments, password=PASSWORD):
@@ -65,6 +71,28 @@ def test_what_is_wrong_is_named(tmp_path, monkeypatch, state, arguments, code, s
     assert done.returncode == code, done.stderr
     assert said in done.stdout + done.stderr
     assert not (tmp_path / "t").exists()
+
+
+def test_one_that_does_not_answer_in_time_is_named(tmp_path, monkeypatch):
+    """By `doctor` and by the setup alike: neither waits for ever."""
+    monkeypatch.setattr(grafana_setup, "TIMEOUT_S", 0.2)
+    monkeypatch.setenv("GRAFANA_ADMIN_PASSWORD", PASSWORD)
+    release = threading.Event()
+
+    def answer(*_):
+        release.wait(30)
+        return 200, b"{}", {}
+
+    server = FakeServer(answer)
+    try:
+        (finding,) = look(None, server.url)
+        assert (finding.ok, "does not answer in time" in finding.text) == (False, True)
+        arguments = ["--url", server.url, "--token-file", str(tmp_path / "t")]
+        with pytest.raises(EnergyError, match="does not answer in time"):
+            grafana_setup_command.main(arguments, standalone_mode=False)
+    finally:
+        release.set()
+        server.close()
 
 
 def test_nobody_there_and_a_wrong_password(tmp_path):
