@@ -8,7 +8,7 @@ import pytest
 
 from dashboards.influxql import MEASURABLE
 from energyrecorder import schema
-from grafana_data import DAY_MS, ODD, STEPS, demo_lines, now_ms
+from grafana_data import DAY_MS, ODD, SERVERS, STEPS, demo_lines, now_ms
 from grafana_queries import dashboards, interpolated, queries
 
 BOARDS = dashboards()
@@ -120,6 +120,32 @@ def test_panels_use_columns_that_their_queries_have(filled, uid):
         assert not shown or shown.strip("/^$") in found, (panel["title"], shown)
 
 
+UNITS = {"w": "watt", "wh": "watth", "j": "joule", "s": "dthms", "ms": "ms", "pct": "percent", "g": "massg"}
+WITH_UNIT = re.compile(rf"\w+_({'|'.join(UNITS)})|watts")
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_every_column_with_a_unit_shows_it(filled, uid):
+    """The unit stands last in a column's name; each table says it for each."""
+    influxd, now = filled
+    board = BOARDS[uid]
+    for panel in board["panels"]:
+        if panel["type"] != "table":
+            continue
+        said = {
+            override["matcher"]["options"]: entry["value"]
+            for override in panel["fieldConfig"]["overrides"]
+            for entry in override["properties"]
+            if entry["id"] == "unit"
+        }
+        for target in panel["targets"]:
+            for series in ask(influxd, board, target["query"], now, 30 * DAY_MS):
+                for name in filter(WITH_UNIT.fullmatch, series["columns"]):
+                    whole = panel["fieldConfig"]["defaults"]["unit"]
+                    wanted = UNITS[name.rpartition("_")[2]] if "_" in name else "watt"
+                    assert said.get(name, whole) == wanted, (panel["title"], name)
+
+
 def test_regions_are_those_of_the_window(filled):
     """A step that contains the window is there, its neighbours are not; scenarios lie below."""
     influxd, now = filled
@@ -144,6 +170,24 @@ def test_regions_are_those_of_the_window(filled):
     exact = (begin + 2 * 60_000, begin + 4 * 60_000)
     query = interpolated(layers[1]["target"]["query"], board, *exact, {"scenario": "functest"})
     assert [row[1] for row in influxd.query(query, DATABASE)[0]["values"]] == [STEPS[1]]
+
+
+@pytest.mark.parametrize(("tag", "groups"), [("env", {"pod1"}), ("rack", {"r1"}), ("server", set(SERVERS))])
+def test_energy_by_groups_adds_up_to_that_of_all(filled, tag, groups):
+    """Per day it is that divided by the days, and carbon and cost follow the factors."""
+    influxd, now = filled
+    board = BOARDS["energy-fleet"]
+    asked = {where: query for where, _, query in queries(board)}
+    ((whole,),) = (
+        series["values"] for series in ask(influxd, board, asked["Energy in the window/A"], now, 2 * DAY_MS)
+    )
+    found = ask(influxd, board, asked["Energy by ${group_by}/A"], now, 2 * DAY_MS, {"group_by": tag})
+    assert {series["tags"][tag] for series in found} == groups
+    rows = [dict(zip(series["columns"], row, strict=True)) for series in found for row in series["values"]]
+    assert sum(row["energy"] for row in rows) == pytest.approx(whole[1])
+    for row in rows:
+        per_day, co2_g, cost = row["energy"] / 2, row["energy"] * 0.4, row["energy"] * 0.00025
+        assert (row["per_day"], row["co2_g"], row["cost"]) == pytest.approx((per_day, co2_g, cost))
 
 
 def test_the_page_of_a_run_shows_the_bands_of_this_run_alone(filled):

@@ -78,6 +78,15 @@ def test_the_frame(uid):
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.parametrize("uid", ["energy-live", "energy-run", "energy-health"])
+def test_links_to_the_annotators_page(uid):
+    """By an address that the user sees and may change."""
+    (link,) = (one for one in BOARDS[uid]["links"] if one["type"] == "link")
+    (variable,) = (one for one in BOARDS[uid]["templating"]["list"] if one["name"] == "annotator")
+    assert link["url"] == "$annotator/"
+    assert variable["query"].startswith("http://")
+
+
 @pytest.mark.parametrize("uid", BOARDS)
 def test_panels_do_not_overlap(uid):
     places = [panel["gridPos"] for panel in BOARDS[uid]["panels"]]

@@ -166,6 +166,38 @@ def test_tables_have_the_columns_that_overrides_and_sorting_name(mapper, demo, u
                 assert sort["field"] in names, (panel["title"], sort["field"], names)
 
 
+@pytest.mark.parametrize("uid", BOARDS)
+def test_panels_without_an_answer_stay_without_a_figure(mapper, demo, uid):
+    """Before the first reading or step, whether Grafana gets no frame or one without columns."""
+    panels = [panel for panel in BOARDS[uid]["panels"] if panel["targets"][0]["resultFormat"] == "table"]
+    for frames in ([], [{"name": "", "refId": "A", "fields": []}]):
+        found = grafana_mapper.run(mapper, [{"panel": panel, "frames": frames} for panel in panels])
+        for panel, made in zip(panels, found, strict=True):
+            assert not any(column["values"] for frame in made for column in frame["columns"]), panel["title"]
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_a_part_that_is_missing_makes_up_no_figure(mapper, demo, uid):
+    """Only the first query of a panel has an answer: what is made of the others is empty."""
+    influxd, now = demo
+    board = BOARDS[uid]
+    several = [
+        panel
+        for panel in board["panels"]
+        if panel["targets"][0]["resultFormat"] == "table" and len(panel["targets"]) > 1
+    ]
+    jobs = []
+    for panel in several:
+        series = influxd.query(interpolated(panel["targets"][0]["query"], board, now - DAY_MS, now), DEMO)
+        jobs.append({"panel": panel, "frames": grafana_mapper.table_frame(series, "A")})
+    for panel, (frame,) in zip(several, grafana_mapper.run(mapper, jobs), strict=True):
+        answered = {
+            name for one in jobs[several.index(panel)]["frames"][0]["fields"] for name in [one["name"]]
+        }
+        made = [column for column in frame["columns"] if column["name"] not in answered]
+        assert not any(value is not None for column in made for value in column["values"]), panel["title"]
+
+
 def test_runs_stand_side_by_side_under_their_names(mapper, demo):
     """A row per step, a column per run, and what is not known is empty."""
     found = {panel["title"]: frames for panel, frames in shown(mapper, demo, "energy-compare")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dashboards.influxql import (
     ENV,
@@ -48,6 +48,7 @@ BASELINE_FORMULA = (
 )
 CHANGE = "energy_wh / baseline_wh * 100 - 100 AS change_pct"
 SERVERS = '"server" =~ /^$server$/'
+_WH = 'sum("w") * $__interval_ms / 3600000'
 
 
 def per_server(where: str) -> str:
@@ -86,8 +87,22 @@ def window_energy_wh(where: str, *, factor: str = "", name: str = "energy") -> s
     Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps. The outer query has no bound of
     its own: with one InfluxDB 1.6.7 answers nothing.
     """
-    inner = _mean("mean(watts) * $__interval_ms / 3600000 AS wh", where, "server")
-    return outer(f'sum("wh"){factor} AS "{name}"', inner)
+    inner = _mean("mean(watts) AS w", where, "server")
+    return outer(f'{_WH}{factor} AS "{name}"', inner)
+
+
+def window_energy_by(tag: str, columns: Mapping[str, str]) -> str:
+    """Return sums over the watt-hours of the window per value of a tag, which may be a variable.
+
+    Args:
+        tag: The tag.
+        columns: What is made of the sum (empty or arithmetic) by the name of its column.
+    """
+    inner = _mean("mean(watts) AS w", "$timeFilter", "server", tag)
+    # Summed up once: of a large fleet each sum takes its time.
+    summed = outer(f'{_WH} AS "wh"', inner, group=f'"{tag}"')
+    written = (f'"wh"{factor} AS "{name}"' for name, factor in columns.items())
+    return outer(", ".join(written), summed, group=f'"{tag}"')
 
 
 def power_now() -> Json:

@@ -8,6 +8,7 @@ from dashboards.panels import (
     AS_WRITTEN,
     COARSE_POINTS,
     Json,
+    bar_cell,
     by_name,
     figure,
     joined,
@@ -24,22 +25,24 @@ SERVERS = common.SERVERS
 NOTE = "Energy in the window = Σ mean power × interval over servers, intervals without readings left out; "
 
 
+PER_DAY = " / ((${__to} - ${__from}) / 86400000)"
+CO2, COST = " / 1000 * $co2_g_per_kwh", " / 1000 * $price_per_kwh"
+
+
 def _scaled(title: str, text: str, factor: str, unit: str) -> Json:
     query = common.window_energy_wh("$timeFilter", factor=factor, name="scaled")
     return figure(title, NOTE + text, query, "scaled", unit, decimals=2)
 
 
 def _figures() -> list[tuple[int, Json]]:
-    per_day = " / ((${__to} - ${__from}) / 86400000)"
-    co2, cost = " / 1000 * $co2_g_per_kwh", " / 1000 * $price_per_kwh"
     day_text = "divided by the length of the window in days; low by what is missing."
     co2_text = "in kWh × the factor in the title, which you set above; 400 is an example."
     return [
         (5, common.power_now()),
         (5, common.window_energy()),
-        (5, _scaled("Energy per day", day_text, per_day, "watth")),
-        (5, _scaled("gCO2e at $co2_g_per_kwh g/kWh", co2_text, co2, "massg")),
-        (4, _scaled("Cost at $price_per_kwh per kWh", "in kWh × the price in the title.", cost, "none")),
+        (5, _scaled("Energy per day", day_text, PER_DAY, "watth")),
+        (5, _scaled("gCO2e at $co2_g_per_kwh g/kWh", co2_text, CO2, "massg")),
+        (4, _scaled("Cost at $price_per_kwh per kWh", "in kWh × the price in the title.", COST, "none")),
     ]
 
 
@@ -77,7 +80,7 @@ def _consumers() -> Json:
                 "/d/energy-live?var-server=${__value.raw:percentencode}&${env:queryparam}&${datasource:queryparam}"
                 f"&{AS_WRITTEN}",
             ),
-            by_name("mean_w", unit="watt", displayName="Mean", decimals=1),
+            by_name("mean_w", unit="watt", displayName="Mean", decimals=1, **bar_cell()),
             by_name("max_w", unit="watt", displayName="Max", decimals=1),
             by_name("min_w", unit="watt", displayName="Min", decimals=1),
             by_name("cap_w", unit="watt", displayName="Power cap"),
@@ -118,18 +121,38 @@ def _grouped() -> Json:
     )
 
 
+def _shares() -> Json:
+    columns = {"energy": "", "per_day": PER_DAY, "co2_g": CO2, "cost": COST}
+    query = common.window_energy_by("${group_by}", columns)
+    panel = table(
+        "Energy by ${group_by}",
+        f"{NOTE}per group. Per day: divided by the length of the window in days; low by what is missing. gCO2e and cost = "
+        "energy in kWh × the factor in the column's title, which you set above.",
+        [target(query, table=True)],
+        overrides=[
+            by_name("Time", custom__hidden=True),
+            by_name("energy", unit="watth", displayName="Energy", decimals=1),
+            by_name("per_day", unit="watth", displayName="Per day", decimals=1),
+            by_name("co2_g", unit="massg", displayName="gCO2e at $co2_g_per_kwh g/kWh", decimals=1),
+            by_name("cost", unit="none", displayName="Cost at $price_per_kwh per kWh", decimals=2),
+        ],
+        transformations=[{"id": "sortBy", "options": {"sort": [{"field": "energy", "desc": True}]}}],
+    )
+    return {**panel, "maxDataPoints": COARSE_POINTS}
+
+
 def build() -> Json:
     """Return the dashboard."""
     cells_text = "Mean power per interval, a row per server; empty = no reading."
     cells = [target(common.per_server("$timeFilter"), alias="$tag_server")]
     rows = [
         (4, _figures()),
-        (9, [(24, _grouped())]),
+        (9, [(14, _grouped()), (10, _shares())]),
         (10, [(24, status_history("Power per server", cells_text, cells, unit="watt"))]),
         (10, [(16, _consumers()), (8, _state())]),
         (9, [(24, headroom.supplies())]),
     ]
-    groups = [(tag, tag) for tag in (*STATIC_TAGS, "env", "server")]
+    groups = [(tag, tag) for tag in ("env", *STATIC_TAGS, "server")]
     return frame.dashboard(
         "energy-fleet",
         "Fleet",

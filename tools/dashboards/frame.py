@@ -18,6 +18,7 @@ from dashboards.panels import DATASOURCE, Json
 from energyrecorder import schema
 
 TAG = "energy"
+ANNOTATOR = "annotator"
 SCHEMA_VERSION = 39
 
 
@@ -144,6 +145,11 @@ def footprint_variables() -> list[Json]:
     ]
 
 
+def annotator_variable() -> Json:
+    """Return where people's browsers find the annotator; a dashboard that has it links to its page."""
+    return text_variable(ANNOTATOR, "Annotator", "http://127.0.0.1:8742")
+
+
 def _annotation(name: str, query: str, colour: str, *, enable: bool = True) -> Json:
     source = {"time": "Time", "timeEnd": "timeEnd", "title": "title", "text": "text", "tags": "tags"}
     return {
@@ -199,19 +205,8 @@ def layers(*where: str) -> list[Json]:
     ]
 
 
-def dashboard(
-    uid: str,
-    title: str,
-    description: str,
-    *,
-    variables: Sequence[Json],
-    panels: Sequence[Json],
-    annotations: Sequence[Json] = (),
-    time: tuple[str, str] = ("now-1h", "now"),
-    refresh: str = "",
-    timezone: str = "browser",
-) -> Json:
-    """Return a dashboard in the classic model, which file provisioning takes."""
+def _links(variables: Sequence[Json]) -> list[Json]:
+    """Return the list of all dashboards, and the annotator's page where it is known."""
     others = {
         "type": "dashboards",
         "title": "Energy",
@@ -225,6 +220,32 @@ def dashboard(
         "tooltip": "",
         "url": "",
     }
+    annotator = {
+        "type": "link",
+        "title": "Annotator",
+        "url": f"${ANNOTATOR}/",
+        "targetBlank": True,
+        "icon": "external link",
+        "tooltip": "What runs now, and reports",
+        "tags": [],
+    }
+    has_page = any(variable["name"] == ANNOTATOR for variable in variables)
+    return [others, annotator] if has_page else [others]
+
+
+def dashboard(
+    uid: str,
+    title: str,
+    description: str,
+    *,
+    variables: Sequence[Json],
+    panels: Sequence[Json],
+    annotations: Sequence[Json] = (),
+    time: tuple[str, str] = ("now-1h", "now"),
+    refresh: str = "",
+    timezone: str = "browser",
+) -> Json:
+    """Return a dashboard in the classic model, which file provisioning takes."""
     return {
         "id": None,
         "uid": uid,
@@ -242,7 +263,7 @@ def dashboard(
         "fiscalYearStartMonth": 0,
         "liveNow": False,
         "weekStart": "",
-        "links": [others],
+        "links": _links(variables),
         "templating": {"list": [datasource_variable(), *variables]},
         "annotations": {"list": list(annotations)},
         "panels": list(panels),

@@ -194,6 +194,7 @@ def build() -> Json:
             frame.server_variable(),
             frame.reading_variable(),
             frame.store_variable(means=False),
+            frame.annotator_variable(),
         ],
         panels=laid_out(rows),
         refresh="1m",

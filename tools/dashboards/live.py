@@ -68,6 +68,7 @@ def build() -> Json:
             frame.reading_variable(),
             frame.store_variable(),
             frame.lookback_variable(),
+            frame.annotator_variable(),
         ],
         panels=laid_out(rows),
         annotations=frame.layers(),

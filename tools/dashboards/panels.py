@@ -85,6 +85,16 @@ def painted(thresholds: Json) -> Json:
     }
 
 
+def bar_cell() -> Json:
+    """Return the properties of a column of bars from 0 on; old and new names of the cell type."""
+    return {
+        "min": 0,
+        "color": {"mode": "continuous-GrYlRd"},
+        "custom__displayMode": "basic",
+        "custom__cellOptions": {"type": "gauge", "mode": "basic"},
+    }
+
+
 def coloured(name: str, values: Mapping[str, str], width: int = 100) -> Json:
     """Return an override that paints the cells of a text column."""
     return by_name(name, mappings=colours(values), custom__width=width, **painted(NO_THRESHOLD))

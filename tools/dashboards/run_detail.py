@@ -168,6 +168,29 @@ def _per_step() -> Json:
     return bars("Energy per step", common.INTERVAL_FORMULA, found, unit="watth", x="step", colour_by="state")
 
 
+def _steps() -> Json:
+    footprint = "energy_wh / 1000 * "
+    return common.result_table(
+        "Steps",
+        ENV,
+        RUN,
+        STEPS_ONLY,
+        KNOWN,
+        figures=[
+            "energy_j",
+            f"{footprint}$co2_g_per_kwh AS co2_g",
+            f"{footprint}$price_per_kwh AS cost",
+        ],
+        columns=[
+            by_name("energy_j", unit="joule", displayName="Energy (J)", decimals=1, custom__width=100),
+            by_name("co2_g", unit="massg", displayName="gCO2e at $co2_g_per_kwh g/kWh", decimals=1),
+            by_name("cost", unit="none", displayName="Cost at $price_per_kwh per kWh", decimals=4),
+            by_name("scenario", custom__hidden=True),
+        ],
+        text="gCO2e and cost = energy in kWh × the factor in the column's title, which you set above.",
+    )
+
+
 def _run_variable() -> Json:
     tail = "ORDER BY time DESC LIMIT 200"
     newest = select(["run_id"], ENERGY_STEPS, ENV, SCENARIO, SCENARIOS_ONLY, tail=tail)
@@ -183,7 +206,7 @@ def build() -> Json:
         (4, _footprint()),
         (9, [(24, common.power_curves("Power during the run", RUN))]),
         (9, [(10, _per_step()), (14, _per_server())]),
-        (9, [(24, common.result_table("Steps", ENV, RUN, STEPS_ONLY, KNOWN))]),
+        (9, [(24, _steps())]),
     ]
     return frame.dashboard(
         "energy-run",
@@ -198,7 +221,7 @@ def build() -> Json:
             frame.store_variable(),
             frame.lookback_variable(),
             *frame.footprint_variables(),
-            frame.text_variable("annotator", "Annotator", "http://127.0.0.1:8742"),
+            frame.annotator_variable(),
         ],
         panels=laid_out(rows),
         annotations=frame.layers(RUN),
