@@ -41,6 +41,9 @@ def run():
 run()
 """
 MEASURABLE = ("resolved", "coarse")
+RANGES_W = {"dell-1": (240, 360), "hpe-1": (210, 290), "ipmi-1": (170, 230)}
+"""Of the formulas of `support.stack`, each in steps of 1 W."""
+QUANTUM_W = 1.0
 WHOLE = 0.95
 ENERGY_STEP = Path(sys.executable).parent / "energy-step"
 
@@ -85,6 +88,19 @@ class Chain:
     def polls_after(self, more):
         before = self.polls()
         self.until(lambda: self.polls() >= before + more)
+
+    def assert_no_wrong_point(self):
+        """Each total lies in the range of its simulated server, and each tag is one of the schema's."""
+        power = f'SELECT min(watts), max(watts) FROM "{schema.SERVER_POWER}"'
+        for row in self.query(f"{power} WHERE scope = 'server' GROUP BY server"):
+            least_w, most_w = RANGES_W[row["server"]]
+            assert least_w - QUANTUM_W <= row["min"] <= row["max"] <= most_w + QUANTUM_W, row
+        keys = {}
+        for series in self.influxd.query("SHOW TAG KEYS", "energyrecorder"):
+            keys[series["name"]] = {row[0] for row in series["values"]}
+        assert {schema.SERVER_POWER, schema.ENERGY_STEPS, schema.ENERGY_STEP_SERVERS} <= keys.keys()
+        for name, found in keys.items():
+            assert found <= {*schema.measurement(name).tags, *schema.STATIC_TAGS}, name
 
     def kinds_of_marks(self):
         return {row["kind"] for row in self.query(f'SELECT * FROM "{schema.ENERGY_MARKS}"')}
@@ -199,6 +215,7 @@ def test_faults_lose_no_acknowledged_step(chain):
         else:
             assert row["reason"]
     assert is_measured(by_step["before"])
+    chain.assert_no_wrong_point()
 
 
 def is_measured(row):

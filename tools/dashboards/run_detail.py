@@ -32,6 +32,7 @@ from dashboards.panels import (
     target,
 )
 from energyrecorder.schema import ENERGY_STEP_SERVERS, ENERGY_STEPS
+from energyrecorder_analysis.quality import COARSE_U95, RESOLVED_U95
 
 # The run is found by its id whenever it was; the look-back keeps the query off years of others.
 KNOWN = "time >= ${__from}ms - $lookback AND time < ${__to}ms"
@@ -51,8 +52,8 @@ def _one(column: str, *where: str) -> str:
 def _head() -> list[tuple[int, Json]]:
     states, qualities = colours(STATE_COLOURS), colours(QUALITY_COLOURS)
     quality_text = (
-        "resolved: the interval is narrow; coarse: wide; unresolvable: these sensors cannot tell; pending: readings are "
-        "still awaited."
+        f"resolved: ± is at most {RESOLVED_U95:.0%} of the energy; coarse: at most {COARSE_U95:.0%}; unresolvable: more, or "
+        "shorter than two periods of the readings; pending: readings are still awaited."
     )
     energy, u95 = _one("energy_wh", MEASURABLE), _one("u95_j / 3600 AS u95_wh", MEASURABLE)
     u95_text = f"Half width of the 95 % interval of the energy. {common.GAIN_FORMULA}"
