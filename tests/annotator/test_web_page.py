@@ -4,10 +4,8 @@ import base64
 import time
 from html.parser import HTMLParser
 
-import pytest
-
 from energyrecorder_annotator.auth.tokens import create_token
-from support.annotator import begin, error, new_id, running
+from support.annotator import begin, error, running
 
 SECOND_NS = 1_000_000_000
 HOSTILE = '</table><script>alert(1)</script><img src=x onerror="alert(2)">&amp;\u202e\x00"\''
@@ -58,22 +56,6 @@ def push(client, env, server, watts, *, age_s=0.0, host="on"):
     lines.append(f'server_bmc,env={env},server={server} up=1i,host="{host}",error="" {newest_ns}')
     status, _, raw = client.ask("POST", "/v1/samples", "\n".join(lines).encode())
     assert status == 200, raw
-
-
-@pytest.fixture(scope="module")
-def annotator(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("annotator")) as one:
-        yield one
-
-
-@pytest.fixture
-def client(annotator):
-    return annotator.client()
-
-
-@pytest.fixture
-def env():
-    return f"env-{new_id()}"
 
 
 def test_an_empty_service_says_how_to_begin(tmp_path):

@@ -76,12 +76,6 @@ class Guard:
         """Whether there is no token file."""
         return self._version is None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether no token is asked for."""
-        self._refresh()
-        return self._token is None and self._version is None
-
     def caller(self, authorization: str, address: str, *, basic: bool) -> Caller | None:
         """Return who calls, or None for a stranger.
 
