@@ -96,7 +96,8 @@ def once(
 ) -> None:
     """Poll everything once.
 
-    Exit code: 0 all BMCs up, 3 some down, 4 all down, 2 a mistake in the configuration.
+    Exit code: 0 all BMCs up, 3 some down, 4 all down, 1 the lines could not be written, 2 a mistake in the
+    configuration.
     """
     loaded = Selection(Path(fleet), servers=servers).load()
     if not loaded.servers:
