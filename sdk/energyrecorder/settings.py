@@ -187,6 +187,8 @@ def _allowed(setting: Setting) -> str:
     if setting.choices:
         return ", ".join(repr(choice) for choice in setting.choices)
     text = _KIND_NAMES[setting.kind]
+    if setting.kind == "str" and setting.default:
+        text = f"{text} such as {setting.default!r}"
     unit = " s" if setting.kind == "duration" else ""
     if setting.minimum is not None and setting.maximum is not None:
         return f"{text} from {setting.minimum:g} to {setting.maximum:g}{unit}"

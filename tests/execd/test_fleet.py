@@ -103,7 +103,7 @@ def test_a_bridge_may_name_channels_and_the_satellite_before(load, bridge):
             "key 'interval' is '10'; allowed: 'auto', or a duration from 0.5 to 3600 s",
         ),
         (_server('interval = "10ms"'), "key 'interval' is '10ms'; allowed: 'auto', or a duration from 0.5"),
-        (_server("interval = 10"), "key 'interval' is 10; allowed: a text"),
+        (_server("interval = 10"), "key 'interval' is 10; allowed: a text such as 'auto'"),
         (_server('timeout = "0s"'), "key 'timeout' is '0s'; allowed: a duration such as"),
         (
             _server('tls = "none"'),
