@@ -102,8 +102,8 @@ def test_a_running_scenario_does_not_paint_all_yellow(mapper, steps):
 
 
 def test_from_afar_short_steps_are_left_out_unless_they_went_wrong_or_run(mapper, steps):
-    """In four days those of more than 11.5 min have a width that can be seen."""
-    found = events(mapper, steps, layer_of("Steps"), (-4 * 24 * 60, 5))
+    """In eight days those of more than 11.5 min have a width that can be seen."""
+    found = events(mapper, steps, layer_of("Steps"), (-8 * 24 * 60, 5))
     seen = {"three days", "before", "overlapping", "given up", "never stopped", "runs now"}
     assert {one["title"] for one in found} == seen
 

@@ -23,8 +23,8 @@ TOTAL = '"scope" = \'server\'\nAND "part" =~ $reading'
 # $timeFilter sees the start alone and would hide a step that began before the window. Strict bounds: with
 # <= and >= zooming to a step lists its neighbours (seen in a real Grafana).
 OVERLAPS = 'time >= ${__from}ms - $lookback AND time < ${__to}ms AND "time_end" > ${__from}'
-# A thousand bands are a wall: of those that passed, the ones too narrow to be seen are left out.
-VISIBLE = '("duration_s" * 500000 > ${__to} - ${__from} OR "state" != \'passed\')'
+# Of steps that passed the ones narrower than a line are left out: beyond the limit the newest would be missing.
+VISIBLE = '("duration_s" * 1000000 > ${__to} - ${__from} OR "state" != \'passed\')'
 RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
 # Servers are described hourly and on change; one that is away for weeks is still known.
 KNOWN_SERVER = "time > ${__to}ms - 31d AND time <= ${__to}ms"
