@@ -34,7 +34,7 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
         effects: What the quirk table says of this BMC.
 
     Raises:
-        BmcDataError: A value is malformed, or the resource is no longer what it was.
+        BmcDataError: A value is malformed, the resource is no longer what it was, or a supply is silent.
     """
     path = place.paths[0]
     if place.form == "power":
@@ -53,29 +53,19 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
             document = _member(document, path, place.member)
         sensor = parse_sensor(document, path)
         return replace(sensor.candidate, source=place.source, side=place.side), place
-    total, distinct = supply_total(supply_readings(place, documents, effects), distinct=place.distinct)
+    readings = supply_readings(place, documents, effects)
+    total, distinct = supply_total(readings, distinct=place.distinct)
+    shown = len(readings) - readings.count(None)
+    if distinct and 0 < shown < place.supplies:
+        # The others alone are no total. A supply that stays silent is left out by the next walk.
+        told = f"{path}: only {shown} of {place.supplies} power supplies have a value"
+        raise BmcDataError(told, reason="no_reading")
     candidate = Candidate(total, place.source, "ac" if place.source == "psu_input_sum" else "dc")
     if place.form == "metrics" and place.source == "psu_input_sum":
         bodies = [as_object(documents.get(one), one) for one in place.paths]
         candidate = replace(candidate, energy_counter_j=supplies_counter_j(bodies))
-    return candidate, place if distinct == place.distinct else replace(place, distinct=distinct)
-
-
-def is_whole(place: Place, documents: Mapping[str, Any], effects: quirks.Effects) -> bool:
-    """Whether as many supplies have a value as when the place was found; true of all that adds up none.
-
-    Args:
-        place: Where a total stands.
-        documents: By path, all of the place's.
-        effects: What the quirk table says of this BMC.
-
-    Raises:
-        BmcDataError: A value is malformed, or the resource is no longer what it was.
-    """
-    if place.form not in {"supplies", "metrics"}:
-        return True
-    shown = [watts for watts in supply_readings(place, documents, effects) if watts is not None]
-    return len(shown) >= place.supplies
+    learned = replace(place, distinct=distinct, supplies=max(shown, place.supplies))
+    return candidate, place if learned == place else learned
 
 
 def supply_readings(

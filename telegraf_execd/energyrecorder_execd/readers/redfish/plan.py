@@ -33,7 +33,7 @@ class Place:
         side: For sensors: ``ac``, ``dc`` or ``unknown``.
         distinct: For ``supplies`` and ``metrics``: the supplies' values have been seen to differ, so they are
             parts, not one total repeated; never unlearned.
-        supplies: Likewise: how many of them had a value when it was found.
+        supplies: Likewise: how many of them had a value at the same time so far.
     """
 
     form: str

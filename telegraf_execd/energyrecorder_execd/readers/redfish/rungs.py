@@ -123,7 +123,7 @@ async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> li
         # Sums of parts before totals that every supply repeats (rules 4 and 5), input before output.
         repeated = len(readings) > 1 and not place_now.distinct
         key = (repeated, _SUPPLY_SOURCES.index(place.source))
-        ranked.append((key, Found(chassis, replace(place_now, supplies=len(readings)), candidate)))
+        ranked.append((key, Found(chassis, place_now, candidate)))
     return [found for _, found in sorted(ranked, key=lambda item: item[0])]
 
 

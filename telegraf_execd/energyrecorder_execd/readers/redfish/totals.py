@@ -13,7 +13,7 @@ from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.fast_meter import SOURCE as METER
 from energyrecorder_execd.readers.fast_meter import STALE_S
 from energyrecorder_execd.readers.redfish.definition import completed
-from energyrecorder_execd.readers.redfish.measure import is_whole, measure
+from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.meter import MeterMemory, as_candidate, newest_record
 from energyrecorder_execd.readers.redfish.parse import Candidate
 from energyrecorder_execd.readers.redfish.plan import Place, TotalPlan
@@ -120,7 +120,7 @@ class Totals:
             documents = {answer.path: answer.document for answer in mine}
             candidate, learned = measure(place, documents, self._effects)
         except BmcDataError as error:
-            return Total(expected, none, middle_ns, latency_s, "data", str(error)), place
+            return Total(expected, none, middle_ns, latency_s, error.reason, str(error)), place
         # What is declared of it elsewhere is declared of its own place.
         if place is expected.place:
             candidate = completed(candidate, expected.declared)
@@ -160,10 +160,7 @@ class Totals:
                 return silent
             other, learned = self.take(silent.plan, place)
             # Supplies that repeated the total and differ for once would add up to a multiple of it.
-            if learned != place or other.error or not is_valid(other.candidate.watts, host):
-                continue
-            documents = {path: self.answers[path].document for path in place.paths}
-            if is_whole(place, documents, self._effects):
+            if learned == place and not other.error and is_valid(other.candidate.watts, host):
                 # Its counter, if it has one, is not the one of this series.
                 candidate = replace(other.candidate, energy_counter_j=None)
                 said = f"{silent.message}; {place.source} stands in"

@@ -1,0 +1,65 @@
+"""One of several power supplies that shows nothing: the others alone are no total."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.redfish_bench import POWER, Bench, tree, values
+
+
+def supplies(*inputs):
+    """Return a Power resource whose only power is that of its supplies."""
+    return {"PowerSupplies": [{"PowerInputWatts": watts} for watts in inputs]}
+
+
+async def test_one_poll_without_one_supply_has_no_total():
+    """And names what is missing; the next one has it again, without a walk."""
+    bench = Bench(tree(supplies(98, 104)))
+    assert values((await bench.poll())[0]) == [("psu_input_sum", 202.0)]
+    bench.documents[POWER] = supplies(98, None)
+    poll, _ = await bench.poll()
+    message = f"{POWER}: only 1 of 2 power supplies have a value"
+    assert (values(poll), poll.error, poll.message) == ([], "no_reading", message)
+    bench.documents[POWER] = supplies(98, 104)
+    poll, asked = await bench.poll()
+    assert (values(poll), asked) == ([("psu_input_sum", 202.0)], [POWER])
+
+
+async def test_another_source_stands_in_for_a_sum_that_lacks_a_supply():
+    """Nothing of the power is lost."""
+    bench = Bench(tree(supplies(98, 104)))
+    bench.documents[POWER]["PowerSupplies"][0]["LastPowerOutputWatts"] = 93
+    bench.documents[POWER]["PowerSupplies"][1]["LastPowerOutputWatts"] = 97
+    await bench.poll()
+    bench.documents[POWER]["PowerSupplies"][1]["PowerInputWatts"] = None
+    assert values((await bench.poll())[0]) == [("psu_output_sum", 190.0)]
+
+
+@pytest.mark.parametrize("there", [(98,), (98, None)])
+async def test_a_supply_that_stays_away_is_left_out_after_the_second_poll(there):
+    """Taken out, or without a sensor from now on; when it is back it counts at once."""
+    bench = Bench(tree(supplies(98, 104)))
+    await bench.poll()
+    bench.documents[POWER] = supplies(*there)
+    shown = [values((await bench.poll())[0]) for _ in range(3)]
+    assert shown == [[], [("psu_input_sum", 98.0)], [("psu_input_sum", 98.0)]]
+    bench.documents[POWER] = supplies(98, 104)
+    assert values((await bench.poll())[0]) == [("psu_input_sum", 202.0)]
+    bench.documents[POWER] = supplies(98, None)
+    assert values((await bench.poll())[0]) == []
+
+
+async def test_a_total_that_every_supply_repeats_needs_only_one_of_them():
+    """There is nothing that the silent one would add."""
+    bench = Bench(tree(supplies(200, 200)))
+    await bench.poll()
+    bench.documents[POWER] = supplies(200, None)
+    assert values((await bench.poll())[0]) == [("psu_input_sum", 200.0)]
+
+
+async def test_what_is_remembered_counts_after_a_restart():
+    """Else the first poll of a new process would show half."""
+    before = Bench(tree(supplies(98, 104)))
+    await before.poll()
+    bench = Bench(tree(supplies(98, None)), facts=before.facts)
+    assert values((await bench.poll())[0]) == []
