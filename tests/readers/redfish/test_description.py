@@ -18,6 +18,7 @@ from energyrecorder_execd.readers.redfish.reader import RENEWAL_REQUESTS
 from energyrecorder_execd.readers.redfish.thermal import inlet_c
 from support.fake_http import FakeHttp
 from support.readers import Clock
+from support.redfish_bench import SENSOR, Bench, tree
 
 CASE = Path(__file__).parents[2] / "testcases/redfish/dell-r750-idrac9-6.00/responses.json"
 CHASSIS = "/redfish/v1/Chassis/1"
@@ -208,3 +209,12 @@ async def test_new_firmware_is_noticed_when_the_collector_is_back(http):
     assert asked[1][0] == 3 + RENEWAL_REQUESTS
     assert max(asked[1]) == asked[1][0]
     assert asked[1][-1] == 1
+
+
+async def test_a_sensor_that_does_not_average_says_so_in_each_reading():
+    """A declared window of 0 s is not taken for an unknown one."""
+    bench = Bench(tree(sensor=190))
+    bench.documents[SENSOR] |= {"AveragingInterval": "PT0S", "SensingInterval": "PT1S"}
+    poll, _ = await bench.poll()
+    (reading,) = poll.readings
+    assert (reading.window_s, reading.refresh_s, poll.info.window_s) == (0.0, 1.0, 0.0)

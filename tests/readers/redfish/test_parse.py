@@ -226,6 +226,13 @@ def test_what_a_sensor_declares():
     assert (found.accuracy_pct, found.refresh_s, found.window_s) == (1.0, 2.0, 10.0)
 
 
+def test_an_instant_is_a_window_and_no_period():
+    """Not averaged is told by PT0S; renewed every 0 s tells nothing."""
+    sensor = {"Reading": 3, "ReadingUnits": "W", "SensingInterval": "PT0S", "AveragingInterval": "PT0S"}
+    found = parse_sensor(sensor, "/s/x").candidate
+    assert (found.refresh_s, found.window_s) == (None, 0.0)
+
+
 def test_metrics_of_a_supply():
     """Readings, or the sensors that have them (DGX H100)."""
     document = {"InputPowerWatts": {"Reading": 5}, "OutputPowerWatts": {"DataSourceUri": "/s/PWR_PSU0"}}

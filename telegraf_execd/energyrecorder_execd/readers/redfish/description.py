@@ -36,7 +36,7 @@ class Description:
         """Take over the period of the total, and who told it: ``declared``, ``learned`` or ``vendor``."""
         if value.watts is not None and value.refresh_s is not None:
             self._change(refresh_s=value.refresh_s, refresh_from=told_by)
-            if value.window_s:
+            if value.window_s is not None:
                 self._change(window_s=value.window_s)
 
     def total(self, document: Any) -> None:

@@ -339,7 +339,7 @@ def parse_sensor(document: Any, path: str) -> Sensor:
             watts,
             "sensor",
             window_s=duration_s(body.get("AveragingInterval")),
-            refresh_s=duration_s(body.get("SensingInterval")),
+            refresh_s=duration_s(body.get("SensingInterval")) or None,
             accuracy_pct=accuracy if accuracy and accuracy > 0 else None,
         ),
     )

@@ -289,7 +289,8 @@ class RedfishReader:
             refresh_s, told_by = learned.refresh_s, "learned"
         if refresh_s is None:
             refresh_s, told_by = effects.refresh_s, "vendor"
-        window_s = value.window_s or effects.window_s
+        # 0 is declared too: an instant.
+        window_s = effects.window_s if value.window_s is None else value.window_s
         timed = value
         if (refresh_s, window_s) != (value.refresh_s, value.window_s):
             timed = replace(value, refresh_s=refresh_s, window_s=window_s)
