@@ -35,7 +35,8 @@ def look(settings: InfluxSettings, embedded: Service | None) -> Iterator[Finding
         except EnergyError as error:
             yield Finding("InfluxDB", ok=False, text=f"{error}; is it running, and is this its URL?")
             return
-        yield _tried("reading", lambda: client.query("SHOW MEASUREMENTS LIMIT 1"), settings)
+        readings = f'SELECT "up" FROM {_table(client, SERVER_BMC)} LIMIT 1'  # noqa: S608  # quoted
+        yield _tried("reading", lambda: client.query(readings), settings)
         # Without a line nothing is written, but right, database and mapping are checked.
         yield _tried("writing", lambda: client.write(""), settings)
         yield from _both(client)
@@ -67,17 +68,23 @@ def _tried(what: str, call: Callable[[], object], settings: InfluxSettings) -> F
 def _advice(error: EnergyError, settings: InfluxSettings) -> str:
     told = str(error)
     if isinstance(error, NoDatabaseError):
-        if settings.bucket is None:
-            return f"an administrator makes {settings.database!r}: energy-annotator init-influxdb"
-        if "dbrp" in told:
-            mapping = f"--db {settings.database} --rp autogen --bucket-id ID --default"
-            return f"map the database name to the bucket: influx v1 dbrp create {mapping}"
-        return f"make bucket {settings.bucket!r}, or correct 'bucket' and 'org' in [influxdb]"
+        return _what_to_make(told, settings)
     if "HTTP 401" in told:
         return "correct 'user' and 'password', or 'token', in [influxdb]"
     if "HTTP 403" in told:
         return f"its user or token needs reading and writing on {settings.bucket or settings.database!r}"
     return "see docs/operations.md"
+
+
+def _what_to_make(told: str, settings: InfluxSettings) -> str:
+    if "retention policy" in told:
+        return "correct 'raw_retention_policy' in [influxdb], or make it: init-influxdb --raw-retention 30d"
+    if settings.bucket is None:
+        return f"an administrator makes {settings.database!r}: energy-annotator init-influxdb"
+    if "dbrp" in told:
+        mapping = f"--db {settings.database} --rp autogen --bucket-id ID --default"
+        return f"map the database name to the bucket: influx v1 dbrp create {mapping}"
+    return f"make bucket {settings.bucket!r}, or correct 'bucket' and 'org' in [influxdb]"
 
 
 def _both(client: InfluxClient) -> Iterator[Finding]:

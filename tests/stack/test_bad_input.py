@@ -99,6 +99,15 @@ def test_a_user_who_may_only_read(tmp_path, guarded):
     assert "needs reading and writing" in line_of(lines, "InfluxDB, writing")
 
 
+def test_a_retention_policy_that_is_not_there(tmp_path, influxd):
+    """The line of the annotator is changed, but nobody made the policy."""
+    influxd.query("CREATE DATABASE policies_of_doctor")
+    settings = influx(influxd.url, database="policies_of_doctor", raw_retention_policy="raw")
+    line = line_of(doctor(tmp_path, settings=settings), "InfluxDB, reading")
+    assert line.startswith("FAIL")
+    assert "--raw-retention" in line
+
+
 def test_a_user_who_may_all_that_is_needed(tmp_path, guarded):
     settings = influx(guarded.url, database="known", user="energy_writer", password="{env=WRITER}")
     lines = doctor(tmp_path, settings=settings, WRITER=WRITER)
