@@ -1,9 +1,10 @@
-"""One of several power supplies that shows nothing: the others alone are no total."""
+"""Power supplies whose sum is the only power: one that shows nothing, and those that are equal for once."""
 
 from __future__ import annotations
 
 import pytest
 
+from energyrecorder_execd.readers.redfish.rediscovery import RETURN_S
 from support.redfish_bench import POWER, Bench, tree, values
 
 
@@ -63,3 +64,18 @@ async def test_what_is_remembered_counts_after_a_restart():
     await before.poll()
     bench = Bench(tree(supplies(98, None)), facts=before.facts)
     assert values((await bench.poll())[0]) == []
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_supplies_that_are_equal_while_the_bmc_is_walked_again_are_still_parts(restart):
+    """Every tenth time two of them draw the same whole watts; they were seen to differ."""
+    bench = Bench(tree(supplies(98, 104)))
+    await bench.poll()
+    bench.documents[POWER] = supplies(101, 101)
+    if restart:
+        bench = Bench(bench.documents, facts=bench.facts)
+        bench.clock.ahead_s = RETURN_S + 1
+    else:
+        await bench.renew(6)
+    shown = [values((await bench.poll())[0]) for _ in range(6)]
+    assert shown == [[("psu_input_sum", 202.0)]] * 6

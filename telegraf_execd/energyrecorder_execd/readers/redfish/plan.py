@@ -110,6 +110,12 @@ class Plan:
         """Resources to get in a poll, each once."""
         return tuple(dict.fromkeys(path for total in self.totals for path in total.place.paths))
 
+    @property
+    def differing(self) -> frozenset[tuple[str, str]]:
+        """Source and path of the resources whose power supplies were seen to differ."""
+        places = (place for total in self.totals for place in (total.place, *total.stand_ins))
+        return frozenset((place.source, path) for place in places if place.distinct for path in place.paths)
+
     def views(self, place: Place) -> tuple[Place, ...]:
         """Return all places of the total that has ``place`` among them; empty if none has."""
         every = ((total.place, *total.stand_ins) for total in self.totals)

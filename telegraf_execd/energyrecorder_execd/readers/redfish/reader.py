@@ -161,6 +161,7 @@ class RedfishReader:
         if walk is None or now_ns - walk.begun_ns > (WALK_NS if allowance is None else RENEWAL_NS):
             walk = self._walk = Walk(self._http, now_ns)
         walk.allowance = allowance
+        walk.differing = frozenset() if self._plan is None else self._plan.differing
         kept = self._facts.get("nodes")
         known = [node for node in kept if isinstance(node, str)] if isinstance(kept, list) else []
         found = await discover(

@@ -119,7 +119,8 @@ async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> li
         readings = [w for w in supply_readings(place, documents, effects) if w is not None]
         if not readings:
             continue
-        candidate, place_now = measure(place, documents, effects)
+        known = any((place.source, path) in walk.differing for path in place.paths)
+        candidate, place_now = measure(replace(place, distinct=known), documents, effects)
         # Sums of parts before totals that every supply repeats (rules 4 and 5), input before output.
         repeated = len(readings) > 1 and not place_now.distinct
         key = (repeated, _SUPPLY_SOURCES.index(place.source))

@@ -31,12 +31,14 @@ class Walk:
 
     Attributes:
         allowance: Requests that it may still send; None: as many as it needs.
+        differing: What an earlier walk or a poll learned, see `plan.Plan.differing`.
     """
 
     def __init__(self, http: BmcHttp, begun_ns: int) -> None:
         self._http = http
         self.begun_ns = begun_ns
         self.allowance: int | None = None
+        self.differing: frozenset[tuple[str, str]] = frozenset()
         self.answers: dict[str, Answer | None] = {}
         self.problems: list[BmcError] = []
 
