@@ -189,7 +189,7 @@ def test_an_existing_installation_shows_steps_on_curves_within_ten_minutes(tmp_p
             telegraf.until(lambda: set(PROTOCOLS) <= servers(influxd), 120)
             telegraf.until(lambda: "cpu" in names(influxd, "SHOW MEASUREMENTS", "theirs"), 120)
             machine.environ["ENERGY_URL"] = f"http://127.0.0.1:{port}"
-            machine.run(first_step.replace(" /opt/", f" {machine.root}/opt/").replace("sleep 60", "sleep 5"))
+            machine.run(first_step.replace(" /opt/", f" {machine.root}/opt/").replace("sleep 60", "sleep 8"))
             telegraf.until(lambda: qualities(influxd) - {"pending"}, 120)
             assert_dashboards_find_it(machine, influxd, variables)
     assert names(influxd, "SHOW MEASUREMENTS", "theirs") == {"cpu"}

@@ -62,7 +62,8 @@ def table_frame(series: Sequence[Json], ref: str) -> list[Json]:
     """Return what the InfluxDB data source makes of an answer in table format: one frame for all series.
 
     The order is time or first column, tags, the others; a column without any value counts as numbers.
-    Source: grafana-influxdb-datasource 13, `pkg/influxdb/influxql/converter/converter.go`.
+    Source: grafana-influxdb-datasource 13, `pkg/influxdb/influxql`: `buffered/response_parser.go` (the
+    default) and `converter/converter.go`.
     """
     if not series:
         return []
