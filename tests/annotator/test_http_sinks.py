@@ -101,8 +101,8 @@ def bench_of(tmp_path):
         bench.close()
 
 
-def grafana_sink(bench, mode="scenario"):
-    settings = HttpSinkSettings(bench.server.url, Secret("grafana-token"), timeout_s=5.0, mode=mode)
+def grafana_sink(bench, mode="scenario", timeout_s=5.0):
+    settings = HttpSinkSettings(bench.server.url, Secret("grafana-token"), timeout_s=timeout_s, mode=mode)
     return GrafanaSink(settings, clock=bench.clock)
 
 
@@ -304,22 +304,30 @@ def test_influxdb_3_without_deletion_keeps_the_point_and_its_step_is_delivered(b
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
-def test_an_answer_that_may_change_loses_nothing_and_a_pause_asked_for_is_kept(bench_of, status):
-    state = {"status": status}
-    bench = bench_of(lambda method, path, *_: (state["status"], b"why", {"Retry-After": "7"}))
+@pytest.mark.parametrize("make", [influx_sink, grafana_sink])
+def test_an_answer_that_may_change_loses_nothing_and_a_pause_asked_for_is_kept(bench_of, make, status):
+    state = {"status": 0}
+
+    def answer(method, path, *_):
+        if state["status"]:
+            return state["status"], b"why", {"Retry-After": "7"}
+        if path.startswith("/api/annotations"):
+            return 200, [] if method == "GET" else {"id": 1}, {}
+        return 204, b"", {}
+
+    bench = bench_of(answer)
+    bench.connect(make)
+    state["status"] = status
     bench.take(start("r", T0))
-    sink = influx_sink(bench)
-    delivery = Delivery(sink, bench.journal, clock=bench.clock, retry_most_s=0.1)
     with pytest.raises(SinkAwayError, match=f"{status}.*why") as caught:
-        delivery.tick()
+        bench.deliver()
     assert caught.value.retry_after_s == 7
-    assert delivery._try() >= 7
-    assert delivery.status().backlog == 1
-    state["status"] = 204
-    assert delivery._try() == 0
-    assert (delivery.status().backlog, delivery.status().error) == (0, None)
+    assert bench.delivery._try() >= 7
+    assert bench.delivery.status().backlog == 1
+    state["status"] = 0
+    assert bench.delivery._try() == 0
+    assert (bench.delivery.status().backlog, bench.delivery.status().error) == (0, None)
     assert bench.journal.dead_letters(10) == []
-    sink.close()
 
 
 def test_a_body_that_is_too_large_is_cut_down(bench_of):
@@ -336,18 +344,21 @@ def test_a_body_that_is_too_large_is_cut_down(bench_of):
     assert bench.journal.dead_letters(10) == []
 
 
-def test_a_slow_peer_costs_no_more_than_its_timeout(bench_of):
-    release = threading.Event()
+@pytest.mark.parametrize("make", [influx_sink, grafana_sink])
+def test_a_slow_peer_costs_no_more_than_its_timeout(bench_of, make):
+    hold, release = threading.Event(), threading.Event()
 
     def answer(*_):
-        release.wait(20)
-        return 204, b"", {}
+        if hold.is_set():
+            release.wait(20)
+        return 200, [], {}
 
     bench = bench_of(answer)
+    bench.connect(lambda bench: make(bench, timeout_s=0.3))
+    hold.set()
     bench.take(start("r", T0))
-    delivery = Delivery(influx_sink(bench, timeout_s=0.3), bench.journal, clock=bench.clock, retry_most_s=0.1)
     with pytest.raises(SinkAwayError, match="in time"):
-        delivery.tick()
+        bench.deliver()
     release.set()
 
 

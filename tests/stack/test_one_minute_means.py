@@ -71,6 +71,9 @@ def test_dashboards_show_readings_of_telegrafs_policy(influxd):
                     for store in stores(board)[:2]
                 )
                 assert (in_default, bool(in_raw)) == ([], True), (board["uid"], where)
+            elif where.startswith("variable"):
+                asked = interpolated(query, board, now - DAY_MS, now)
+                assert influxd.query(asked, "policies"), (board["uid"], where)
 
 
 def mean(series):
