@@ -42,4 +42,5 @@ done <secrets.env.sample
 docker compose --profile "$profile" up --detach --build --wait
 password=$(sed -n 's/^GF_SECURITY_ADMIN_PASSWORD=//p' secrets.env)
 echo "Grafana: http://127.0.0.1:${GRAFANA_PORT:-3000}  user admin, password ${password:+in deploy/secrets.env}"
+echo "Annotator: http://127.0.0.1:${ANNOTATOR_PORT:-8742}/  asks for ENERGY_TOKEN of deploy/secrets.env as password"
 echo "stop it with: make down"

@@ -62,7 +62,11 @@ def up(folder, **environ):
 
 
 def test_make_up_makes_passwords_once_and_starts_the_profile(deploy, tmp_path):
-    assert up(deploy).returncode == 0
+    ports = {name: str(free_port()) for name in ("ANNOTATOR_PORT", "GRAFANA_PORT")}
+    done = up(deploy, **ports)
+    assert done.returncode == 0
+    for name, port in ports.items():
+        assert f"{name.removesuffix('_PORT').title()}: http://127.0.0.1:{port}" in done.stdout
     secrets = deploy / "secrets.env"
     assert secrets.stat().st_mode & 0o777 == 0o600
     made = variables(secrets)

@@ -78,6 +78,17 @@ def test_the_frame(uid):
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.parametrize(("uid", "panel"), PANELS, ids=IDS)
+def test_sides_of_the_power_supplies_are_marked(uid, panel):
+    """Wherever a table names them: `mixed` has a colour of its own."""
+    if panel["type"] != "table" or not any('"side"' in target["query"] for target in panel["targets"]):
+        return
+    overrides = {one["matcher"]["options"]: one["properties"] for one in panel["fieldConfig"]["overrides"]}
+    (mapped,) = (entry["value"] for entry in overrides["side"] if entry["id"] == "mappings")
+    shown = {text: one["color"] for text, one in mapped[0]["options"].items()}
+    assert shown["mixed"] not in {colour for text, colour in shown.items() if text != "mixed"}
+
+
 @pytest.mark.parametrize("uid", ["energy-live", "energy-run", "energy-health"])
 def test_links_to_the_annotators_page(uid):
     """By an address that the user sees and may change."""

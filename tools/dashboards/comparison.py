@@ -14,7 +14,19 @@ from dashboards.influxql import (
     select,
     tag_values,
 )
-from dashboards.panels import Json, by_name, laid_out, line_only, table, target, timeseries
+from dashboards.panels import (
+    QUALITY_COLOURS,
+    SIDE_COLOURS,
+    STATE_COLOURS,
+    Json,
+    by_name,
+    coloured,
+    laid_out,
+    line_only,
+    table,
+    target,
+    timeseries,
+)
 from energyrecorder.schema import ENERGY_RUN_PROFILE, ENERGY_STEPS
 
 FIGURES = {
@@ -65,7 +77,12 @@ def _runs() -> Json:
         f"{common.INTERVAL_FORMULA} Two runs differ where their intervals part; mind runs with different sides (AC, DC) "
         "or servers."
     )
-    return table("Runs", text, [target(query, table=True)], overrides=list(FIGURES.values()))
+    marked = [
+        coloured("state", STATE_COLOURS, 85),
+        coloured("quality", QUALITY_COLOURS, 110),
+        coloured("side", SIDE_COLOURS, 75),
+    ]
+    return table("Runs", text, [target(query, table=True)], overrides=[*FIGURES.values(), *marked])
 
 
 def _side_by_side() -> Json:

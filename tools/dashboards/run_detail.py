@@ -18,6 +18,7 @@ from dashboards.influxql import (
 )
 from dashboards.panels import (
     QUALITY_COLOURS,
+    SIDE_COLOURS,
     STATE_COLOURS,
     Json,
     bars,
@@ -123,6 +124,7 @@ def _known() -> Json:
             by_name("time_end", unit="dateTimeAsIso", displayName="End"),
             link("scenario", "Zoom to this run", f"{common.zoom_link('energy-run')}&${{run:queryparam}}"),
             ci_link(),
+            coloured("side", SIDE_COLOURS, 75),
             *(by_name(name, unit="watth", displayName=shown, decimals=2) for name, shown in BASELINE.items()),
             by_name("run_id", displayName="Report", links=report),
         ],
