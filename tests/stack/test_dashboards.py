@@ -199,6 +199,11 @@ def test_variables(uid):
             assert variable["query"] == variable["definition"]
         else:
             assert variable["current"]["value"]
+        if variable["type"] == "custom":
+            # Grafana takes the choices out of this text: between commas, text and value around " : ".
+            pairs = [re.fullmatch(r"\s*(.+)\s:\s(.+)", one) for one in variable["query"].split(",")]
+            told = [(option["text"], option["value"]) for option in variable["options"]]
+            assert [(pair[1].strip(), pair[2].strip()) for pair in pairs] == told
 
 
 def test_the_comparison_is_in_1970():
