@@ -76,6 +76,7 @@ class Bench:
     def __init__(self, documents, facts=None):
         self.failing = {}
         self.hanging = set()
+        self.hung = asyncio.Event()
         self.facts = {} if facts is None else facts
         self.clock = Clock()
         self.http = FakeHttp(documents)
@@ -91,6 +92,7 @@ class Bench:
     async def get(self, path, *, anonymous=False):
         answer = await self.http.get(path, anonymous=anonymous)
         if path in self.hanging:
+            self.hung.set()
             await asyncio.Event().wait()
         if path in self.failing:
             raise self.failing[path]

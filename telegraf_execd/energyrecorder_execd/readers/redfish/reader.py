@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,6 +33,9 @@ WALK_NS = 600 * 10**9
 
 RENEWAL_REQUESTS = 4
 """Requests that a poll spends at most on renewing a plan that works."""
+
+RENEWAL_LIMIT_S = 3.0
+"""Time that a poll spends on it beyond what as many answers of the total would take."""
 
 RENEWAL_NS = 2 * 3600 * 10**9
 """Likewise for a renewal: 80 requests through a DGX H100 are 20 polls, a minute apart where the BMC has no
@@ -101,7 +105,7 @@ class RedfishReader:
             await self._discover(now_ns)
             totals, hosts = await self._totals()
         elif due and planned:
-            await self._renew(now_ns)
+            await self._renew(now_ns, max(total.latency_s for total in totals))
         readings = [reading for total in totals if (reading := await self._reading(total)) is not None]
         await self._describe(now_ns)
         parts: list[Reading] = []
@@ -141,11 +145,13 @@ class RedfishReader:
         host = hosts[totals[0].plan.node]
         return await self._backfill.readings(self._http, readings[0], place.paths[0], host=host)
 
-    async def _renew(self, now_ns: int) -> None:
+    async def _renew(self, now_ns: int, latency_s: float) -> None:
         """Look again for the best source, a few requests per poll, at no risk for the reading at hand."""
         try:
-            await self._discover(now_ns, allowance=RENEWAL_REQUESTS)
-        except WalkPausedError:
+            async with asyncio.timeout(RENEWAL_LIMIT_S + RENEWAL_REQUESTS * latency_s):
+                await self._discover(now_ns, allowance=RENEWAL_REQUESTS)
+        except (WalkPausedError, TimeoutError):
+            # The next poll goes on with it.
             return
         except BmcAuthError:
             # A refused log-in is never passed over in silence: somebody counts them.

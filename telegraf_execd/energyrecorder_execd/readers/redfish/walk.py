@@ -15,6 +15,11 @@ from energyrecorder_execd.readers.json_values import Json
 from energyrecorder_execd.readers.redfish.resources import Collection, parse_collection
 
 MAX_PAGES = 20
+
+TRIES = 2
+"""A resource that so often gave no whole answer is left out, if the BMC still answers otherwise: the Power
+resource of a Dell's enclosure may hang for good (check_redfish#14), and would hide that of the server."""
+
 _T = TypeVar("_T")
 
 
@@ -41,6 +46,7 @@ class Walk:
         self.differing: frozenset[tuple[str, str]] = frozenset()
         self.answers: dict[str, Answer | None] = {}
         self.problems: list[BmcError] = []
+        self._tries: dict[str, int] = {}
 
     async def get(self, path: str | None, *, anonymous: bool = False) -> Any:
         """Return the document at ``path``; None if there is none or the BMC fails to give it.
@@ -56,18 +62,41 @@ class Walk:
                 if self.allowance <= 0:
                     raise WalkPausedError
                 self.allowance -= 1
-            try:
-                self.answers[path] = await self._http.get(path, anonymous=anonymous)
-            except HttpStatusError as error:
-                # One resource that fails (500 of one OpenBMC sensor, 503 of a Dell enclosure) spoils no walk.
-                self.answers[path] = None
-                if error.reason != "unsupported":
-                    self.problems.append(error)
-            except BmcDataError as error:
-                self.answers[path] = None
-                self.problems.append(error)
+            await self._ask(path, anonymous=anonymous)
         answer = self.answers[path]
         return None if answer is None else answer.document
+
+    async def _ask(self, path: str, *, anonymous: bool) -> None:
+        tries = self._tries.get(path, 0)
+        # While nothing answers, this resource is not to blame: then the poll ends here.
+        if tries and await self._is_alive() and tries >= TRIES:
+            self.answers[path] = None
+            self.problems.append(BmcError(f"GET {path}: no whole answer in {tries} tries", reason="timeout"))
+            return
+        # Counted before: the deadline of the poll may end it.
+        self._tries[path] = tries + 1
+        try:
+            self.answers[path] = await self._http.get(path, anonymous=anonymous)
+        except HttpStatusError as error:
+            # One resource that fails (500 of one OpenBMC sensor, 503 of a Dell enclosure) spoils no walk.
+            self.answers[path] = None
+            if error.reason != "unsupported":
+                self.problems.append(error)
+        except BmcDataError as error:
+            self.answers[path] = None
+            self.problems.append(error)
+
+    async def _is_alive(self) -> bool:
+        """Whether the BMC answers again what it answered first; raises as `get` does if it does not."""
+        first = next(iter(self.answers), None)
+        if first is None:
+            return False
+        try:
+            await self._http.get(first, anonymous=True)
+        except HttpStatusError:
+            # An answer, too.
+            return True
+        return True
 
     async def members(self, path: str | None) -> Collection:
         """Return a collection with all its pages; empty if there is none."""
