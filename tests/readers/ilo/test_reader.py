@@ -12,9 +12,9 @@ import pytest
 
 from energyrecorder.errors import BmcError
 from energyrecorder.secret import Secret
-from energyrecorder_execd.http import HttpClients
+from energyrecorder_execd.http import HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Memory, Target
-from energyrecorder_execd.readers.ilo import IloReader
+from energyrecorder_execd.readers.ilo import IloReader, discover
 from energyrecorder_execd.readers.ilo.reader import RENEWAL_S, RETURN_S
 from support.bmcsim import simulated
 from support.fake_http import FakeHttp
@@ -63,6 +63,7 @@ class Bench:
         self.now_s, self.ahead_s = now_s, ahead_s
         self.facts = {} if facts is None else facts
         self.http = FakeHttp({})
+        self.failing, self.hanging = set(), set()
         self.reader = IloReader(
             replace(TARGET, options=options or {}),
             Context(Memory(self.facts), lambda: int(self.now_s * 1e9)),
@@ -83,6 +84,10 @@ class Bench:
 
         async def get(path, *, anonymous=False):
             answer = await bench_get(self.http, path, anonymous=anonymous)
+            if path in self.hanging:
+                await asyncio.Event().wait()
+            if path in self.failing:
+                raise HttpStatusError(f"GET {path}: HTTP 500", status=500)
             date_s = None if self.ahead_s is None else float(int(self.now_s + self.ahead_s))
             return type(answer)(answer.path, answer.document, now_ns, now_ns, date_s)
 
@@ -319,6 +324,24 @@ async def test_a_renewal_that_fails_costs_no_record():
     bench.now_s += 10
     bench.ring()
     assert len((await bench.poll()).readings) == 1
+
+
+@pytest.mark.parametrize("fault", ["failing", "hanging"])
+async def test_what_only_describes_the_server_hides_no_meter(monkeypatch, fault):
+    """It is looked for again ten minutes later; until then the state of the host is unknown."""
+    monkeypatch.setattr(discover, "DESCRIPTION_LIMIT_S", 0.05)
+    bench = Bench()
+    bench.ring()
+    setattr(bench, fault, {"/redfish/v1/Systems/1"})
+    poll = await bench.poll()
+    assert (poll.error, len(poll.readings), poll.host) == ("", 1, {None: "unknown"})
+    getattr(bench, fault).clear()
+    bench.now_s += RETURN_S + 10
+    for host in ("unknown", "on"):
+        bench.now_s += 10
+        bench.ring()
+        poll = await bench.poll()
+        assert (poll.error, poll.host) == ("", {None: host})
 
 
 async def test_a_bmc_without_a_meter_is_unsupported():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-from energyrecorder.errors import BmcDataError, BmcError
+from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.base import ServerInfo
@@ -27,6 +29,13 @@ ROOTS = ("/redfish/v1/", "/rest/v1")
 # Firmware 2.1 of iLO 4 and firmware 2.4; iLO 5 and 6 link to the second one.
 _METERS = ("PowerMetrics/FastPowerMeter", "Power/FastPowerMeter")
 
+DESCRIPTION_LIMIT_S = 3.0
+"""Longest wait for what only describes the server, beyond what as many answers of the meter would take."""
+
+_DESCRIPTION_REQUESTS = 4
+
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Meter:
@@ -38,6 +47,7 @@ class Meter:
         system: Path of the resource with the host's power state; None if there is none.
         manager: Path of the resource with the iLO's clock; None if there is none.
         info: What is known of the server.
+        whole: Nothing failed of what was asked for besides the meter.
     """
 
     path: str
@@ -45,6 +55,7 @@ class Meter:
     system: str | None
     manager: str | None
     info: ServerInfo
+    whole: bool = True
 
 
 async def find_meter(http: BmcHttp) -> Meter:
@@ -63,12 +74,12 @@ async def find_meter(http: BmcHttp) -> Meter:
             found = await _meter_of(http, chassis)
             if found is None:
                 continue
-            systems = await _members(http, _link(body, "Systems"))
-            managers = await _members(http, _link(body, "Managers"))
             meter, power, housing = found
-            info = await _server_info(http, body, systems, managers)
+            described = await _described(http, body, meter.latency_s)
+            systems, managers, info = described or ([], [], ServerInfo())
             supplies = _supplies(power)
-            rated_w = capacity_w(supplies) if _feeds_one(housing, info) else None
+            alone = described is not None and _feeds_one(housing, info)
+            rated_w = capacity_w(supplies) if alone else None
             return Meter(
                 path=meter.path,
                 answer=meter,
@@ -76,12 +87,36 @@ async def find_meter(http: BmcHttp) -> Meter:
                 manager=managers[0] if managers else None,
                 info=replace(
                     info,
+                    refresh_s=RECORD_S,
+                    refresh_from="vendor",
+                    window_s=RECORD_S,
                     power_cap_w=_limit_w(power),
                     psu_count=len(supplies) or None,
                     psu_capacity_w=rated_w,
                 ),
+                whole=described is not None,
             )
     raise BmcError("no FastPowerMeter at any chassis", reason="unsupported")
+
+
+async def _described(
+    http: BmcHttp, root: Json, latency_s: float
+) -> tuple[list[str], list[str], ServerInfo] | None:
+    """Return systems, managers and what they tell; None if one of them fails or hangs, as the meter does not.
+
+    Raises:
+        BmcAuthError: The log-in was refused.
+    """
+    try:
+        async with asyncio.timeout(DESCRIPTION_LIMIT_S + _DESCRIPTION_REQUESTS * latency_s):
+            systems = await _members(http, _link(root, "Systems"))
+            managers = await _members(http, _link(root, "Managers"))
+            return systems, managers, await _server_info(http, root, systems, managers)
+    except BmcAuthError:
+        raise
+    except (BmcError, TimeoutError) as error:
+        _log.debug("what describes the server was not read: %r", error)
+        return None
 
 
 async def _get(http: BmcHttp, path: str | None, *, anonymous: bool = False) -> Answer | None:
@@ -162,9 +197,6 @@ async def _server_info(http: BmcHttp, root: Json, systems: list[str], managers: 
         model=text(body, "Model"),
         bmc_fw=firmware,
         bios=text(body, "BiosVersion"),
-        refresh_s=RECORD_S,
-        refresh_from="vendor",
-        window_s=RECORD_S,
     )
 
 

@@ -187,7 +187,7 @@ class IloReader:
     def _remember(self, meter: Meter) -> None:
         self._facts.update(meter=meter.path, system=meter.system, manager=meter.manager)
         self._facts["described_ns"] = self._clock()
-        self._cut_off, self._inlet_c = False, None
+        self._cut_off, self._inlet_c = not meter.whole, None
         remember_info(self._facts, meter.info)
         self._info = meter.info
 
@@ -200,7 +200,10 @@ class IloReader:
         self._facts["described_ns"], self._cut_off = now_ns, False
         try:
             async with asyncio.timeout(RENEWAL_LIMIT_S):
-                self._remember(await find_meter(self._http))
+                meter = await find_meter(self._http)
+                if meter.whole or self._facts.get("system") is None:
+                    self._remember(meter)
+                self._cut_off = not meter.whole
         except BmcAuthError:
             raise
         except (BmcError, TimeoutError) as error:
