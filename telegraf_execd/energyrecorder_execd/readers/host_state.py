@@ -34,6 +34,9 @@ The lowest reading soon is idle power, far above standby power (8 W of a Dell M6
 working host costs the extra request only while its lowest reading is still being learned.
 """
 
+LIMIT_S = 3.0
+"""Longest wait for the state, beyond twice the time that the reading took, which must not be lost for it."""
+
 _STATES = {
     "on": "on",
     "off": "off",
@@ -42,6 +45,15 @@ _STATES = {
     "poweringon": "unknown",
     "poweringoff": "unknown",
 }
+
+
+def limit_s(latency_s: float) -> float:
+    """Return how long to wait for the state of the host, seconds.
+
+    Args:
+        latency_s: Time that the BMC took to answer with the reading, seconds.
+    """
+    return LIMIT_S + 2 * latency_s
 
 
 def host_state(said: str | None) -> str:

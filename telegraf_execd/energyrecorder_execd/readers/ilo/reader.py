@@ -29,7 +29,7 @@ from energyrecorder_execd.readers.hole import (
     kept_hole,
     still_open,
 )
-from energyrecorder_execd.readers.host_state import HostMemory, must_verify, told_state, verified
+from energyrecorder_execd.readers.host_state import HostMemory, limit_s, must_verify, told_state, verified
 from energyrecorder_execd.readers.ilo.discover import Meter, find_meter
 from energyrecorder_execd.readers.ilo.history import HISTORY_RECORD_S, history_path, hole_before, inside
 from energyrecorder_execd.readers.json_values import epoch_s
@@ -98,7 +98,7 @@ class IloReader:
         moved_s = self._offset_s - self._whole("last_offset_s", self._offset_s)
         fresh = new_records(records, self._last(), ilo_now_s, moved_s)
         newest = fresh[-1] if fresh else None
-        state = await self._host_state(newest.watts if newest is not None else None, expected=bool(fresh))
+        state = await self._host_state(newest, answer.latency_s)
         readings, dropped = self._readings(fresh, state, answer)
         if self._components:
             readings += [reading for record in fresh for reading in self._parts(record)]
@@ -229,22 +229,24 @@ class IloReader:
         self._facts["offset_s"] = clock_offset_s(previous if isinstance(previous, int) else None, measured_s)
         return now_s
 
-    async def _host_state(self, watts: float | None, *, expected: bool) -> str:
+    async def _host_state(self, newest: PowerRecord | None, latency_s: float) -> str:
         path = self._facts.get("system")
         if not isinstance(path, str):
             return "unknown"
         now_ns = self._clock()
+        watts = newest.watts if newest is not None else None
         # A poll between two records says nothing new of the host.
-        seen = watts if expected else self._host.lowest_on_w
+        seen = self._host.lowest_on_w if newest is None else watts
         if not must_verify(self._host, watts=seen, source=SOURCE, now_ns=now_ns):
             return self._host.state
         try:
-            state = told_state((await self._http.get(path)).document)
+            async with asyncio.timeout(limit_s(latency_s)):
+                state = told_state((await self._http.get(path)).document)
         except BmcAuthError:
             raise
         except HttpStatusError as error:
             state = None if error.absent else "unknown"
-        except BmcError:
+        except (BmcError, TimeoutError):
             state = "unknown"
         self._host = verified(self._host, state, watts=watts, source=SOURCE, now_ns=now_ns)
         return self._host.state

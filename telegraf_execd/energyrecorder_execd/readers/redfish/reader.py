@@ -13,7 +13,7 @@ from energyrecorder_execd.backoff import MAX_RETRY_AFTER_S
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
 from energyrecorder_execd.readers.facts import own_facts
-from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
+from energyrecorder_execd.readers.host_state import HostMemory, limit_s, must_verify, verified
 from energyrecorder_execd.readers.learning import Learned, Learner
 from energyrecorder_execd.readers.redfish import plan as plans
 from energyrecorder_execd.readers.redfish.backfill import Backfill
@@ -213,7 +213,7 @@ class RedfishReader:
             total, place = found.take(expected, expected.place)
             if place is not expected.place:
                 self._learn(index, place)
-            state = await self._host(expected.host, total.candidate)
+            state = await self._host(expected.host, total)
             hosts[expected.node] = state
             total = judged(total, state)
             if self._is_silent(total, state):
@@ -230,23 +230,25 @@ class RedfishReader:
             self._plan = replace(self._plan, totals=tuple(totals))
             self._facts["plan"] = plans.as_facts(self._plan)
 
-    async def _host(self, path: str | None, candidate: Candidate) -> str:
+    async def _host(self, path: str | None, total: Total) -> str:
         if path is None:
             return "unknown"
         memory = self._hosts.get(path, HostMemory())
         now_ns = self._clock()
-        watts, source = candidate.watts, candidate.source
+        watts, source = total.candidate.watts, total.candidate.source
         fresh = self._fresh.get(path)
         if fresh is None and not must_verify(memory, watts=watts, source=source, now_ns=now_ns):
             return memory.state
         try:
-            system = parse_system((fresh or await self._http.get(path)).document, path)
+            async with asyncio.timeout(limit_s(total.latency_s)):
+                answer = fresh or await self._http.get(path)
+            system = parse_system(answer.document, path)
             state = system.state if system.tells_state else None
         except BmcAuthError:
             raise
         except HttpStatusError as error:
             state = None if error.absent else "unknown"
-        except BmcError:
+        except (BmcError, TimeoutError):
             state = "unknown"
         self._hosts[path] = verified(memory, state, watts=watts, source=source, now_ns=now_ns)
         return state or "unknown"
