@@ -1,4 +1,4 @@
-"""Accuracy and period of a total from a metric definition: from one that names its property, no other."""
+"""Accuracy and timing of a total: from its sensor, or a metric definition that names its very property."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from energyrecorder_execd.readers.redfish.definition import (
 from energyrecorder_execd.readers.redfish.parse import Candidate
 from support.bmcsim import simulated
 from support.readers import reading, target
+from support.redfish_bench import ENVIRONMENT, Bench, tree
 
 CASE = Path(__file__).parents[2] / "testcases" / "redfish" / "dmtf-metric-definition" / "responses.json"
 DEFINITION = "/redfish/v1/TelemetryService/MetricDefinitions/PowerConsumedWatts"
@@ -102,6 +103,32 @@ def test_what_a_value_declares_itself_comes_first():
     own = Candidate(5.0, "sensor", refresh_s=2.0)
     assert completed(own, Declared(1.0, 60.0)) == Candidate(5.0, "sensor", refresh_s=2.0, accuracy_pct=1.0)
     assert completed(own, None) is own
+
+
+SENSOR_PATH = "/redfish/v1/Chassis/1/Sensors/Total"
+WATTS = {"Reading": 374, "ReadingUnits": "W"}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"Accuracy": 2.5, "SensingInterval": "PT1S", "AveragingInterval": "PT0S"}, (2.5, 1.0, 0.0)),
+        ({"Accuracy": 2.5}, (2.5, None, None)),
+        ({"Accuracy": 2.5, "ReadingUnits": "Cel"}, (None, None, None)),
+        ({"Accuracy": 2.5, "Reading": "hot"}, (None, None, None)),
+        ({}, (None, None, None)),
+    ],
+)
+async def test_environment_metrics_are_as_exact_as_the_sensor_they_copy(more, expected):
+    """Asked for by the walk alone; its value stays that of the resource."""
+    bench = Bench(tree(environment={"PowerWatts": {"Reading": 374, "DataSourceUri": SENSOR_PATH}}))
+    bench.documents[SENSOR_PATH] = {**WATTS, **more}
+    await bench.poll()
+    bench.documents[SENSOR_PATH]["Reading"] = 1
+    poll, asked = await bench.poll()
+    told = poll.readings[0]
+    assert (told.watts, asked) == (374.0, [ENVIRONMENT])
+    assert (told.accuracy_pct, told.refresh_s, told.window_s) == expected
 
 
 async def test_it_is_asked_for_once_and_remembered(tmp_path):

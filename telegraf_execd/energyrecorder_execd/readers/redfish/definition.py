@@ -1,4 +1,4 @@
-"""What a BMC's telemetry service declares of the power that is read: how exact, and how often renewed.
+"""What a BMC declares of the power that is read elsewhere: how exact, how often renewed, averaged over what.
 
 A metric definition counts only if it names the very property that is read: there are others of peaks, of
 averages and of the other side of the supplies, whose names tell little.
@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirk_places
 from energyrecorder_execd.readers.json_values import Json, duration_s, lenient_number, members, text
-from energyrecorder_execd.readers.redfish.parse import Candidate, is_part
+from energyrecorder_execd.readers.redfish.parse import Candidate, is_part, parse_sensor
+from energyrecorder_execd.readers.redfish.resources import data_source
 from energyrecorder_execd.readers.redfish.walk import Walk
 
 
@@ -22,16 +24,18 @@ class Declared:
     Args:
         accuracy_pct: Greatest error, percent of the value; None unknown.
         refresh_s: Period of renewal; None unknown.
+        window_s: Averaging window, 0 for an instant; None unknown.
     """
 
     accuracy_pct: float | None
     refresh_s: float | None
+    window_s: float | None = None
 
 
 async def find_declared(
     walk: Walk, telemetry: str | None, path: str, candidate: Candidate
 ) -> Declared | None:
-    """Return what the telemetry service declares of a total; None: nothing.
+    """Return what the sensor behind a total or the telemetry service declares of it; None: nothing.
 
     Args:
         walk: Through the BMC.
@@ -43,7 +47,11 @@ async def find_declared(
         BmcError: The BMC cannot be reached, or refuses the log-in.
         WalkPausedError: The walk's requests are used up.
     """
-    wanted = total_property(await walk.get(path), path, candidate)
+    document = await walk.get(path)
+    sensor = data_source(document.get("PowerWatts")) if isinstance(document, dict) else None
+    if candidate.source == "environment_metrics" and sensor is not None:
+        return declared_by_sensor(await walk.get(sensor), sensor)
+    wanted = total_property(document, path, candidate)
     if telemetry is None or wanted is None:
         return None
     for row in quirk_places.METRIC_DEFINITIONS:
@@ -52,6 +60,25 @@ async def find_declared(
         if declared is not None:
             return declared
     return None
+
+
+def declared_by_sensor(document: Any, path: str) -> Declared | None:
+    """Return what a Sensor resource declares; None if it declares nothing or is none of watts.
+
+    An EnvironmentMetrics resource copies a sensor's reading (DMTF DSP0268, ``DataSourceUri``), not what the
+    sensor says of it.
+
+    Args:
+        document: The resource.
+        path: Where it stands.
+    """
+    try:
+        sensor = parse_sensor(document, path)
+    except BmcDataError:
+        return None
+    shown = sensor.candidate
+    declared = Declared(shown.accuracy_pct, shown.refresh_s, shown.window_s)
+    return declared if sensor.measures_watts and declared != Declared(None, None) else None
 
 
 def total_property(document: Any, path: str, candidate: Candidate) -> str | None:
@@ -90,6 +117,7 @@ def completed(candidate: Candidate, declared: Declared | None) -> Candidate:
         candidate,
         accuracy_pct=candidate.accuracy_pct or declared.accuracy_pct,
         refresh_s=candidate.refresh_s or declared.refresh_s,
+        window_s=declared.window_s if candidate.window_s is None else candidate.window_s,
     )
 
 

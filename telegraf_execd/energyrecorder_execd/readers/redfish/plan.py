@@ -211,5 +211,5 @@ def _counter_from(item: Any) -> CounterPlace | None:
 def _declared_from(item: Any) -> Declared | None:
     if item is None:
         return None
-    accuracy_pct, refresh_s = map(_number_from, item)
-    return Declared(accuracy_pct, refresh_s)
+    accuracy_pct, refresh_s, window_s = map(_number_from, item)
+    return Declared(accuracy_pct, refresh_s, window_s)
