@@ -205,9 +205,11 @@ class Client:
             self._hurry.wait(self._linger_s)
 
     def _timeout_s(self) -> float:
-        if self._deadline_ns is None:
+        # Looked at once: `flush` takes it back in another thread, as soon as its request is done.
+        deadline_ns = self._deadline_ns
+        if deadline_ns is None:
             return EXIT_S
-        return max(0.05, min(EXIT_S, (self._deadline_ns - self._now().boot_ns) / 1e9))
+        return max(0.05, min(EXIT_S, (deadline_ns - self._now().boot_ns) / 1e9))
 
     def _follow(self, batch: List[Event]) -> None:
         for event in batch:

@@ -299,6 +299,16 @@ def test_a_forked_child_delivers_its_own_steps_and_leaves_its_parents_alone(anno
     ]
 
 
+def test_the_end_of_a_flush_does_not_end_the_thread():
+    """Its deadline is taken back while the thread looks at it."""
+    looks = iter([SystemClock().now().boot_ns + 10**9])
+
+    class Flushing(Client):
+        _deadline_ns = property(lambda _self: next(looks, None), lambda _self, _value: None)
+
+    assert 0 < Flushing()._timeout_s() <= 1
+
+
 def test_threads_may_record_while_another_flushes(annotator, sdk):
     it = sdk(annotator.url)
 
