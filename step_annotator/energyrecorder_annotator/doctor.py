@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
 
@@ -95,7 +96,7 @@ class Service:
         # So many spans that each holds one reading, whose time it then has.
         asked = {"server": list(servers), "from": from_ns, "to": to_ns, "max_points": 10_000}
         status, text = self.ask("GET", f"/v1/power?{urllib.parse.urlencode(asked, doseq=True)}")
-        series = json.loads(text)["series"] if status == 200 else []  # noqa: PLR2004  # HTTP: OK
+        series = json.loads(text)["series"] if status == HTTPStatus.OK else []
         return {
             (one["env"], one["server"]): {point[0] for point in one["points"]}
             for one in series
@@ -125,7 +126,7 @@ def examine(config: Config | None, service: Service, *, grafana: str | None = No
 
 def _service(service: Service) -> Iterator[Finding]:
     status, text = service.ask("GET", "/readyz")
-    yield Finding("service", ok=status == 200, text=f"/readyz answers {status}: {text[:200]}")  # noqa: PLR2004  # HTTP: OK
+    yield Finding("service", ok=status == HTTPStatus.OK, text=f"/readyz answers {status}: {text[:200]}")
 
 
 def _samples(service: Service) -> Iterator[Finding]:
@@ -166,7 +167,7 @@ def _clock(service: Service) -> Iterator[Finding]:
     before_ns = time.time_ns()
     status, text = service.ask("GET", "/v1/runs?limit=1")
     after_ns = time.time_ns()
-    if status != 200:  # noqa: PLR2004  # HTTP: OK
+    if status != HTTPStatus.OK:
         return
     offset_s = (json.loads(text)["sent_ns"] - (before_ns + after_ns) // 2) / 1e9
     offset_s = least_apart_s(offset_s, (after_ns - before_ns) / 1e9)
@@ -179,7 +180,7 @@ def _steps(service: Service) -> Iterator[Finding]:
     before_ns = time.time_ns() - LONG_DAYS * 86_400 * 10**9
     query = urllib.parse.urlencode({"state": "running", "to": before_ns, "limit": 1})
     status, text = service.ask("GET", f"/v1/steps?{query}")
-    found = json.loads(text)["steps"] if status == 200 else []  # noqa: PLR2004  # HTTP: OK
+    found = json.loads(text)["steps"] if status == HTTPStatus.OK else []
     for step in found:
         name = step["scenario"] + (f" / {step['step']}" if step.get("step") else "")
         told = f"{name!r} of {step['env']!r} has been running for more than {LONG_DAYS} days"

@@ -9,7 +9,7 @@ from energyrecorder.errors import EnergyError
 from energyrecorder.schema import SERVER_BMC, SERVER_POWER
 from energyrecorder_annotator.doctor import MOST_OFFSET_S, Finding, Service
 from energyrecorder_annotator.influx.client import InfluxClient, InfluxRefusedError, NoDatabaseError
-from energyrecorder_annotator.influx.influxql import identifier, in_span
+from energyrecorder_annotator.influx.influxql import in_span, table
 from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.poll_pairs import ADVICE, LOOKED_AT, named, polled_twice
 
@@ -35,7 +35,7 @@ def look(settings: InfluxSettings, embedded: Service | None) -> Iterator[Finding
         except EnergyError as error:
             yield Finding("InfluxDB", ok=False, text=f"{error}; is it running, and is this its URL?")
             return
-        readings = f'SELECT "up" FROM {_table(client, SERVER_BMC)} LIMIT 1'  # noqa: S608  # quoted
+        readings = f'SELECT "up" FROM {table(settings.raw_retention_policy, SERVER_BMC)} LIMIT 1'  # noqa: S608  # quoted
         yield _tried("reading", lambda: client.query(readings), settings)
         # Without a line nothing is written, but right, database and mapping are checked.
         yield _tried("writing", lambda: client.write(""), settings)
@@ -89,7 +89,8 @@ def _what_to_make(told: str, settings: InfluxSettings) -> str:
 
 def _both(client: InfluxClient) -> Iterator[Finding]:
     """Yield that two collectors write to InfluxDB."""
-    select = f'SELECT "up" FROM {_table(client, SERVER_BMC)} WHERE time > now() - 1h'  # noqa: S608  # quoted
+    polls = table(client.settings.raw_retention_policy, SERVER_BMC)
+    select = f'SELECT "up" FROM {polls} WHERE time > now() - 1h'  # noqa: S608  # quoted
     try:
         (found,) = client.query(f'{select} GROUP BY "env", "server" ORDER BY time DESC LIMIT {LOOKED_AT}')
     except EnergyError:
@@ -107,11 +108,11 @@ def _one_beside(client: InfluxClient, service: Service) -> Iterator[Finding]:
     """
     to_ns = time.time_ns()
     from_ns = to_ns - BESIDE_S * 10**9
-    table = _table(client, SERVER_POWER)
+    power = table(client.settings.raw_retention_policy, SERVER_POWER)
     where = f"\"scope\" = 'server' AND \"part\" = '' AND {in_span(from_ns, to_ns)}"
     try:
         (found,) = client.query(
-            f'SELECT "watts" FROM {table} WHERE {where} GROUP BY "env", "server" SLIMIT {MOST_BESIDE}'  # noqa: S608  # quoted
+            f'SELECT "watts" FROM {power} WHERE {where} GROUP BY "env", "server" SLIMIT {MOST_BESIDE}'  # noqa: S608  # quoted
         )
         theirs = {(one.tags["env"], one.tags["server"]): {row[0] for row in one.rows} for one in found}
         ours = service.times({server for _, server in theirs}, from_ns, to_ns)
@@ -125,8 +126,3 @@ def _one_beside(client: InfluxClient, service: Service) -> Iterator[Finding]:
 
 def _are_others(theirs: set[int], ours: set[int]) -> bool:
     return min(len(theirs), len(ours)) >= LEAST_BESIDE and theirs.isdisjoint(ours)
-
-
-def _table(client: InfluxClient, measurement: str) -> str:
-    policy, table = client.settings.raw_retention_policy, identifier(measurement)
-    return table if policy == "autogen" else f"{identifier(policy)}.{table}"

@@ -27,6 +27,7 @@ from dashboards.panels import (
     figure,
     line_only,
     link,
+    sorted_by,
     table,
     target,
     timeseries,
@@ -112,6 +113,14 @@ def power_now() -> Json:
         "Sum over the servers of their last reading, none older than 3 min at the right edge of the window."
     )
     return figure("Power now", text, outer('sum("w") AS "power"', last), "power", "watt")
+
+
+def footprint_columns(*, cost_decimals: int) -> list[Json]:
+    """Return the overrides of the columns ``co2_g`` and ``cost``, whose titles name their factors."""
+    return [
+        by_name("co2_g", unit="massg", displayName="gCO2e at $co2_g_per_kwh g/kWh", decimals=1),
+        by_name("cost", unit="none", displayName="Cost at $price_per_kwh per kWh", decimals=cost_decimals),
+    ]
 
 
 def window_energy() -> Json:
@@ -229,7 +238,7 @@ def result_table(
         overrides=[*_result_columns(uid), *columns],
         transformations=[
             {"id": "merge", "options": {}},
-            {"id": "sortBy", "options": {"sort": [{"field": "Time", "desc": order == "DESC"}]}},
+            sorted_by("Time", descending=order == "DESC"),
         ],
         total_of=["energy_wh"] if order == "ASC" else [],
     )

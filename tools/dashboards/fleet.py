@@ -14,6 +14,7 @@ from dashboards.panels import (
     joined,
     laid_out,
     link,
+    sorted_by,
     status_history,
     table,
     target,
@@ -90,7 +91,7 @@ def _consumers() -> Json:
         ],
         transformations=[
             *joined("outer"),
-            {"id": "sortBy", "options": {"sort": [{"field": "mean_w", "desc": True}]}},
+            sorted_by("mean_w", descending=True),
         ],
     )
 
@@ -133,10 +134,9 @@ def _shares() -> Json:
             by_name("Time", custom__hidden=True),
             by_name("energy", unit="watth", displayName="Energy", decimals=1),
             by_name("per_day", unit="watth", displayName="Per day", decimals=1),
-            by_name("co2_g", unit="massg", displayName="gCO2e at $co2_g_per_kwh g/kWh", decimals=1),
-            by_name("cost", unit="none", displayName="Cost at $price_per_kwh per kWh", decimals=2),
+            *common.footprint_columns(cost_decimals=2),
         ],
-        transformations=[{"id": "sortBy", "options": {"sort": [{"field": "energy", "desc": True}]}}],
+        transformations=[sorted_by("energy", descending=True)],
     )
     return {**panel, "maxDataPoints": COARSE_POINTS}
 

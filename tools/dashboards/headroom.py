@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards import common
 from dashboards.influxql import ENV, KNOWN_SERVER, TOTAL, outer, select
-from dashboards.panels import NO_THRESHOLD, Json, by_name, joined, painted, quotient, table, target
+from dashboards.panels import NO_THRESHOLD, Json, by_name, joined, painted, quotient, sorted_by, table, target
 from energyrecorder.schema import SERVER_INFO, SERVER_POWER
 
 _TOO_MUCH = {"mode": "absolute", "steps": [*NO_THRESHOLD["steps"], {"color": "red", "value": 1}]}
@@ -51,6 +51,6 @@ def supplies() -> Json:
             *joined("inner"),
             quotient("load", "max_w", "rated_w"),
             quotient("spare_load", "max_w", "left_w"),
-            {"id": "sortBy", "options": {"sort": [{"field": "load", "desc": True}]}},
+            sorted_by("load", descending=True),
         ],
     )

@@ -13,6 +13,7 @@ from dashboards.panels import (
     coloured,
     figure,
     laid_out,
+    sorted_by,
     table,
     target,
     timeseries,
@@ -59,7 +60,7 @@ def _newest() -> Json:
             by_name("Time", unit="dateTimeFromNow", displayName="Age"),
             by_name("watts", unit="watt", displayName="Power"),
         ],
-        transformations=[{"id": "sortBy", "options": {"sort": [{"field": "Time", "desc": False}]}}],
+        transformations=[sorted_by("Time", descending=False)],
     )
 
 

@@ -107,6 +107,11 @@ def quotient(name: str, dividend: str, divisor: str) -> Json:
     return {"id": "calculateField", "options": options}
 
 
+def sorted_by(field: str, *, descending: bool) -> Json:
+    """Return the transformation that sorts the rows of a table by a column."""
+    return {"id": "sortBy", "options": {"sort": [{"field": field, "desc": descending}]}}
+
+
 def link(name: str, title: str, url: str, **properties: Any) -> Json:
     """Return an override that makes a column a link."""
     return by_name(name, links=[{"title": title, "url": url}], **properties)

@@ -29,6 +29,7 @@ from dashboards.panels import (
     figure,
     laid_out,
     link,
+    sorted_by,
     table,
     target,
 )
@@ -150,7 +151,7 @@ def _per_server() -> Json:
         [of([*figures, *trust], MEASURABLE), of(trust, NOT_MEASURABLE)],
         transformations=[
             {"id": "merge", "options": {}},
-            {"id": "sortBy", "options": {"sort": [{"field": "Time", "desc": False}]}},
+            sorted_by("Time", descending=False),
         ],
         overrides=[
             coloured("quality", QUALITY_COLOURS, 110),
@@ -186,8 +187,7 @@ def _steps() -> Json:
         ],
         columns=[
             by_name("energy_j", unit="joule", displayName="Energy (J)", decimals=1, custom__width=100),
-            by_name("co2_g", unit="massg", displayName="gCO2e at $co2_g_per_kwh g/kWh", decimals=1),
-            by_name("cost", unit="none", displayName="Cost at $price_per_kwh per kWh", decimals=4),
+            *common.footprint_columns(cost_decimals=4),
             by_name("scenario", custom__hidden=True),
         ],
         text="gCO2e and cost = energy in kWh × the factor in the column's title, which you set above.",

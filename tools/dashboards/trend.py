@@ -23,6 +23,7 @@ from dashboards.panels import (
     laid_out,
     line_only,
     scatter,
+    sorted_by,
     table,
     target,
     timeseries,
@@ -109,7 +110,7 @@ def _ranking(title: str, tag: str, level: str) -> Json:
             by_name("mean_wh", unit="watth", displayName="Mean energy", decimals=2),
             by_name("runs", displayName="Instances"),
         ],
-        transformations=[{"id": "sortBy", "options": {"sort": [{"field": "mean_w", "desc": True}]}}],
+        transformations=[sorted_by("mean_w", descending=True)],
     )
 
 

@@ -16,6 +16,11 @@ def identifier(name: str) -> str:
     return '"' + _escaped(name).replace('"', '\\"') + '"'
 
 
+def table(policy: str, measurement: str) -> str:
+    """Return a measurement where a retention policy keeps it."""
+    return f"{identifier(policy)}.{identifier(measurement)}"
+
+
 def string(text: str) -> str:
     """Return a text in single quotes."""
     return "'" + _escaped(text).replace("'", "\\'") + "'"

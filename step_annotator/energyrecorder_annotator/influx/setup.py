@@ -11,7 +11,7 @@ from energyrecorder.errors import ConfigError, EnergyError
 from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, measurement
 from energyrecorder.secret import Secret
 from energyrecorder_annotator.influx.client import InfluxClient
-from energyrecorder_annotator.influx.influxql import identifier, string
+from energyrecorder_annotator.influx.influxql import identifier, string, table
 
 RAW = "raw"
 ROLLUP = "rollup"
@@ -95,18 +95,14 @@ def continuous_queries(database: str) -> Mapping[str, str]:
     for name in (SERVER_BMC, SERVER_INFO):
         fields = (identifier(field.name) for field in measurement(name).fields)
         selected[name] = (", ".join(f"last({field}) AS {field}" for field in fields), "5m")
-    return {
-        f"energy_{name}_1m": _continuous_query(database, name, columns, window)
-        for name, (columns, window) in selected.items()
-    }
+    named = {f"energy_{name}_1m": (name, *what) for name, what in selected.items()}
+    return {query: _continuous_query(database, query, *what) for query, what in named.items()}
 
 
-def _continuous_query(database: str, name: str, columns: str, window: str) -> str:
-    source, target = (
-        f"{identifier(database)}.{identifier(policy)}.{identifier(name)}" for policy in (RAW, ROLLUP)
-    )
+def _continuous_query(database: str, query: str, name: str, columns: str, window: str) -> str:
+    source, target = (f"{identifier(database)}.{table(policy, name)}" for policy in (RAW, ROLLUP))
     select = f"SELECT {columns} INTO {target} FROM {source} GROUP BY time(1m), *"  # noqa: S608  # quoted above
-    made = f"{identifier(f'energy_{name}_1m')} ON {identifier(database)}"
+    made = f"{identifier(query)} ON {identifier(database)}"
     return f"CREATE CONTINUOUS QUERY {made} RESAMPLE EVERY 1m FOR {window} BEGIN {select} END"
 
 

@@ -14,7 +14,7 @@ from energyrecorder_annotator.influx.client import (
     NoDatabaseError,
     Series,
 )
-from energyrecorder_annotator.influx.influxql import identifier, in_span, tag_in, tag_is
+from energyrecorder_annotator.influx.influxql import identifier, in_span, table, tag_in, tag_is
 from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.influx.writer import LineWriter
 from energyrecorder_annotator.samples.base import (
@@ -52,9 +52,8 @@ class InfluxSamples:
         self._clients: list[InfluxClient] = []
         self._lock = threading.Lock()
         self._writer = LineWriter(self._client, "samples", retention_policy=settings.raw_retention_policy)
-        policy = identifier(settings.raw_retention_policy)
-        self._power = f"{policy}.{identifier(SERVER_POWER)}"
-        self._bmc = f"{policy}.{identifier(SERVER_BMC)}"
+        self._power = table(settings.raw_retention_policy, SERVER_POWER)
+        self._bmc = table(settings.raw_retention_policy, SERVER_BMC)
 
     def close(self) -> None:
         """See `SampleStore`."""

@@ -53,7 +53,7 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
             document = _member(document, path, place.member)
         sensor = parse_sensor(document, path)
         return replace(sensor.candidate, source=place.source, side=place.side), place
-    readings = supply_readings(place, documents, effects)
+    readings = _supply_readings(place, documents, effects)
     total, distinct = supply_total(readings, distinct=place.distinct)
     shown = len(readings) - readings.count(None)
     if distinct and 0 < shown < place.supplies:
@@ -68,7 +68,7 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
     return candidate, place if learned == place else learned
 
 
-def supply_readings(
+def _supply_readings(
     place: Place, documents: Mapping[str, Any], effects: quirks.Effects
 ) -> list[float | None]:
     """Return the reading of each power supply that is there; None: it has none.

@@ -12,7 +12,7 @@ from energyrecorder_execd.readers.fast_meter import SOURCE as METER
 from energyrecorder_execd.readers.fast_meter import fast_meter_link
 from energyrecorder_execd.readers.json_values import as_object, link
 from energyrecorder_execd.readers.redfish.accompany import present_supplies
-from energyrecorder_execd.readers.redfish.measure import measure, supply_readings
+from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.meter import as_candidate, newest_record
 from energyrecorder_execd.readers.redfish.parse import (
     parse_environment,
@@ -116,13 +116,12 @@ async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> li
     ranked = []
     for place in places:
         documents = {path: await walk.get(path) for path in place.paths}
-        readings = [w for w in supply_readings(place, documents, effects) if w is not None]
-        if not readings:
-            continue
         known = any((place.source, path) in walk.differing for path in place.paths)
         candidate, place_now = measure(replace(place, distinct=known), documents, effects)
+        if not place_now.supplies:
+            continue
         # Sums of parts before totals that every supply repeats (rules 4 and 5), input before output.
-        repeated = len(readings) > 1 and not place_now.distinct
+        repeated = place_now.supplies > 1 and not place_now.distinct
         key = (repeated, _SUPPLY_SOURCES.index(place.source))
         ranked.append((key, Found(chassis, place_now, candidate)))
     return [found for _, found in sorted(ranked, key=lambda item: item[0])]
