@@ -16,6 +16,7 @@ from energyrecorder_execd.readers.json_values import (
     as_object,
     epoch_s,
     lenient_number,
+    lenient_watts,
     link,
     malformed,
     members,
@@ -99,8 +100,8 @@ def parse_meter(document: Any, path: str) -> tuple[PowerRecord, ...]:
             str(raw),
             time_s,
             watts,
-            lenient_number(item, "Minimum"),
-            lenient_number(item, "Peak"),
+            lenient_watts(item, "Minimum"),
+            lenient_watts(item, "Peak"),
             _parts(item, watts),
             lenient_number(item, "AmbTemp"),
         )

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from energyrecorder.errors import BmcDataError
+from energyrecorder_execd.quirks import MAX_PLAUSIBLE_W
 
 Json = Mapping[str, Any]
 
@@ -98,6 +99,12 @@ def lenient_number(parent: Json, key: str) -> float | None:
         return number(parent, key, "")
     except BmcDataError:
         return None
+
+
+def lenient_watts(parent: Json, key: str) -> float | None:
+    """Return the power at ``key`` likewise; None also when it is negative or beyond any computer."""
+    watts = lenient_number(parent, key)
+    return None if watts is None or not 0 <= watts <= MAX_PLAUSIBLE_W else watts
 
 
 def text(parent: Json, key: str) -> str | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from energyrecorder_execd import quirks
-from energyrecorder_execd.readers.json_values import Json, lenient_number
+from energyrecorder_execd.readers.json_values import Json, lenient_watts
 
 
 def capacity_w(supplies: Iterable[Json]) -> float | None:
@@ -16,6 +15,5 @@ def capacity_w(supplies: Iterable[Json]) -> float | None:
     Args:
         supplies: Those that are there.
     """
-    ratings = [lenient_number(supply, "PowerCapacityWatts") or 0.0 for supply in supplies]
-    told = all(0 < rating <= quirks.MAX_PLAUSIBLE_W for rating in ratings)
-    return sum(ratings) or None if told else None
+    ratings = [lenient_watts(supply, "PowerCapacityWatts") or 0.0 for supply in supplies]
+    return sum(ratings) or None if all(ratings) else None

@@ -51,6 +51,7 @@ def _total(*entries, **more):
         # Averages over minutes are no reading; zero over no time is none either.
         ([{"PowerMetrics": {"AverageConsumedWatts": 211, "IntervalInMin": 0.083}}], 211.0),
         ([{"PowerMetrics": {"AverageConsumedWatts": 211, "IntervalInMin": 20}}], None),
+        ([{"PowerMetrics": {"AverageConsumedWatts": 1e308, "IntervalInMin": 1}}], None),
         ([{"PowerMetrics": {"AverageConsumedWatts": 0, "IntervalInMin": 0}}], None),
         (
             [{"PowerConsumedWatts": None, "PowerMetrics": {"AverageConsumedWatts": 9, "IntervalInMin": 1}}],
@@ -83,6 +84,8 @@ def test_a_malformed_total_names_resource_and_attribute(value):
         ({"AverageConsumedWatts": 635, "IntervalInMin": 1, "MinConsumedWatts": 633}, (635.0, 633.0, None)),
         ({"AverageConsumedWatts": 46, "IntervalInMin": 0, "MinConsumedWatts": 3}, (None, None, None)),
         ({"AverageConsumedWatts": "x", "IntervalInMin": 1}, (None, None, None)),
+        ({"AverageConsumedWatts": 1e308, "IntervalInMin": 1, "MinConsumedWatts": 3}, (None, None, None)),
+        ({"AverageConsumedWatts": 9, "IntervalInMin": 1, "MaxConsumedWatts": 1e308}, (9.0, None, None)),
         ([], (None, None, None)),
         (None, (None, None, None)),
     ],

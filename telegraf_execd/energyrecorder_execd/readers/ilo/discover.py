@@ -14,7 +14,7 @@ from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.fast_meter import RECORD_S, fast_meter_link, has_records
 from energyrecorder_execd.readers.json_values import (
     Json,
-    lenient_number,
+    lenient_watts,
     link,
     members,
     sub_object,
@@ -167,8 +167,8 @@ async def _meter_of(http: BmcHttp, chassis: str) -> tuple[Answer, Json, Json] | 
 def _limit_w(power: Json) -> float | None:
     """Return the power cap; None unknown, or none."""
     control = next(iter(members(power.get("PowerControl"))), {})
-    cap_w = lenient_number(sub_object(control, "PowerLimit"), "LimitInWatts")
-    return cap_w if cap_w and cap_w > 0 else None
+    cap_w = lenient_watts(sub_object(control, "PowerLimit"), "LimitInWatts")
+    return cap_w or None
 
 
 def _supplies(power: Json) -> list[Json]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from energyrecorder.errors import BmcAuthError, BmcError
-from energyrecorder_execd import quirk_places, quirks
+from energyrecorder_execd import quirk_places
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.base import Reading
 from energyrecorder_execd.readers.hole import (
@@ -26,7 +26,7 @@ from energyrecorder_execd.readers.hole import (
     kept_hole,
     still_open,
 )
-from energyrecorder_execd.readers.json_values import epoch_s, lenient_number, members, text
+from energyrecorder_execd.readers.json_values import epoch_s, lenient_watts, members, text
 
 SHORTEST_S = 120.0
 """A shorter hole is left to the analysis."""
@@ -79,14 +79,13 @@ def parse_history(
     zoneless = False
     for item in members(document.get(row.records)) if isinstance(document, dict) else ():
         said = text(item, row.time)
-        raw_s, watts = epoch_s(said), lenient_number(item, row.average)
+        raw_s, watts = epoch_s(said), lenient_watts(item, row.average)
         about = (text(item, "MetricProperty") or total).partition("#")[0]
         if raw_s is None or said is None or watts is None or about.rstrip("/") != total.rstrip("/"):
             continue
-        if 0 <= watts <= quirks.MAX_PLAUSIBLE_W:
-            zoneless = zoneless or _ZONE.search(said.strip()) is None
-            least, greatest = lenient_number(item, row.least), lenient_number(item, row.greatest)
-            found[raw_s] = Record(raw_s, watts, least, greatest)
+        zoneless = zoneless or _ZONE.search(said.strip()) is None
+        least, greatest = lenient_watts(item, row.least), lenient_watts(item, row.greatest)
+        found[raw_s] = Record(raw_s, watts, least, greatest)
     if not found:
         return ()
     ahead_s = round(bmc_now_s - now_s) if abs(bmc_now_s - now_s) > CLOCK_IGNORED_S else 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirk_places, quirks
-from energyrecorder_execd.readers.json_values import as_object, lenient_number, members, text
+from energyrecorder_execd.readers.json_values import as_object, lenient_watts, members, text
 from energyrecorder_execd.readers.redfish.parse import (
     bays,
     is_part,
@@ -93,8 +93,8 @@ def _subsystems(document: Any, path: str) -> list[Component]:
         if not is_part(entry):
             continue
         part = part_name(text(entry, "Name") or text(entry, "PhysicalContext") or "")
-        watts = lenient_number(entry, "PowerConsumedWatts")
-        if part is not None and watts is not None and 0 < watts <= quirks.MAX_PLAUSIBLE_W:
+        watts = lenient_watts(entry, "PowerConsumedWatts")
+        if part is not None and watts:
             found.append(Component(part, watts, "power_control"))
     return found
 

@@ -15,6 +15,7 @@ from energyrecorder_execd.readers.json_values import (
     at,
     duration_s,
     lenient_number,
+    lenient_watts,
     malformed,
     members,
     number,
@@ -137,15 +138,15 @@ def _metrics(entry: Json) -> Json:
 
 def _with_statistics(candidate: Candidate, entry: Json) -> Candidate:
     metrics = _metrics(entry)
-    average = lenient_number(metrics, "AverageConsumedWatts")
+    average = lenient_watts(metrics, "AverageConsumedWatts")
     # IntervalInMin 0 comes with figures of no known period (Gigabyte: 46, 3, 736 beside 100 W).
     if not lenient_number(metrics, "IntervalInMin") or not average:
         return candidate
     return replace(
         candidate,
         avg_w=average,
-        min_w=lenient_number(metrics, "MinConsumedWatts"),
-        max_w=lenient_number(metrics, "MaxConsumedWatts"),
+        min_w=lenient_watts(metrics, "MinConsumedWatts"),
+        max_w=lenient_watts(metrics, "MaxConsumedWatts"),
     )
 
 
@@ -154,8 +155,8 @@ def _short_average(entry: Json) -> Candidate | None:
         return None
     metrics = _metrics(entry)
     minutes = lenient_number(metrics, "IntervalInMin")
-    average = lenient_number(metrics, "AverageConsumedWatts")
-    if not minutes or not average or not 0 < minutes <= quirks.SHORT_WINDOW_MIN or average < 0:
+    average = lenient_watts(metrics, "AverageConsumedWatts")
+    if not minutes or not average or not 0 < minutes <= quirks.SHORT_WINDOW_MIN:
         return None
     candidate = Candidate(average, "power_control", window_s=round(minutes * 60, 1))
     return _with_statistics(candidate, entry)
@@ -376,10 +377,10 @@ def parse_extras(document: Any) -> Extras:
     if not isinstance(document, dict):
         return Extras()
     entries = members(document.get("PowerControl"))
-    cap_w = lenient_number(sub_object(entries[0], "PowerLimit"), "LimitInWatts") if entries else None
+    cap_w = lenient_watts(sub_object(entries[0], "PowerLimit"), "LimitInWatts") if entries else None
     limit = sub_object(document, "PowerLimitWatts")
     if cap_w is None and (text(limit, "ControlMode") or "").lower() != "disabled":
         # Its Reading is what is drawn: 587 W beside a limit of 5600 on a DGX H100.
-        cap_w = lenient_number(limit, "SetPoint")
+        cap_w = lenient_watts(limit, "SetPoint")
     supplies = [supply for _, supply in bays(document)]
-    return Extras(cap_w if cap_w and cap_w > 0 else None, len(supplies) or None, capacity_w(supplies))
+    return Extras(cap_w or None, len(supplies) or None, capacity_w(supplies))
