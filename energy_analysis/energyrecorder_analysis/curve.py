@@ -12,6 +12,7 @@ from energyrecorder_analysis.series import Floats, Ints, PowerSeries
 
 _GAP_PERIODS = 1.6
 """A hole longer than this many periods is a gap (`Timing.period_s`): one late reading is none yet."""
+_ROUNDING_S = 1e-6
 
 Timings = Mapping[tuple[str, bool], Timing]
 """Timing of the sources of one server, by `Timing.kind`."""
@@ -159,7 +160,8 @@ def holes(curve: PowerCurve, from_s: float, to_s: float) -> list[Hole]:
     found = []
     if from_s < (open_s := min(curve.from_s[0], center_s[0] - period_s[0] / 2)):
         found.append(Hole(from_s, float(open_s), float(open_s - from_s), None, float(watts[0])))
-    for offset in np.flatnonzero(span_s > _GAP_PERIODS * pair_period_s):
+    # Beyond what rounding does: else the origin of the curve would decide over a hole of just that length.
+    for offset in np.flatnonzero(span_s > _GAP_PERIODS * pair_period_s + _ROUNDING_S):
         left = first + int(offset)
         hole_from_s = max(curve.to_s[left], center_s[left] + period_s[left] / 2)
         hole_to_s = min(curve.from_s[left + 1], center_s[left + 1] - period_s[left + 1] / 2)

@@ -12,6 +12,7 @@ from energyrecorder_analysis.curve import Hole, PowerCurve, holes
 from energyrecorder_analysis.lag import Timing
 from energyrecorder_analysis.series import Floats, usual
 
+_NS = 1e-9
 _FEWEST_FOR_SPREAD = 3
 """Fewer readings inside give no spread: then those one period around count too."""
 
@@ -91,8 +92,9 @@ class Interval:
         """Part of the interval that is not in a hole, 0..1."""
         if self.duration_s <= 0:
             return 0.0
-        unseen_s = sum(self._unseen_s(hole) for hole in self.holes)
-        return min(max(1 - unseen_s / self.duration_s, 0.0), 1.0)
+        seen_s = self.duration_s - sum(self._unseen_s(hole) for hole in self.holes)
+        # Times are whole nanoseconds: less than one is what adding up left over.
+        return 0.0 if seen_s < _NS else min(seen_s / self.duration_s, 1.0)
 
     def max_w(self) -> float:
         """Return the largest reading inside, or the power in the middle when there is none."""
