@@ -73,10 +73,6 @@ class PowerCurve:
         """Return the period of each reading (`Timing.period_s`)."""
         return np.array([timing.period_s for timing in self.timings])[self.timing_index]
 
-    def covered_until_ns(self) -> int:
-        """Return until when the power is known, which is what a settled result waits for."""
-        return self.nanoseconds(float(self.to_s[-1]))
-
 
 @dataclass(frozen=True, slots=True)
 class Hole:

@@ -61,6 +61,24 @@ class Setting:
     check: Optional[Callable[[Any], Any]] = None
 
 
+def read_text(path: Path, *, encoding: str = "utf-8") -> str:
+    """Return the text of a file that a user named.
+
+    Args:
+        path: The file.
+        encoding: ``utf-8``, or ``utf-8-sig`` for what a spreadsheet may have written.
+
+    Raises:
+        ConfigError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding=encoding)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
+
+
 def load_toml(path: Path) -> Mapping[str, Any]:
     """Return the parsed file.
 
@@ -75,13 +93,7 @@ def load_toml(path: Path) -> Mapping[str, Any]:
             f"{path}: reading TOML needs Python 3.11 or newer; use environment variables"
         ) from None
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
-    try:
-        parsed: Mapping[str, Any] = tomllib.loads(text)
+        parsed: Mapping[str, Any] = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     return parsed

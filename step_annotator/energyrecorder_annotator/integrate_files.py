@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from line_protocol_parser import LineFormatError, parse_line
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.settings import read_text
 from energyrecorder_analysis.integrate import integrate, parse_steps_json
 from energyrecorder_analysis.power_input import EnvRow, parse_power_csv, rows_from_line_protocol
 from energyrecorder_analysis.report import words
-from energyrecorder_analysis.report.table import text_table
 
 
 def integrate_files(power_file: str, steps_file: str, *, window_s: float | None, as_table: bool) -> str:
@@ -27,7 +28,7 @@ def integrate_files(power_file: str, steps_file: str, *, window_s: float | None,
     Raises:
         ConfigError: A file cannot be read or holds something else; file, line and key are named.
     """
-    steps = parse_steps_json(_text(steps_file), name=steps_file)
+    steps = parse_steps_json(read_text(Path(steps_file)), name=steps_file)
     answer = integrate(_power_rows(power_file), steps, window_s)
     if as_table:
         return _table(answer["steps"])
@@ -35,7 +36,7 @@ def integrate_files(power_file: str, steps_file: str, *, window_s: float | None,
 
 
 def _power_rows(path: str) -> list[EnvRow]:
-    text = _text(path)
+    text = read_text(Path(path))
     if path.endswith(".lp"):
         return rows_from_line_protocol(_points(text, path), name=path)
     return parse_power_csv(text, name=path)
@@ -56,15 +57,6 @@ def _points(text: str, name: str) -> list[dict[str, Any]]:
     return points
 
 
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
-
-
 def _table(steps: list[dict[str, Any]]) -> str:
     rows = []
     for step in steps:
@@ -83,4 +75,19 @@ def _table(steps: list[dict[str, Any]]) -> str:
             )
         )
     header = ("env", "scenario", "step", "duration", "energy", "in J", "quality", "servers", "reason")
-    return text_table(header, rows, right=(3, 4, 5, 7))
+    return _aligned(header, rows, right=(3, 4, 5, 7))
+
+
+def _aligned(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int]) -> str:
+    """Return lines of text with aligned columns, those of ``right`` to the right."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    lines.insert(1, ["─" * width for width in widths])
+    return "".join(
+        "  ".join(
+            cell.rjust(widths[column]) if column in right else cell.ljust(widths[column])
+            for column, cell in enumerate(line)
+        ).rstrip()
+        + "\n"
+        for line in lines
+    )

@@ -17,7 +17,6 @@ from energyrecorder_analysis.report.html import render_html
 from energyrecorder_analysis.report.markdown import render_markdown
 from energyrecorder_analysis.report.model import PowerTrace, ReportMark
 from energyrecorder_analysis.report.scale import power_ticks, time_ticks
-from energyrecorder_analysis.report.table import steps_text
 from energyrecorder_analysis.report.traces import pieces, total_trace
 from energyrecorder_analysis.report.wire import report_from_answers
 
@@ -218,7 +217,7 @@ def test_the_page_loads_nothing_from_anywhere():
     assert policy.startswith("default-src 'none'")
 
 
-@pytest.mark.parametrize("render", [render_html, render_markdown, steps_text])
+@pytest.mark.parametrize("render", [render_html, render_markdown])
 def test_an_unresolvable_energy_is_never_a_bare_number(render):
     step = answer("blink", 0, 1, quality="unresolvable", energy_j=44_424.0, u95_j=20_000.0, avg_w=4321.0)
     text = render(report(step))
@@ -228,13 +227,12 @@ def test_an_unresolvable_energy_is_never_a_bare_number(render):
     assert "4,321" not in text
 
 
-@pytest.mark.parametrize("render", [render_html, render_markdown, steps_text])
+@pytest.mark.parametrize("render", [render_html, render_markdown])
 def test_true_energy_is_shown_only_where_known(render):
     step = answer("a", 0, 50)
-    heading = "true energy" if render is steps_text else "True energy"
-    assert heading not in render(report(step))
+    assert "True energy" not in render(report(step))
     shown = render(report(step, true_j={step["step_id"]: 36_180.0}))
-    assert heading in shown
+    assert "True energy" in shown
     assert "10.05 Wh" in shown
 
 

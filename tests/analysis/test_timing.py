@@ -176,15 +176,6 @@ def test_a_fallback_to_another_source_keeps_one_curve():
     assert "power_control" in energy.method
 
 
-def test_covered_time_says_when_a_result_is_settled():
-    polled = power_curve(series(*polls([200.0] * 10, window_s=2.0, refresh_s=2.0)))
-    assert polled.covered_until_ns() == at(7)
-    record = power_curve(
-        series(PowerRow(at(0), 1.0, 10.0, clock="bmc"), PowerRow(at(10), 1.0, 10.0, clock="bmc"))
-    )
-    assert record.covered_until_ns() == at(10)
-
-
 def test_end_before_start_is_refused():
     with pytest.raises(ValueError, match="before it starts"):
         server_energy("n1", None, at(1), at(0))

@@ -192,18 +192,6 @@ class TestStore:
         [fine] = store.power({"server": ["n1"]}, *spans(0, 100), 1000)
         assert [point[:2] for point in fine.points] == list(zip(spans(*range(100)), watts, strict=True))
 
-    def test_only_changes_of_the_host_are_told(self, store):
-        states = ["on", "on", "unknown", "on", "off", "unknown", "off", "on"]
-        store.add(
-            Batch(
-                polls=[poll(n, host, error="x" if host == "unknown" else "") for n, host in enumerate(states)]
-            )
-        )
-        assert [(p.t_ns, p.host) for p in store.host_changes("pod1", *spans(0, 100))] == [
-            (spans(4)[0], "off"),
-            (spans(7)[0], "on"),
-        ]
-
     def test_readings_beyond_retention_are_forgotten(self, store):
         store.add(Batch(readings=[reading(n) for n in range(10)]))
         assert store.forget(*spans(4)) == 4

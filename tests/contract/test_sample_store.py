@@ -126,14 +126,6 @@ def test_servers_are_seen_by_polls_and_totals(store):
     assert store.servers_seen("pod2", *span(T0 - 10, T0 + 10)) == set()
 
 
-def test_host_changes(store):
-    hosts = ["on", "on", "unknown", "off", "off", "on"]
-    store.add(Batch(polls=[poll("n1", T0 + 10 * n, host) for n, host in enumerate(hosts)]))
-    found = store.host_changes("pod1", *span(T0 + 5, T0 + 100))
-    assert [(one.t_ns // SECOND - T0, one.host) for one in found] == [(30, "off"), (50, "on")]
-    assert [one.host for one in store.host_changes("pod1", *span(T0 + 40, T0 + 100))] == ["on"]
-
-
 def test_power_is_down_sampled_with_its_extremes(store):
     store.add(Batch(readings=[reading("n1", T0 + n, float(n % 10)) for n in range(100)]))
     store.add(Batch(readings=[reading("n2", T0, 1.0), reading("n1", T0, 9.0, env="pod2")]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ class Suite:
         authentication: Authentication algorithm (table 13-17).
         integrity: Integrity algorithm (table 13-18).
         confidentiality: Confidentiality algorithm (table 13-19).
-        digest: Name of the hash in `hashlib`.
+        digest: Name of the hash, as `hmac.digest` takes it.
         auth_code_size: Octets of a truncated AuthCode.
     """
 
@@ -42,11 +41,6 @@ class Suite:
     def auth_code(self, key: bytes, octets: bytes) -> bytes:
         """Return the keyed hash cut to the size that packets and RAKP message 4 carry."""
         return self.hash(key, octets)[: self.auth_code_size]
-
-    @property
-    def hash_size(self) -> int:
-        """Octets of a full keyed hash, as in RAKP messages 2 and 3."""
-        return hashlib.new(self.digest).digest_size
 
 
 SUITES = {

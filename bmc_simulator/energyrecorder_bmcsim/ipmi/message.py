@@ -28,7 +28,6 @@ class Completion(IntEnum):
     OK = 0x00
     NODE_BUSY = 0xC0
     INVALID_COMMAND = 0xC1
-    TIMEOUT = 0xC3
     RESERVATION_CANCELLED = 0xC5
     LENGTH_INVALID = 0xC7
     PARAMETER_OUT_OF_RANGE = 0xC9

@@ -26,7 +26,6 @@ UNIT_DEGREES_C = 0x01
 TYPE_TEMPERATURE = 0x01
 TYPE_OTHER_UNITS = 0x0B
 READING_THRESHOLD = 0x01
-READING_DISCRETE = 0x6F
 
 
 def _require(holds: bool, key: str, value: object, allowed: str) -> None:  # noqa: FBT001 - a condition, not a flag

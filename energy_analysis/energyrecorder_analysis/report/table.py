@@ -1,8 +1,7 @@
-"""The table of a report: one row per run and step, the same cells for HTML, Markdown and text."""
+"""The table of a report: one row per run and step, the same cells for HTML and Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from energyrecorder_analysis.report import words
@@ -60,45 +59,3 @@ class Row:
 def has_truth(report: Report) -> bool:
     """Tell whether anybody knows the true energy of anything, so that it deserves a column."""
     return any(step.true_j is not None for run in report.runs for step in (run.whole, *run.steps))
-
-
-def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
-    """Return lines of text with aligned columns, for terminals.
-
-    Args:
-        header: Headings.
-        rows: Cells, as many as headings.
-        right: Columns aligned to the right.
-    """
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    to_right = set(right)
-    lines.insert(1, ["─" * width for width in widths])
-    return "".join(
-        "  ".join(
-            cell.rjust(widths[column]) if column in to_right else cell.ljust(widths[column])
-            for column, cell in enumerate(line)
-        ).rstrip()
-        + "\n"
-        for line in lines
-    )
-
-
-def steps_text(report: Report) -> str:
-    """Return the steps of all runs as a table for terminals, what is not resolved explained below."""
-    header = ["step", "duration", "energy", "true energy", "quality", "servers"]
-    truth = has_truth(report)
-    rows, told = [], []
-    for run in report.runs:
-        for step in (run.whole, *run.steps):
-            row = Row.of(step, report)
-            sign = STATE_SIGNS.get(step.state, " ")
-            name = "  " * step.depth + words.shorten(step.name, 40)
-            rows.append([f"{sign} {name}", row.duration, row.energy, row.true, row.quality, row.servers])
-            if step.reason:
-                told.append(f"{words.shorten(step.name, 40)}: {step.reason}")
-    if not truth:
-        header.pop(3)
-        rows = [row[:3] + row[4:] for row in rows]
-    table = text_table(header, rows, right=range(1, len(header) - 2))
-    return table + "".join(f"{line}\n" for line in told)

@@ -231,9 +231,6 @@ class SampleStore(Protocol):
     def servers_seen(self, env: str, from_ns: int, to_ns: int) -> set[str]:
         """Return the servers that reported a poll or a total in a span."""
 
-    def host_changes(self, env: str, from_ns: int, to_ns: int) -> list[BmcPoll]:
-        """Return the polls at which a host's power state was another than before, oldest first."""
-
     def power(
         self, filters: Mapping[str, Sequence[str]], from_ns: int, to_ns: int, max_points: int
     ) -> list[PowerPoints]:

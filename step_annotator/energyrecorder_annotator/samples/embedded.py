@@ -239,16 +239,6 @@ class EmbeddedSamples:
         )
         return {row[0] for row in rows}
 
-    def host_changes(self, env: str, from_ns: int, to_ns: int) -> list[BmcPoll]:
-        """See `SampleStore`."""
-        rows = self._rows(
-            "SELECT server, t_ns, up, host, error FROM (SELECT *, lag(host) OVER (PARTITION BY server "
-            "ORDER BY t_ns) AS host_before FROM bmc_states WHERE env = ? AND host != 'unknown') "
-            "WHERE host != host_before AND t_ns >= ? AND t_ns < ? ORDER BY t_ns",
-            (env, from_ns, to_ns),
-        )
-        return [BmcPoll(env, row[0], row[1], bool(row[2]), row[3], row[4]) for row in rows]
-
     def power(
         self, filters: Mapping[str, Sequence[str]], from_ns: int, to_ns: int, max_points: int
     ) -> list[PowerPoints]:

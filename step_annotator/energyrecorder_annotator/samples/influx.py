@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from energyrecorder.errors import EnergyError
@@ -33,8 +32,6 @@ from energyrecorder_annotator.samples.rows import preference_of
 _ROW = ("watts", "window_s", "refresh_s", "quantum_w", "clock", "source", "side", "accuracy_pct")
 """In the order of `energyrecorder_analysis.series.PowerRow`, after the time."""
 _TOTALS = "\"scope\" = 'server'"
-_HOST_BEFORE_NS = 3600 * 1_000_000_000
-"""A host's state is looked for this long before a span."""
 
 
 class InfluxSamples:
@@ -111,21 +108,6 @@ class InfluxSamples:
             f'SELECT last("watts") FROM {self._power} WHERE {where} AND {_TOTALS} GROUP BY "server"',  # noqa: S608  # parts are quoted by `influxql`
         )
         return {series.tags["server"] for answer in found for series in answer}
-
-    def host_changes(self, env: str, from_ns: int, to_ns: int) -> list[BmcPoll]:
-        """See `SampleStore`."""
-        [found] = self._query(
-            f'SELECT "host", "up", "error" FROM {self._bmc} WHERE {tag_is("env", env)} AND '  # noqa: S608  # parts are quoted by `influxql`
-            f'{in_span(from_ns - _HOST_BEFORE_NS, to_ns)} GROUP BY "server"'
-        )
-        changes = []
-        for series in found:
-            polls = [_poll(env, series.tags["server"], row) for row in series.rows]
-            known = [poll for poll in polls if poll.host != "unknown"]
-            changes += [
-                poll for before, poll in pairwise(known) if poll.host != before.host and poll.t_ns >= from_ns
-            ]
-        return sorted(changes, key=lambda poll: poll.t_ns)
 
     def power(
         self, filters: Mapping[str, Sequence[str]], from_ns: int, to_ns: int, max_points: int

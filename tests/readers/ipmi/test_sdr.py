@@ -20,7 +20,7 @@ def test_the_record_of_a_dell():
         "000000000000000000000000cf50777220436f6e73756d7074696f6e"
     )
     sensor = sdr.parse(wire)
-    assert (sensor.name, sensor.number, sensor.owner, sensor.entity) == ("Pwr Consumption", 1, 0x20, 7)
+    assert (sensor.name, sensor.number, sensor.owner) == ("Pwr Consumption", 1, 0x20)
     assert sensor.in_watts
     assert (sensor.convert(53), sensor.quantum, sensor.factors.accuracy_pct) == (212.0, 4.0, None)
 

@@ -28,7 +28,6 @@ class PowerReading:
         current_w: Present power, watts; None where the BMC says FFFFh.
         min_w: Least power over the BMC's own statistics period, watts; None where it is no value: 0, FFFFh,
             or in contradiction to the others. Likewise ``max_w`` and ``avg_w``.
-        timestamp_s: The BMC's clock, seconds since the Unix epoch; several stay in 1970 or in local time.
         period_s: Statistics period, seconds.
         active: Whether the BMC says that it measures.
     """
@@ -37,7 +36,6 @@ class PowerReading:
     min_w: int | None
     max_w: int | None
     avg_w: int | None
-    timestamp_s: int
     period_s: float
     active: bool
 
@@ -52,7 +50,8 @@ def parse(data: bytes) -> PowerReading:
         raise BmcDataError(
             f"DCMI Get Power Reading: {len(data)} bytes instead of {_LAYOUT.size}", reason="data"
         )
-    group, current, low, high, average, timestamp, period_ms, state = _LAYOUT.unpack_from(data)
+    # The BMC's own time stamp is of no use: several stay in 1970 or in local time.
+    group, current, low, high, average, _, period_ms, state = _LAYOUT.unpack_from(data)
     if group != GROUP:
         raise BmcDataError(f"DCMI Get Power Reading: group extension {group:02X}h, not DCh", reason="data")
     min_w, max_w, avg_w = (None if value in _NOT_A_VALUE else int(value) for value in (low, high, average))
@@ -65,7 +64,6 @@ def parse(data: bytes) -> PowerReading:
         min_w=min_w,
         max_w=max_w,
         avg_w=avg_w,
-        timestamp_s=timestamp,
         period_s=period_ms / 1000,
         active=bool(state & _ACTIVE),
     )

@@ -70,7 +70,6 @@ class Sensor:
         owner: Slave address of the controller that answers for it; an odd one is software.
         channel: Channel that the owner sits on.
         lun: Logical unit of the owner.
-        entity: Entity id; 7 is the system board, 10 a power supply.
         base_unit: Unit code; 6 is watts.
         plain_unit: The value is in that unit, neither a rate nor combined with another nor a percentage.
         data_format: 0 unsigned, 1 one's complement, 2 two's complement, 3 not analog.
@@ -83,7 +82,6 @@ class Sensor:
     owner: int
     channel: int
     lun: int
-    entity: int
     base_unit: int
     plain_unit: bool
     data_format: int
@@ -160,7 +158,6 @@ def parse(record: bytes) -> Sensor | None:
         owner=record[5],
         channel=record[6] >> 4,
         lun=record[6] & 0x03,
-        entity=record[8],
         base_unit=record[21],
         # Rate, modifier prefix and percentage bits: anything but 0 is not plain watts.
         plain_unit=not units & (0x3E | _PERCENTAGE),
