@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from energyrecorder.errors import ConfigError
+from energyrecorder_execd.files import write_private
 from energyrecorder_execd.lockout import Claim, LockoutState, Pair, Refusals
 from energyrecorder_execd.readers.base import Target
-from energyrecorder_execd.state import read_json, write_private
+from energyrecorder_execd.state import read_json
 
 logger = logging.getLogger(__name__)
 

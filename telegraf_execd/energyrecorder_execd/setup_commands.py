@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,8 @@ import click
 
 from energyrecorder.errors import ConfigError
 from energyrecorder.secret import Secret
+from energyrecorder.settings import read_text
+from energyrecorder_execd.files import write_as_before
 from energyrecorder_execd.options import fleet_option, log_options, state_folder, state_option
 from energyrecorder_execd.selection import Selection
 
@@ -187,7 +187,7 @@ def import_csv_command(file: str) -> None:
     """Print a fleet file made of an inventory in CSV. Comments name what cannot be carried over."""
     from energyrecorder_execd.import_csv import fleet_from_csv  # noqa: PLC0415  # only this command needs it
 
-    click.echo(fleet_from_csv(_text(file), Path(file).name), nl=False)
+    click.echo(fleet_from_csv(read_text(Path(file), encoding="utf-8-sig"), Path(file).name), nl=False)
 
 
 @click.command("import-pods")
@@ -197,7 +197,7 @@ def import_pods_command(file: str) -> None:
     """Print a fleet file made of the original's YAML (PODS:). Comments name what is left out."""
     from energyrecorder_execd.import_pods import fleet_from_pods  # noqa: PLC0415  # only this command needs YAML
 
-    click.echo(fleet_from_pods(_text(file), Path(file).name), nl=False)
+    click.echo(fleet_from_pods(read_text(Path(file), encoding="utf-8-sig"), Path(file).name), nl=False)
 
 
 COMMANDS = (
@@ -251,38 +251,13 @@ def _server(host: Host, identity: Identity, protocol: str, tls: str) -> Server:
     return replace(server, target=replace(server.target, tls=pinned, options=options))
 
 
-def _text(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from None
-
-
 def _write(path: Path, text: str) -> None:
-    """Replace the file whole, owner and mode kept; a `run` that watches it sees the old or the new one.
+    """Replace a fleet file, which a `run` may be watching.
 
     Raises:
         ConfigError: It cannot be written; what was there stays.
     """
     try:
-        _replace(path, text)
+        write_as_before(path, text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        if path.exists():
-            before = path.stat()
-            shutil.copymode(path, temporary)
-            if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                os.chown(temporary, before.st_uid, before.st_gid)
-        Path(temporary).replace(path.resolve())
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -6,13 +6,13 @@ import copy
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from energyrecorder.errors import ConfigError
+from energyrecorder_execd.files import write_private
 
 logger = logging.getLogger(__name__)
 
@@ -24,22 +24,6 @@ within 30 s."""
 
 _LEARNED = "learned"
 _LAST = "last_ns"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace the file at ``path`` by one with ``text``, mode 0600; a reader sees the old or the new one.
-
-    Raises:
-        OSError: The directory cannot be written.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read_json(path: Path) -> dict[str, Any]:

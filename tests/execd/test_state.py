@@ -12,8 +12,9 @@ import time
 import pytest
 
 from energyrecorder.errors import ConfigError
+from energyrecorder_execd.files import write_private
 from energyrecorder_execd.server_locks import ServerLocks
-from energyrecorder_execd.state import MARK_BEHIND_S, FactsStore, basic_only, pins_only, write_private
+from energyrecorder_execd.state import MARK_BEHIND_S, FactsStore, basic_only, pins_only
 
 
 def test_facts_come_back_after_a_restart(tmp_path):
