@@ -13,7 +13,7 @@ from typing import Any
 
 from energyrecorder.errors import ConfigError
 from energyrecorder.secret import Secret, resolve
-from energyrecorder.settings import Setting, load_toml, read_table, read_value
+from energyrecorder.settings import Kind, Setting, load_toml, read_table, read_value
 from energyrecorder_annotator.influx.settings import FALLBACKS, InfluxSettings, influx_settings
 from energyrecorder_annotator.influx.settings import SETTINGS as INFLUXDB
 from energyrecorder_annotator.samples.base import PREFERENCES
@@ -324,23 +324,27 @@ def _take_environment(values: dict[str, dict[str, Any]], environ: Mapping[str, s
     """Lay the environment over ``values`` and return the tables that it names."""
     named = _take_influx_fallbacks(values["influxdb"], environ)
     for table, settings in TABLES.items():
+        prefix = "" if table == "listen" else f"{table.upper()}_"
         for setting in settings:
-            if setting.kind.startswith("list"):
-                continue
-            prefix = "" if table == "listen" else f"{table.upper()}_"
             name = f"ENERGY_ANNOTATOR_{prefix}{setting.name.upper()}"
-            if environ.get(name):
-                text: Any = environ[name]
-                if setting.kind == "int" and text.isdecimal():
-                    text = int(text)
-                elif setting.kind == "bool" and text in {"true", "false"}:
-                    text = text == "true"
-                elif setting.kind == "float":
-                    with contextlib.suppress(ValueError):
-                        text = float(text)
-                values[table][setting.name] = read_value(text, setting, where=f"environment variable {name}")
+            text = environ.get(name)
+            if text and not setting.kind.startswith("list"):
+                value = _as_toml(text, setting.kind)
+                values[table][setting.name] = read_value(value, setting, where=f"environment variable {name}")
                 named.add(table)
     return named
+
+
+def _as_toml(text: str, kind: Kind) -> object:
+    """Return what the file would have held; text that is no such value stays text, and is refused as that."""
+    if kind == "int" and text.isdecimal():
+        return int(text)
+    if kind == "bool" and text in {"true", "false"}:
+        return text == "true"
+    if kind == "float":
+        with contextlib.suppress(ValueError):
+            return float(text)
+    return text
 
 
 def _take_influx_fallbacks(values: dict[str, Any], environ: Mapping[str, str]) -> set[str]:

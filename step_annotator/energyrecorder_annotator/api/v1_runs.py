@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from energyrecorder_annotator.api.answers import Answer, run_brief, step_detail, timed
@@ -23,66 +23,45 @@ from energyrecorder_annotator.service import Service
 
 router = APIRouter(prefix="/v1", tags=["runs"], default_response_class=Answer)
 
-Limit = Annotated[int, Query(ge=1, le=1000)]
+
+async def _query(
+    arrival: ArrivalDep,
+    env: str | None = None,
+    scenario: str | None = None,
+    state: Literal["running", "passed", "failed", "aborted", "lost"] | None = None,
+    group: str | None = None,
+    from_: Annotated[TimeNs | None, Query(alias="from")] = None,
+    to: TimeNs | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: str | None = None,
+) -> StepQuery:
+    """Return what steps and runs are both selected by, within what the caller may see."""
+    return StepQuery(
+        env=env,
+        scenario=scenario,
+        state=state,
+        group=group,
+        from_ns=from_,
+        to_ns=to,
+        limit=limit,
+        after=read_cursor(cursor),
+        envs=arrival.caller.envs,
+    )
+
+
+QueryDep = Annotated[StepQuery, Depends(_query)]
 
 
 @router.get("/steps")
-async def steps(  # noqa: PLR0917  # query parameters
-    arrival: ArrivalDep,
-    service: ServiceDep,
-    env: str | None = None,
-    scenario: str | None = None,
-    step: str | None = None,
-    state: Literal["running", "passed", "failed", "aborted", "lost"] | None = None,
-    group: str | None = None,
-    from_: Annotated[TimeNs | None, Query(alias="from")] = None,
-    to: TimeNs | None = None,
-    limit: Limit = 100,
-    cursor: str | None = None,
-) -> Answer:
+async def steps(arrival: ArrivalDep, service: ServiceDep, query: QueryDep, step: str | None = None) -> Answer:
     """Steps and scenarios, newest first."""
-    query = StepQuery(
-        env=env,
-        scenario=scenario,
-        step=step,
-        state=state,
-        group=group,
-        from_ns=from_,
-        to_ns=to,
-        limit=limit,
-        after=read_cursor(cursor),
-        envs=arrival.caller.envs,
-    )
-    return await _page("steps", step_detail, query, arrival, service)
+    return await _page("steps", step_detail, replace(query, step=step), arrival, service)
 
 
 @router.get("/runs")
-async def runs(  # query parameters
-    arrival: ArrivalDep,
-    service: ServiceDep,
-    env: str | None = None,
-    scenario: str | None = None,
-    state: Literal["running", "passed", "failed", "aborted", "lost"] | None = None,
-    group: str | None = None,
-    from_: Annotated[TimeNs | None, Query(alias="from")] = None,
-    to: TimeNs | None = None,
-    limit: Limit = 100,
-    cursor: str | None = None,
-) -> Answer:
+async def runs(arrival: ArrivalDep, service: ServiceDep, query: QueryDep) -> Answer:
     """Runs (roots), newest first."""
-    query = StepQuery(
-        env=env,
-        scenario=scenario,
-        state=state,
-        group=group,
-        roots=True,
-        from_ns=from_,
-        to_ns=to,
-        limit=limit,
-        after=read_cursor(cursor),
-        envs=arrival.caller.envs,
-    )
-    return await _page("runs", run_brief, query, arrival, service)
+    return await _page("runs", run_brief, replace(query, roots=True), arrival, service)
 
 
 async def _page(

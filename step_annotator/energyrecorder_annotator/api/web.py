@@ -20,7 +20,7 @@ PAGE_RUNS = 50
 
 
 @router.get("/", response_class=HTMLResponse)
-async def page(  # query parameters
+async def page(
     arrival: ArrivalDep,
     service: ServiceDep,
     env: str = "",
