@@ -5,8 +5,6 @@ import hmac
 import json
 import re
 import stat
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,17 +13,7 @@ from energyrecorder.errors import ConfigError
 from energyrecorder.secret import Secret
 from energyrecorder_annotator.auth.guard import MOST_REFUSALS, REFUSAL_SPAN_S, Guard
 from energyrecorder_annotator.auth.tokens import create_token, read_tokens, revoke_token
-from support.annotator import begin, error, new_id, running
-
-
-def command(state, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "energyrecorder_annotator", "token", "--state", str(state), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-    )
+from support.annotator import begin, command, error, new_id, running
 
 
 class TestFile:
@@ -152,7 +140,7 @@ def sites(tmp_path_factory):
         ("reader", "--scope", "read"),
         ("all", "--scope", "admin"),
     ):
-        made = command(state, "create", name, *arguments)
+        made = command("token", "--state", state, "create", name, *arguments)
         assert made.returncode == 0, made.stderr
         tokens[name] = made.stdout.strip()
     with running(directory) as annotator:
@@ -227,15 +215,15 @@ class TestSites:
     def test_revoking_acts_at_once(self, sites):
         annotator, _ = sites
         state = annotator.state
-        text = command(state, "create", "short-lived").stdout.strip()
+        text = command("token", "--state", state, "create", "short-lived").stdout.strip()
         client = annotator.client(text)
         annotator.until(lambda: client.ask("GET", "/v1/runs")[0] == 200)
-        listed = command(state, "list").stdout
+        listed = command("token", "--state", state, "list").stdout
         assert "short-lived" in listed
         assert text not in listed
-        assert command(state, "revoke", "short-lived").returncode == 0
+        assert command("token", "--state", state, "revoke", "short-lived").returncode == 0
         annotator.until(lambda: client.ask("GET", "/v1/runs")[0] == 401)
-        assert command(state, "revoke", "short-lived").returncode == 2
+        assert command("token", "--state", state, "revoke", "short-lived").returncode == 2
 
 
 def _now():

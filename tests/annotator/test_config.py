@@ -1,14 +1,13 @@
 """Settings, and the one line for each mistake in them."""
 
 import dataclasses
-import subprocess
-import sys
 
 import pytest
 
 from energyrecorder.errors import ConfigError
 from energyrecorder_annotator.config import Config, check_exposure, load_config
 from energyrecorder_annotator.settings_text import KEYS
+from support.annotator import command
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what must be refused
 
@@ -109,17 +108,6 @@ def test_beyond_loopback_a_token_is_needed(tmp_path):
         is None
     )
     assert check_exposure(load(tmp_path, host="::1"), insecure=False) is None
-
-
-def command(*arguments, **environ):
-    return subprocess.run(
-        [sys.executable, "-m", "energyrecorder_annotator", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", **environ},
-    )
 
 
 def test_check_prints_the_settings_with_the_token_masked(tmp_path):

@@ -11,7 +11,6 @@ from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.journal.base import Mark
 from energyrecorder_annotator.journal.outbox import Delivered
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
-from energyrecorder_annotator.lifecycle import apply
 from energyrecorder_annotator.sinks.base import SinkAwayError
 from energyrecorder_annotator.sinks.delivery import Delivery
 from energyrecorder_annotator.sinks.grafana import GrafanaSink
@@ -19,6 +18,7 @@ from energyrecorder_annotator.sinks.influx import InfluxSink
 from energyrecorder_annotator.sinks.settings import HttpSinkSettings
 from energyrecorder_annotator.sinks.webhook import WebhookSink
 from support.fake_server import FakeServer
+from support.journal import take
 from support.steps import SECOND, start, stop
 
 T0 = 1_700_000_000
@@ -68,11 +68,7 @@ class Bench:
 
     def take(self, *events):
         for event in events:
-
-            def work(transaction, event=event):
-                transaction.put_steps(apply(event, transaction).changed)
-
-            self.journal.submit(work).result(60)
+            take(self.journal, event)
 
     def deliver(self):
         while self.delivery.tick():

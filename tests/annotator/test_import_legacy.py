@@ -1,15 +1,12 @@
 """What an original recorder left in a real InfluxDB comes over whole, once, with its energy."""
 
-import os
-import subprocess
-import sys
 import time
 import uuid
 
 import pytest
 
 from energyrecorder_annotator.auth.tokens import create_token
-from support.annotator import running
+from support.annotator import command, running
 
 SECOND = 1_000_000_000
 SENSOR, ENV = "SensorMeasurement", "environment=pod\\ 1"
@@ -17,22 +14,12 @@ SENSOR, ENV = "SensorMeasurement", "environment=pod\\ 1"
 
 def run(annotator, influxd, database, *arguments, token=None):
     """Run the command and return (exit code, what it says, what it complains of)."""
-    environ = {**os.environ, "ENERGY_TOKEN": token or ""}
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "energyrecorder_annotator",
-            "import-legacy",
-            *("--influx-url", influxd.url, "--influx-database", database),
-            *("--url", f"http://127.0.0.1:{annotator.port}"),
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-        env=environ,
+    done = command(
+        "import-legacy",
+        *("--influx-url", influxd.url, "--influx-database", database),
+        *("--url", f"http://127.0.0.1:{annotator.port}"),
+        *arguments,
+        ENERGY_TOKEN=token or "",
     )
     return done.returncode, done.stdout, done.stderr
 

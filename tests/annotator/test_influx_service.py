@@ -79,14 +79,16 @@ def test_an_influxdb_that_hangs_does_not_hold_up_the_end(tmp_path):
     "answer", [b"<html>", b"[]", b'{"results": []}', b'{"results": [1]}', b'{"results": 5}']
 )
 def test_what_is_no_influxdb_is_told_and_upsets_nothing(tmp_path, answer):
-    server = FakeServer(lambda *_: (200, answer, {}))
-    more = f'[samples]\nkind = "influxdb"\n[influxdb]\nurl = "{server.url}"\n'
-    with running(tmp_path, more=more) as annotator:
+    with (
+        FakeServer(lambda *_: (200, answer, {})) as server,
+        running(
+            tmp_path, more=f'[samples]\nkind = "influxdb"\n[influxdb]\nurl = "{server.url}"\n'
+        ) as annotator,
+    ):
         assert annotator.client().get("/healthz")["status"] == "ok"
         annotator.until(lambda: any("does not answer in InfluxDB's way" in line for line in annotator.log))
         assert annotator.stop() == 0
         assert not [line for line in annotator.log if "Traceback" in line]
-    server.close()
 
 
 def test_steps_taken_while_influxdb_is_away_are_there_afterwards(tmp_path, influxd_of_its_own):

@@ -11,13 +11,14 @@ from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.journal.base import Mark, StoredResult
 from energyrecorder_annotator.journal.outbox import NAMES_PER_DAY
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
-from energyrecorder_annotator.lifecycle import Patch, apply, expire
+from energyrecorder_annotator.lifecycle import Patch, expire
 from energyrecorder_annotator.samples.base import Batch, Reading
 from energyrecorder_annotator.samples.embedded import EmbeddedSamples
 from energyrecorder_annotator.sinks.base import SinkAwayError
 from energyrecorder_annotator.sinks.delivery import Delivery
 from energyrecorder_annotator.sinks.influx import InfluxSink
 from energyrecorder_annotator.sinks.profile import KEPT, Profiles
+from support.journal import take
 from support.steps import SECOND, start, stop
 
 T0 = 1_700_000_000
@@ -56,11 +57,7 @@ class Bench:
 
     def take(self, *events):
         for event in events:
-
-            def work(transaction, event=event):
-                transaction.put_steps(apply(event, transaction).changed)
-
-            self.journal.submit(work).result(60)
+            take(self.journal, event)
 
     def result(self, step_id, energy_j=3600.0, **more):
         look = next(one for one in self.journal.looks(2**62, 10_000) if one.step_id == step_id)

@@ -12,9 +12,9 @@ from energyrecorder_annotator.intake import Intake
 from energyrecorder_annotator.journal.base import JournalError
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
 from energyrecorder_annotator.life_watch import LifeWatch
-from energyrecorder_annotator.lifecycle import apply
 from energyrecorder_annotator.samples.base import BmcPoll, Reading, SampleStoreError
 from energyrecorder_annotator.samples.freshness import Freshness
+from support.journal import take
 from support.steps import SECOND, start, stop
 
 
@@ -121,7 +121,7 @@ class Watched:
         return LifeWatch(self.journal, lambda: round(self.now_s * SECOND))
 
     def take(self, event, event_s=None):
-        self.journal.submit(lambda t: t.put_steps(apply(event, t).changed)).result(60)
+        take(self.journal, event)
         run_id = self.journal.step(event.step_id)[0].run_id
         event_ns = event.time.t_ns if event_s is None else round(event_s * SECOND)
         self.watch.heard(run_id, round(self.now_s * SECOND), event_ns)

@@ -1,22 +1,10 @@
 """``energy-annotator integrate``: joules from files, without a service."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-
-def command(*arguments, **environ):
-    return subprocess.run(
-        [sys.executable, "-m", "energyrecorder_annotator", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", **environ},
-    )
-
+from support.annotator import command
 
 STEPS = [
     {

@@ -15,16 +15,7 @@ import pytest
 from energyrecorder.errors import ConfigError
 from energyrecorder_annotator.journal.base import JournalError, StepQuery
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
-from energyrecorder_annotator.lifecycle import Step
-
-
-def put(journal, *steps):
-    journal.submit(lambda transaction: transaction.put_steps(steps)).result(60)
-
-
-def step(step_id, **more):
-    return Step(step_id, step_id, None, "pod1", "s", None, **{"start_ns": 1, "version": 1, **more})
-
+from support.journal import put, step
 
 KILLED = """
 import sys

@@ -3,12 +3,10 @@
 import configparser
 import email.utils
 import json
-import os
 import shlex
 import signal
 import sqlite3
 import ssl
-import subprocess
 import sys
 import time
 import urllib.request
@@ -21,22 +19,11 @@ import trustme
 from energyrecorder_annotator.config import load_config
 from energyrecorder_annotator.doctor import Service as Doctored
 from energyrecorder_annotator.doctor import examine
-from support.annotator import PLUGINS, Annotator, begin, config_file, new_id, running
+from support.annotator import PLUGINS, Annotator, begin, command, config_file, new_id, running
 from support.fake_server import FakeServer
 
 STEADY = (sys.executable, PLUGINS / "steady.py")
 DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
-
-
-def command(*arguments, **environ):
-    return subprocess.run(
-        [sys.executable, "-m", "energyrecorder_annotator", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-        env={**os.environ, **environ},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +78,10 @@ class TestDoctor:
         def answer(*_):
             return 204, b"", {"Date": email.utils.formatdate(time.time() + off_s, usegmt=True)}
 
-        server = FakeServer(answer)
-        config = config_file(tmp_path, more=f'[influxdb]\nurl = "{server.url}"\n')
-        settings = load_config(config=str(config), fleet=None, environ={}, flags={})
-        found = list(examine(settings, Doctored("http://127.0.0.1:1", None)))
-        server.close()
+        with FakeServer(answer) as server:
+            config = config_file(tmp_path, more=f'[influxdb]\nurl = "{server.url}"\n')
+            settings = load_config(config=str(config), fleet=None, environ={}, flags={})
+            found = list(examine(settings, Doctored("http://127.0.0.1:1", None)))
         [influxdb] = [one for one in found if one.what == "InfluxDB"]
         assert influxdb.ok == ok, influxdb
         assert "its clock is" in influxdb.text

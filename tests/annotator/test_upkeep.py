@@ -8,11 +8,10 @@ from support.fake_server import FakeServer
 
 @pytest.fixture(scope="module")
 def annotator(tmp_path_factory):
-    server = FakeServer(lambda *_: (422, {"why": "no"}, {}))
-    more = f'[webhook]\nurl = "{server.url}/hook"\n'
-    with running(tmp_path_factory.mktemp("annotator"), more=more) as one:
-        yield one
-    server.close()
+    with FakeServer(lambda *_: (422, {"why": "no"}, {})) as server:
+        more = f'[webhook]\nurl = "{server.url}/hook"\n'
+        with running(tmp_path_factory.mktemp("annotator"), more=more) as one:
+            yield one
 
 
 def test_recompute_counts_the_steps_that_fit(annotator):

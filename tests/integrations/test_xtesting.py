@@ -141,12 +141,9 @@ def test_the_url_of_functests_configuration_is_used(configured, run, runs, envir
 
 def test_user_and_password_of_functests_configuration_are_sent(configured, run, environ):
     """As the original sent them, and never told."""
-    recorder = FakeServer(lambda *_request: (500, {}, {}))
-    try:
+    with FakeServer(lambda *_request: (500, {}, {})) as recorder:
         configured("functest", recorder.url)
         result = run(sys.executable, "case.py", environ=environ)
-    finally:
-        recorder.close()
     assert result.returncode == 0
     sent = {request[4]["Authorization"] for request in recorder.requests}
     assert sent == {"Basic " + b64encode(b"lab:s3cret").decode()}

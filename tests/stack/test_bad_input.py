@@ -13,7 +13,7 @@ from energyrecorder.schema import SERVER_BMC
 from influxd import PROGRAM, Influxd
 from support.annotator import begin, running
 from support.bmcsim import PASSWORD
-from support.fake_grafana import TOKEN, grafana, url_of
+from support.fake_grafana import TOKEN, FakeGrafana
 from support.fake_server import FakeServer
 from support.stack import three_bmcs
 from support.telegraf import Telegraf
@@ -137,12 +137,9 @@ def test_a_wrong_token_and_a_missing_mapping_of_influxdb_2(tmp_path, status, bod
     def answer(method, path, *_):
         return (204, b"", {}) if path == "/ping" else (status, body, {})
 
-    server = FakeServer(answer)
-    try:
+    with FakeServer(answer) as server:
         settings = influx(server.url, bucket="energy", org="lab", token="{env=INFLUX_TOKEN}")
         lines = doctor(tmp_path, settings=settings, INFLUX_TOKEN=TOKEN)
-    finally:
-        server.close()
     assert said in line_of(lines, "InfluxDB, reading")
     assert line_of(lines, "InfluxDB, reading").startswith("FAIL")
 
@@ -163,8 +160,8 @@ PLUGIN, SOURCE = "/api/plugins/influxdb/settings", "/api/datasources/uid/energy-
     ],
 )
 def test_a_grafana_that_is_old_late_or_lacks_something(tmp_path, state, what, said):
-    with grafana(**state) as server:
-        settings = f'[grafana]\nurl = "{url_of(server)}"\ntoken = "{{env=GRAFANA_TOKEN}}"\n'
+    with FakeGrafana(**state) as server:
+        settings = f'[grafana]\nurl = "{server.url}"\ntoken = "{{env=GRAFANA_TOKEN}}"\n'
         lines = doctor(tmp_path, settings=settings, GRAFANA_TOKEN=TOKEN)
     assert said in line_of(lines, what)
     assert line_of(lines, what).startswith("FAIL")
@@ -172,11 +169,11 @@ def test_a_grafana_that_is_old_late_or_lacks_something(tmp_path, state, what, sa
 
 def test_a_grafana_that_is_well(tmp_path):
     """With the annotator's token all of it, without one version and clock; one that is away is named."""
-    with grafana() as server:
-        settings = f'[grafana]\nurl = "{url_of(server)}"\ntoken = "{{env=GRAFANA_TOKEN}}"\n'
+    with FakeGrafana() as server:
+        settings = f'[grafana]\nurl = "{server.url}"\ntoken = "{{env=GRAFANA_TOKEN}}"\n'
         lines = doctor(tmp_path, settings=settings, GRAFANA_TOKEN=TOKEN)
         assert [line[:4] for line in lines if "Grafana" in line] == ["ok  "] * 3, lines
-        lines = doctor(tmp_path, "--grafana", url_of(server))
+        lines = doctor(tmp_path, "--grafana", server.url)
         assert [line[:4] for line in lines if "Grafana" in line] == ["ok  "] * 2
         assert "not looked at" in line_of(lines, "Grafana, plugin and data source")
     assert "cannot be reached" in line_of(doctor(tmp_path, "--grafana", NOBODY), "Grafana")

@@ -13,7 +13,7 @@ from energyrecorder.errors import EnergyError
 from energyrecorder_annotator import grafana_setup
 from energyrecorder_annotator.cli_grafana import grafana_setup as grafana_setup_command
 from energyrecorder_annotator.doctor_grafana import look
-from support.fake_grafana import PASSWORD, grafana, url_of
+from support.fake_grafana import PASSWORD, FakeGrafana
 from support.fake_server import FakeServer
 
 
@@ -28,10 +28,10 @@ def setup(url, *arguments, password=PASSWORD):
 
 def test_the_first_time_makes_an_account_and_the_second_a_token_alone(tmp_path):
     """The token is in a file for its owner, never on the terminal."""
-    with grafana() as server:
+    with FakeGrafana() as server:
         for number in (1, 2):
             file = tmp_path / f"token{number}"
-            done = setup(url_of(server), "--token-file", file)
+            done = setup(server.url, "--token-file", file)
             assert done.returncode == 0, done.stderr
             assert file.read_text() == f"glsa_{number}\n"
             assert file.stat().st_mode & 0o777 == 0o600
@@ -39,13 +39,13 @@ def test_the_first_time_makes_an_account_and_the_second_a_token_alone(tmp_path):
             assert f"{{file={file}}}" in done.stdout
         assert server.roles == ["Editor"]
         assert len(set(server.tokens)) == 2
-        assert setup(url_of(server), "--token-file", file).returncode == 2
+        assert setup(server.url, "--token-file", file).returncode == 2
         assert len(server.tokens) == 2
 
 
 def test_looking_makes_nothing():
-    with grafana() as server:
-        done = setup(url_of(server), "--check")
+    with FakeGrafana() as server:
+        done = setup(server.url, "--check")
         assert done.returncode == 0
         assert "Grafana 11.6.0" in done.stdout
         assert (server.accounts, server.tokens) == ([], [])
@@ -66,8 +66,8 @@ def test_looking_makes_nothing():
 def test_what_is_wrong_is_named(tmp_path, monkeypatch, state, arguments, code, said):
     """One line each; no file is left behind."""
     monkeypatch.chdir(tmp_path)
-    with grafana(**state) as server:
-        done = setup(url_of(server), *arguments)
+    with FakeGrafana(**state) as server:
+        done = setup(server.url, *arguments)
     assert done.returncode == code, done.stderr
     assert said in done.stdout + done.stderr
     assert not (tmp_path / "t").exists()
@@ -96,8 +96,8 @@ def test_one_that_does_not_answer_in_time_is_named(tmp_path, monkeypatch):
 
 
 def test_nobody_there_and_a_wrong_password(tmp_path):
-    with grafana() as server:
-        url = url_of(server)
+    with FakeGrafana() as server:
+        url = server.url
         done = setup(url, "--token-file", tmp_path / "t", password="wrong")
         assert (done.returncode, "an administrator" in done.stderr) == (1, True)
     done = setup(url, "--check")

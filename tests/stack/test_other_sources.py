@@ -7,12 +7,12 @@ import json
 import socketserver
 import struct
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from line_protocol_parser import parse_line
 
 from support.bmcsim import PASSWORD, USER
+from support.fake_server import FakeServer
 from support.stack import three_bmcs
 from support.telegraf import Telegraf
 from support.tools import need
@@ -151,23 +151,10 @@ def test_which_ipmi_sensors_count(tmp_path, line, expected):
     assert found == ([] if expected is None else [expected])
 
 
-@contextlib.contextmanager
-def web(answers):
-    """Serve fixed bodies by path on loopback; yields host:port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            kind, body = answers[self.path.partition("?")[0]]
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_):
-            pass
-
-    with serving_in_a_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
-        yield address
+def web(path, kind, body):
+    """Return a server of one document."""
+    answers = {path: (200, body.encode(), {"Content-Type": kind})}
+    return FakeServer(lambda _method, asked, *_: answers[asked])
 
 
 @contextlib.contextmanager
@@ -196,9 +183,9 @@ other 7
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_real_inputs_prometheus(tmp_path, version):
     """What the two exporters give, by both layouts of Telegraf; the BMC is in the query of the URL."""
-    with web({"/metrics": ("text/plain; version=0.0.4", EXPORTED)}) as address:
+    with web("/metrics", "text/plain; version=0.0.4", EXPORTED) as server:
         main = STDOUT + (
-            f'[[inputs.prometheus]]\n  urls = ["http://{address}/metrics?target=10.0.0.9"]\n'
+            f'[[inputs.prometheus]]\n  urls = ["{server.url}/metrics?target=10.0.0.9"]\n'
             f"  metric_version = {version}\n"
         )
         done = Telegraf(tmp_path, main=main).add("energy-from-prometheus.conf.sample").run("--once")
@@ -219,9 +206,9 @@ METER = {"env": "pod1", "scope": "server", "server": "node-01"}
 def test_a_shelly_plug(tmp_path, apower):
     """Second reading of a server; no value is no reading."""
     body = {"id": 0, "output": True} | ({} if apower is None else {"apower": apower})
-    with web({"/rpc/Switch.GetStatus": ("application/json", json.dumps(body))}) as address:
+    with web("/rpc/Switch.GetStatus", "application/json", json.dumps(body)) as server:
         done = (
-            Telegraf(tmp_path, main=STDOUT, ENERGY_SHELLY=address)
+            Telegraf(tmp_path, main=STDOUT, ENERGY_SHELLY=server.url.removeprefix("http://"))
             .add("energy-meter-shelly.conf.sample")
             .run("--once")
         )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from grafana_data import demo_lines, now_ms
 from grafana_queries import DASHBOARDS, dashboards
+from support.fake_server import FakeServer
 from support.tools import need
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,72 +22,47 @@ PAGE = "<html><body><h2>{title}</h2>{error}</body></html>"
 ERROR = '<button data-testid="data-testid Panel status error">!</button>'
 
 
-class FakeGrafana(ThreadingHTTPServer):
+class FakeGrafana(FakeServer):
     """Health, provisioning, queries and pages; what is in ``missing`` is not there."""
 
     def __init__(self, influxd, missing=(), broken_page=""):
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.influxd, self.missing, self.broken_page = influxd, missing, broken_page
         self.asked = 0
+        super().__init__(self._answer)
 
-
-class _Handler(BaseHTTPRequestHandler):
-    def _answer(self, status, body, kind="application/json"):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def do_GET(self):
-        path = self.path.partition("?")[0]
-        if self.headers.get("Authorization", "").startswith("Basic ") is False:
-            self._answer(401, '{"message": "Unauthorized"}')
-        elif path.startswith("/d/"):
+    def _answer(self, method, path, _query, body, headers):
+        if method == "POST":
+            return self._queried(json.loads(body)["queries"])
+        if not headers.get("Authorization", "").startswith("Basic "):
+            return 401, {"message": "Unauthorized"}, {}
+        if path.startswith("/d/"):
             uid = path.removeprefix("/d/")
-            error = ERROR if uid == self.server.broken_page else ""
-            title = BOARDS[uid]["panels"][0]["title"]
-            self._answer(200, PAGE.format(title=title, error=error), "text/html")
-        elif any(path.endswith(f"/{name}") for name in self.server.missing):
-            self._answer(404, '{"message": "not found"}')
-        else:
-            self._answer(200, '{"version": "12.4.0", "status": "OK"}')
+            error = ERROR if uid == self.broken_page else ""
+            page = PAGE.format(title=BOARDS[uid]["panels"][0]["title"], error=error)
+            return 200, page.encode(), {"Content-Type": "text/html"}
+        if any(path.endswith(f"/{name}") for name in self.missing):
+            return 404, {"message": "not found"}, {}
+        return 200, {"version": "12.4.0", "status": "OK"}, {}
 
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def _queried(self, queries):
         results = {}
-        for query in body["queries"]:
+        for query in queries:
             text = query["query"].replace("$timeFilter", "time > now() - 1h")
             text = text.replace("$__interval_ms", "10000").replace("$__interval", "10s")
-            self.server.asked += 1
+            self.asked += 1
             try:
-                self.server.influxd.query(text, DATABASE)
+                self.influxd.query(text, DATABASE)
                 results[query["refId"]] = {"status": 200}
             except (RuntimeError, OSError) as error:
                 results[query["refId"]] = {"status": 400, "error": str(error)}
         broken = any("error" in result for result in results.values())
-        self._answer(400 if broken else 200, json.dumps({"results": results}, separators=(",", ":")))
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def grafana(influxd, **state):
-    server = FakeGrafana(influxd, **state)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+        return 400 if broken else 200, {"results": results}, {}
 
 
 def smoke(server):
     environ = {
         **os.environ,
-        "GRAFANA_URL": f"http://127.0.0.1:{server.server_address[1]}",
+        "GRAFANA_URL": server.url,
         "GRAFANA_PASSWORD": "smoke-password",
         "SMOKE_SETTLE_S": "0.2",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -116,7 +89,7 @@ def filled(influxd):
 @pytest.mark.timeout(240)
 def test_all_is_well(filled):
     """Every dashboard, every query, every page."""
-    with grafana(filled) as server:
+    with FakeGrafana(filled) as server:
         done = smoke(server)
     assert done.returncode == 0, done.stdout + done.stderr
     targets = sum(len(panel["targets"]) for board in BOARDS.values() for panel in board["panels"])
@@ -137,7 +110,7 @@ def test_all_is_well(filled):
     ],
 )
 def test_what_is_missing_is_named(filled, state, said):
-    with grafana(filled, **state) as server:
+    with FakeGrafana(filled, **state) as server:
         done = smoke(server)
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
@@ -147,7 +120,7 @@ def test_what_is_missing_is_named(filled, state, said):
 def test_a_refused_query_is_named(influxd_of_its_own):
     """InfluxDB without our database."""
     influxd_of_its_own.stop()
-    with grafana(influxd_of_its_own) as server:
+    with FakeGrafana(influxd_of_its_own) as server:
         done = smoke(server)
     assert done.returncode != 0
     assert "a query fails" in done.stderr

@@ -21,6 +21,18 @@ LONGEST_S = 60.0
 """What is waited for at most; nothing here takes a tenth of it, unless the machine has much else to do."""
 
 
+def command(*arguments, **environ):
+    """Run an `energy-annotator` command to its end, in an environment of these variables alone."""
+    return subprocess.run(
+        [sys.executable, "-m", "energyrecorder_annotator", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+        env={"PATH": os.environ["PATH"], **environ},
+    )
+
+
 class Client:
     """One keep-alive connection."""
 

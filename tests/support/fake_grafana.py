@@ -3,95 +3,56 @@
 from __future__ import annotations
 
 import base64
-import contextlib
+import email.utils
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from support.fake_server import FakeServer
 
 PASSWORD = "admin-of-grafana-1"
 TOKEN = "glsa_of-the-annotator"
+LOG_INS = (f"Basic {base64.b64encode(f'admin:{PASSWORD}'.encode()).decode()}", f"Bearer {TOKEN}")
 
 
-class FakeGrafana(ThreadingHTTPServer):
+class FakeGrafana(FakeServer):
     """Service accounts, health, plugin and data source; ``broken`` maps a path to a status.
 
     Its clock is ``offset_s`` ahead.
     """
 
-    def __init__(self, **state):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.version = state.get("version", "11.6.0")
-        self.accounts = state.get("accounts", [])
-        self.broken = state.get("broken", {})
-        self.tokens = []
+    def __init__(self, *, version="11.6.0", broken=None, offset_s=0):
+        self.version = version
+        self.broken = broken or {}
+        self.offset_s = offset_s
+        self.accounts = []
         self.roles = []
-        self.offset_s = state.get("offset_s", 0)
+        self.tokens = []
+        super().__init__(self._answer)
 
+    def _answer(self, method, path, _query, body, headers):
+        status, content = self._content(method, path, body, headers)
+        return status, content, {"Date": email.utils.formatdate(time.time() + self.offset_s, usegmt=True)}
 
-class _Handler(BaseHTTPRequestHandler):
-    def date_time_string(self, timestamp=None):
-        return super().date_time_string(time.time() + self.server.offset_s)
-
-    def _answer(self, status, body):
-        raw = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def _allowed(self, path):
-        sent = self.headers.get("Authorization", "")
-        right = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
-        if path != "/api/health" and sent not in (f"Basic {right}", f"Bearer {TOKEN}"):
-            self._answer(401, {"message": "Invalid username or password"})
-            return False
-        if path in self.server.broken:
-            self._answer(self.server.broken[path], {"message": "no"})
-            return False
-        return True
-
-    def do_GET(self):
-        path = self.path.partition("?")[0]
-        if not self._allowed(path):
-            return
+    def _content(self, method, path, body, headers):
+        if path != "/api/health" and headers.get("Authorization") not in LOG_INS:
+            return 401, {"message": "Invalid username or password"}
+        if path in self.broken:
+            return self.broken[path], {"message": "no"}
+        if method == "POST":
+            return self._made(path, json.loads(body))
         known = {
-            "/api/health": {"database": "ok", "version": self.server.version},
+            "/api/health": {"database": "ok", "version": self.version},
             "/api/plugins/influxdb/settings": {"id": "influxdb", "enabled": True},
             "/api/datasources/uid/energy-influxdb/health": {"status": "OK"},
-            "/api/serviceaccounts/search": {"serviceAccounts": self.server.accounts},
+            "/api/serviceaccounts/search": {"serviceAccounts": self.accounts},
         }
-        self._answer(200, known[path])
+        return 200, known[path]
 
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._allowed(self.path):
-            return
-        if self.path == "/api/serviceaccounts":
-            self.server.accounts.append({"id": 7, "name": body["name"]})
-            self.server.roles.append(body["role"])
-            self._answer(201, {"id": 7})
-        else:
-            assert self.path == "/api/serviceaccounts/7/tokens"
-            self.server.tokens.append(body["name"])
-            self._answer(200, {"id": 1, "key": f"glsa_{len(self.server.tokens)}"})
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def grafana(**state):
-    server = FakeGrafana(**state)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
-def url_of(server):
-    return f"http://127.0.0.1:{server.server_address[1]}"
+    def _made(self, path, body):
+        if path == "/api/serviceaccounts":
+            self.accounts.append({"id": 7, "name": body["name"]})
+            self.roles.append(body["role"])
+            return 201, {"id": 7}
+        assert path == "/api/serviceaccounts/7/tokens"
+        self.tokens.append(body["name"])
+        return 200, {"id": 1, "key": f"glsa_{len(self.tokens)}"}

@@ -12,17 +12,23 @@ from urllib.parse import parse_qs, urlsplit
 class FakeServer:
     """Serves until closed; ``answer(method, path, query, body, headers)`` gives (status, body, headers).
 
-    A body that is not bytes is sent as JSON. Every request is kept in ``requests``.
+    A body that is not bytes is sent as JSON. Every request is kept in ``requests``. As a context manager it
+    closes itself.
     """
 
     def __init__(self, answer) -> None:
         self.answer = answer
         self.requests = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._server.shutdown()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from energyrecorder_annotator.journal.sqlite import SqliteJournal
-from energyrecorder_annotator.lifecycle import apply
 from energyrecorder_annotator.results import Results
 from energyrecorder_annotator.samples.base import PREFERENCES, Batch, Reading
 from energyrecorder_annotator.samples.embedded import EmbeddedSamples
 from energyrecorder_annotator.samples.freshness import Freshness
+from support.journal import take
 from support.steps import SECOND, start, stop
 
 T0 = 10_000
@@ -34,11 +34,7 @@ class Bench:
 
     def take(self, *events):
         for event in events:
-
-            def work(transaction, event=event):
-                transaction.put_steps(apply(event, transaction).changed)
-
-            self.journal.submit(work).result(60)
+            take(self.journal, event)
 
     def power(self, server, from_s, to_s, watts=100.0, every_s=1.0, env="pod1"):
         """Readings of a sensor that is polled as often as it has a new value."""

@@ -12,6 +12,7 @@ from energyrecorder_execd.readers.ipmi.reader import IpmiReader
 from energyrecorder_execd.readers.ipmi.sensor_source import SensorSource
 from energyrecorder_execd.readers.ipmi.sources import DcmiSource
 from energyrecorder_execd.readers.ipmi.transport import TRANSIENT_CODES
+from support.ipmi_reader import watts_of
 from support.ipmi_records import record
 from support.ipmi_script import CHASSIS, DCMI, DEVICE, SENSOR, ScriptedTransport, repository
 
@@ -45,10 +46,6 @@ def build(answers, facts=None, clock=None, setting="user"):
     clock = clock or Clock()
     sources = (DcmiSource(transport, None, facts, clock), SensorSource(transport, None, facts, clock))
     return IpmiReader(transport, sources, facts=facts, settings=setting, clock=clock), transport
-
-
-def watts_of(poll):
-    return poll.readings[0].watts if poll.readings else None
 
 
 async def test_dcmi_is_one_request_per_poll():
