@@ -105,12 +105,12 @@ class Recorder:
         self._now = now
         self._inherited = inherited
         self._innermost: ContextVar[Optional[Scope]] = ContextVar("energyrecorder", default=None)
-        self._lock = RLock()  # a signal handler may record while the code that it interrupts holds it
         self._roots: List[Scope] = []
         self._started: List[Scope] = []
-        os.register_at_fork(after_in_child=self._forget_locks)
+        self._make_lock()
+        os.register_at_fork(after_in_child=self._make_lock)
 
-    def _forget_locks(self) -> None:
+    def _make_lock(self) -> None:
         self._lock = RLock()  # a signal handler may record while the code that it interrupts holds it
 
     @never_raises

@@ -151,34 +151,35 @@ def _wrapper_of_kind(function: Callable[..., Any]) -> Callable[[Recording, Any],
     return _function
 
 
+class _Call:
+    """The scope of one call."""
+
+    __slots__ = ("_entry", "_name", "_recording")
+
+    def __init__(self, recording: Recording, name: str) -> None:
+        self._recording = recording
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._entry = self._recording.enter(self._name)
+
+    def __exit__(self, kind: object, error: Optional[BaseException], traceback: object) -> None:
+        if self._entry is not None:
+            self._recording.leave(self._entry, error)
+
+
 def _function(recording: Recording, function: Callable[..., Any]) -> Callable[..., Any]:
     def recorded(*args: Any, **kwargs: Any) -> Any:
-        entry = recording.enter(recording.name_for(function, args))
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            if entry is not None:
-                recording.leave(entry, error)
-            raise
-        if entry is not None:
-            recording.leave(entry, None)
-        return result
+        with _Call(recording, recording.name_for(function, args)):
+            return function(*args, **kwargs)
 
     return recorded
 
 
 def _coroutine_function(recording: Recording, function: Callable[..., Any]) -> Callable[..., Any]:
     async def recorded(*args: Any, **kwargs: Any) -> Any:
-        entry = recording.enter(recording.name_for(function, args))
-        try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            if entry is not None:
-                recording.leave(entry, error)
-            raise
-        if entry is not None:
-            recording.leave(entry, None)
-        return result
+        with _Call(recording, recording.name_for(function, args)):
+            return await function(*args, **kwargs)
 
     return recorded
 
