@@ -118,7 +118,7 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
     freshness = Freshness(_last_seen(samples, clock))
     late = LateReadings(journal, freshness, clock=clock)
     power_marks = PowerMarks(journal)
-    poll_pairs = PollPairs()
+    poll_pairs = PollPairs(clock)
     mirror = _mirror(config, journal)
     intake = Intake(
         samples,

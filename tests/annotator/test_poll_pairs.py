@@ -2,7 +2,7 @@
 
 import pytest
 
-from energyrecorder_annotator.poll_pairs import LEAST_PAIRS, LOOKED_AT, PollPairs, polled_twice
+from energyrecorder_annotator.poll_pairs import LEAST_PAIRS, LEAVE_NS, LOOKED_AT, PollPairs, polled_twice
 from energyrecorder_annotator.samples.base import Batch, BmcPoll
 
 SECOND_NS = 10**9
@@ -45,13 +45,30 @@ def test_how_two_collectors_are_told(times, twice):
     assert polled_twice(times) is twice
 
 
+class Clock:
+    def __init__(self):
+        self.now_ns = BEGIN_NS
+
+    def __call__(self):
+        return self.now_ns
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def pairs(clock):
+    return PollPairs(clock)
+
+
 def batch(env, server, times):
     return Batch(polls=[BmcPoll(env, server, ns, True, "on", "") for ns in times])
 
 
-def test_it_is_said_once_of_an_environment_and_when_it_is_over(caplog):
+def test_it_is_said_once_of_an_environment_and_when_it_is_over(pairs, caplog):
     caplog.set_level("INFO")
-    pairs = PollPairs()
     for server in ("n1", "n2"):
         pairs.take(batch("pod1", server, polls(10, second_after_s=0.3)))
         pairs.take(batch("pod2", server, polls(10, count=60)))
@@ -65,9 +82,8 @@ def test_it_is_said_once_of_an_environment_and_when_it_is_over(caplog):
     assert caplog.messages[1:] == ["servers of 'pod1' are polled by one collector again"]
 
 
-def test_what_a_site_kept_during_an_outage_is_no_second_collector(caplog):
+def test_what_a_site_kept_during_an_outage_is_no_second_collector(pairs, caplog):
     """It comes behind newer polls and in part twice, as the first answer was lost."""
-    pairs = PollPairs()
     times = polls(10, count=4 * LOOKED_AT)
     old, new = times[: 2 * LOOKED_AT], times[2 * LOOKED_AT :]
     for first in range(0, len(new), 5):
@@ -75,3 +91,28 @@ def test_what_a_site_kept_during_an_outage_is_no_second_collector(caplog):
         pairs.take(batch("pod1", "n1", old[first : first + 5] * 2))
     assert pairs.count("pod1") == 0
     assert not caplog.messages
+
+
+def test_a_server_that_leaves_is_counted_no_longer(pairs, clock, caplog):
+    caplog.set_level("INFO")
+    for server in ("n1", "n2"):
+        pairs.take(batch("pod1", server, polls(10, second_after_s=0.3)))
+    clock.now_ns += LEAVE_NS - 1
+    pairs.take(batch("pod1", "n2", polls(10, count=1, begin_ns=2 * BEGIN_NS)))
+    assert pairs.count("pod1") == 2
+    clock.now_ns += 1
+    assert pairs.count("pod1") == 1
+    clock.now_ns += LEAVE_NS
+    assert pairs.count("pod1") == 0
+    pairs.take(batch("pod1", "n3", polls(10)))
+    pairs.take(batch("pod1", "n1", polls(10, second_after_s=0.3, begin_ns=2 * BEGIN_NS)))
+    assert pairs.count("pod1") == 1
+    assert [line.partition(" ")[0] for line in caplog.messages] == ["server", "servers", "server"]
+
+
+def test_a_server_that_is_polled_slowly_has_not_left_between_two_polls(pairs, clock):
+    pairs.take(batch("pod1", "n1", polls(3600, second_after_s=3)))
+    clock.now_ns += 2 * 3600 * SECOND_NS
+    assert pairs.count("pod1") == 1
+    clock.now_ns += LOOKED_AT * 3600 * SECOND_NS
+    assert pairs.count("pod1") == 0
