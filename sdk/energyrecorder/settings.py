@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence
 
 from energyrecorder.errors import ConfigError
 
@@ -127,9 +127,9 @@ def read_table(raw: object, settings: Sequence[Setting], *, where: str) -> dict[
     known = {setting.name: setting for setting in settings}
     for key in raw:
         if key not in known:
-            raise ConfigError(
-                f"{where}: unknown key {key!r}{_nearest(key, known)}; allowed: {', '.join(known)}"
-            )
+            close = nearest(str(key), known)
+            hint = "" if close is None else f" (did you mean {close!r}?)"
+            raise ConfigError(f"{where}: unknown key {key!r}{hint}; allowed: {', '.join(known)}")
     return {name: _read_key(raw, setting, where=where) for name, setting in known.items()}
 
 
@@ -211,6 +211,6 @@ def _allowed(setting: Setting) -> str:
     return text
 
 
-def _nearest(key: str, known: Mapping[str, Setting]) -> str:
-    close = difflib.get_close_matches(str(key), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def nearest(name: str, known: Iterable[str]) -> Optional[str]:
+    """Return the known name that a mistyped one is most like; None when none is."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)

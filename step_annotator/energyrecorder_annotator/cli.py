@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from energyrecorder_annotator.cli_tokens import token
 from energyrecorder_annotator.cli_upkeep import COMMANDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_log = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -83,9 +85,9 @@ def serve(**options: Any) -> None:
     from energyrecorder_annotator.serve import serve as serve_until_stopped  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     state = state_dir(options["state"])
-    config, warning = _load(options, state)
-    if warning:
-        click.echo(f"W! {warning}", err=True)
+    config, warnings = _load(options, state)
+    for warning in warnings:
+        _log.warning("%s", warning)
     lock = StateLock(state / "annotator.lock")
     lock.acquire()
     try:
@@ -113,7 +115,7 @@ cli.add_command(import_legacy)
 @_settings_options
 def check(**options: Any) -> None:
     """Validate the settings and print those in force. Secrets are masked."""
-    config, warning = _load(options)
+    config, warnings = _load(options)
     from energyrecorder_annotator.http_server import check_tls  # noqa: PLC0415  # as below
     from energyrecorder_annotator.reload import NEED_RESTART  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.settings_text import settings_text  # noqa: PLC0415  # only what needs it loads it: short start, little memory
@@ -122,7 +124,7 @@ def check(**options: Any) -> None:
     click.echo(settings_text(config), nl=False)
     restarted = ", ".join(NEED_RESTART.values())
     click.echo(f"# after a change these need a restart, the others a SIGHUP: {restarted}")
-    if warning:
+    for warning in warnings:
         click.echo(f"W! {warning}", err=True)
 
 
@@ -143,14 +145,15 @@ def integrate(power_file: str, steps_file: str, window_s: float | None, output_f
     )
 
 
-def _load(options: dict[str, Any], state: Path | None = None) -> tuple[Any, str | None]:
+def _load(options: dict[str, Any], state: Path | None = None) -> tuple[Any, tuple[str, ...]]:
     from energyrecorder_annotator.auth.tokens import FILE_NAME  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.config import check_exposure  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     config = _load_config(options)
     if state is not None and (state / FILE_NAME).exists():
-        return config, None
-    return config, check_exposure(config, insecure=options["insecure"])
+        return config, config.warnings
+    exposed = check_exposure(config, insecure=options["insecure"])
+    return config, config.warnings if exposed is None else (*config.warnings, exposed)
 
 
 def _load_config(options: dict[str, Any]) -> Any:

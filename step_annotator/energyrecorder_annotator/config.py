@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sys
@@ -13,11 +12,12 @@ from typing import Any
 
 from energyrecorder.errors import ConfigError
 from energyrecorder.secret import Secret, resolve
-from energyrecorder.settings import Kind, Setting, load_toml, read_table, read_value
-from energyrecorder_annotator.influx.settings import FALLBACKS, InfluxSettings, influx_settings
+from energyrecorder.settings import Setting, load_toml, read_table
 from energyrecorder_annotator.influx.settings import SETTINGS as INFLUXDB
+from energyrecorder_annotator.influx.settings import InfluxSettings, influx_settings
 from energyrecorder_annotator.samples.base import PREFERENCES
 from energyrecorder_annotator.sinks.settings import GRAFANA, WEBHOOK, HttpSinkSettings, http_sink_settings
+from energyrecorder_annotator.variables import CONFIG, take_variables, unknown_variables
 
 DEFAULT_FILE = Path("/etc/energyrecorder/annotator.toml")
 DEFAULT_FLEET = Path("/etc/energyrecorder/fleet.toml")
@@ -124,6 +124,7 @@ class Config:
         mirror: Where the original's measurements are written as well; None = nowhere.
         grafana: The Grafana that gets native annotations; None = none.
         webhook: Where changed steps are posted; None = nowhere.
+        warnings: What is to be told at the start.
     """
 
     source: Path | None
@@ -147,6 +148,7 @@ class Config:
     mirror: InfluxSettings | None = None
     grafana: HttpSinkSettings | None = None
     webhook: HttpSinkSettings | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def load_config(
@@ -173,17 +175,13 @@ def load_config(
         name: read_table(tables.get(name, {}), settings, where=f"{where}: [{name}]")
         for name, settings in TABLES.items()
     }
-    named = set(tables) | _take_environment(values, environ)
+    named = set(tables) | take_variables(TABLES, values, environ)
     listen, embedded = values["listen"], values["embedded"]
     listen.update({name: value for name, value in flags.items() if value is not None})
     commands = embedded["commands"]
     if fleet is not None or (path is None and values["samples"]["kind"] == "embedded"):
         commands = (collector_command(_fleet_file(fleet, environ)),)
-    more: dict[str, Any] = {
-        **_listening(listen, where, environ),
-        **_sinks(values, named, where, environ),
-        "env_aliases": _aliases(tables.get(ENV_ALIASES, {}), where=f"{where}: [{ENV_ALIASES}]"),
-    }
+    more = {**_listening(listen, where, environ), **_sinks(values, named, where, environ)}
     influxdb = _influx(values, named, where, environ)
     return Config(
         source=path,
@@ -194,9 +192,11 @@ def load_config(
         retention_s=embedded["retention"],
         always_record=values["legacy"]["always_record"],
         legacy_ttl_s=values["legacy"]["ttl"],
+        env_aliases=_aliases(tables.get(ENV_ALIASES, {}), where=f"{where}: [{ENV_ALIASES}]"),
         samples_kind=values["samples"]["kind"],
         influxdb=influxdb,
         mirror=_mirror(values["legacy"]["mirror_database"], influxdb, where),
+        warnings=unknown_variables(TABLES, values, environ),
         **more,
     )
 
@@ -285,7 +285,7 @@ def check_exposure(config: Config, *, insecure: bool) -> str | None:
 
 
 def _settings_file(config: str | None, fleet: str | None, environ: Mapping[str, str]) -> Path | None:
-    named = config or environ.get("ENERGY_ANNOTATOR_CONFIG")
+    named = config or environ.get(CONFIG)
     if named:
         return Path(named)
     return DEFAULT_FILE if fleet is None and DEFAULT_FILE.exists() else None
@@ -318,40 +318,3 @@ def collector_command(fleet: Path) -> tuple[str, ...]:
     if found is None:
         raise ConfigError("the collector energy-execd is not installed; pip install 'energyrecorder[execd]'")
     return (found, "run", "--fleet", str(fleet))
-
-
-def _take_environment(values: dict[str, dict[str, Any]], environ: Mapping[str, str]) -> set[str]:
-    """Lay the environment over ``values`` and return the tables that it names."""
-    named = _take_influx_fallbacks(values["influxdb"], environ)
-    for table, settings in TABLES.items():
-        prefix = "" if table == "listen" else f"{table.upper()}_"
-        for setting in settings:
-            name = f"ENERGY_ANNOTATOR_{prefix}{setting.name.upper()}"
-            text = environ.get(name)
-            if text and not setting.kind.startswith("list"):
-                value = _as_toml(text, setting.kind)
-                values[table][setting.name] = read_value(value, setting, where=f"environment variable {name}")
-                named.add(table)
-    return named
-
-
-def _as_toml(text: str, kind: Kind) -> object:
-    """Return what the file would have held; text that is no such value stays text, and is refused as that."""
-    if kind == "int" and text.isdecimal():
-        return int(text)
-    if kind == "bool" and text in {"true", "false"}:
-        return text == "true"
-    if kind == "float":
-        with contextlib.suppress(ValueError):
-            return float(text)
-    return text
-
-
-def _take_influx_fallbacks(values: dict[str, Any], environ: Mapping[str, str]) -> set[str]:
-    """Take what Telegraf's configuration is given too, where the file says nothing of its own."""
-    defaults = {setting.name: setting for setting in INFLUXDB}
-    for name, key in FALLBACKS.items():
-        setting = defaults[key]
-        if environ.get(name) and values[key] == setting.default:
-            values[key] = read_value(environ[name], setting, where=f"environment variable {name}")
-    return {"influxdb"} if environ.get("ENERGY_INFLUX_URL") else set()

@@ -110,6 +110,34 @@ def test_beyond_loopback_a_token_is_needed(tmp_path):
     assert check_exposure(load(tmp_path, host="::1"), insecure=False) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("LISTN", " (did you mean 'ENERGY_ANNOTATOR_PORT'?)"),
+        ("LISTEN_PORT", " (did you mean 'ENERGY_ANNOTATOR_PORT'?)"),
+        ("LEGACY_TLL", " (did you mean 'ENERGY_ANNOTATOR_LEGACY_TTL'?)"),
+        ("CONFG", " (did you mean 'ENERGY_ANNOTATOR_CONFIG'?)"),
+        ("XYZ", ""),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_told(tmp_path, name, hint):
+    variable = f"ENERGY_ANNOTATOR_{name}"
+    told = f"environment variable {variable} is no setting and has no effect{hint}"
+    assert load(tmp_path, environ={variable: "1"}).warnings == (told,)
+
+
+def test_a_variable_that_is_known_empty_or_referred_to_is_not_told(tmp_path):
+    environ = {
+        "ENERGY_ANNOTATOR_CONFIG": "annotator.toml",
+        "ENERGY_ANNOTATOR_EMPTY": "",
+        "ENERGY_ANNOTATOR_GRAFANA_SECRET": "s",
+        "ENERGY_ANNOTATOR_PORT": "2",
+        "ENERGY_ELSEWHERE": "1",
+    }
+    text = '[grafana]\nurl = "http://g"\ntoken = "{env=ENERGY_ANNOTATOR_GRAFANA_SECRET}"'
+    assert load(tmp_path, text, environ).warnings == ()
+
+
 def test_check_prints_the_settings_with_the_token_masked(tmp_path):
     path = tmp_path / "annotator.toml"
     path.write_text('[listen]\ntoken = "{env=TOKEN}"\nhost = "0.0.0.0"')
@@ -137,7 +165,7 @@ def test_check_calls_settings_as_the_file_does(tmp_path):
     assert said["[webhook]"] == "not set"
     assert "[store] path" in done.stdout.splitlines()[-1]
     assert "very-secret" not in done.stdout
-    assert set(KEYS) == {field.name for field in dataclasses.fields(Config)} - {"source"}
+    assert set(KEYS) == {field.name for field in dataclasses.fields(Config)} - {"source", "warnings"}
 
 
 def test_check_reads_the_certificate(tmp_path):
@@ -158,3 +186,11 @@ def test_a_mistake_ends_the_command_with_2_and_one_line(tmp_path, verb):
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "[listen]: key 'port' is True" in done.stderr
+
+
+def test_check_tells_of_a_variable_that_sets_nothing(tmp_path):
+    path = tmp_path / "annotator.toml"
+    path.write_text("")
+    done = command("check", "--config", str(path), ENERGY_ANNOTATOR_LISTN="127.0.0.1")
+    assert done.returncode == 0
+    assert done.stderr.startswith("W! environment variable ENERGY_ANNOTATOR_LISTN is no setting")
