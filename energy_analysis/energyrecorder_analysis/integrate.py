@@ -15,7 +15,7 @@ from energyrecorder_analysis.curve import PowerCurve, power_curve
 from energyrecorder_analysis.estimate import ServerEnergy
 from energyrecorder_analysis.power_input import EnvRow
 from energyrecorder_analysis.series import PowerRow, PowerSeries
-from energyrecorder_analysis.timestamp import TIME_ALLOWED, parse_time_ns
+from energyrecorder_analysis.timestamp import TIME_ALLOWED, FileTimes
 
 EXPECTED_BEFORE_NS = 3_600_000_000_000
 """A server is expected in a step if it was heard of in it or this long before its start."""
@@ -61,7 +61,10 @@ def parse_steps_json(text: str, *, name: str) -> list[StepWindow]:
         ) from None
     if not isinstance(parsed, list):
         raise ConfigError(f"{name}: must be a list of steps, not {type(parsed).__name__}")
-    return [_step(entry, f"{name}: step {number}") for number, entry in enumerate(parsed, start=1)]
+    times = FileTimes()
+    steps = [_step(entry, times, f"{name}: step {number}") for number, entry in enumerate(parsed, start=1)]
+    times.check()
+    return steps
 
 
 def integrate(
@@ -138,13 +141,13 @@ def server_answer(part: ServerEnergy) -> dict[str, Any]:
     }
 
 
-def _step(entry: object, where: str) -> StepWindow:
+def _step(entry: object, times: FileTimes, where: str) -> StepWindow:
     if not isinstance(entry, Mapping):
         raise ConfigError(f"{where}: must be an object with the keys {', '.join(_KEYS)}")
     step = entry.get("step")
     if step is not None and (not isinstance(step, str) or not step):
         raise ConfigError(f"{where}: key 'step' is {step!r}; allowed: a name, or null for the whole scenario")
-    start_ns, end_ns = (_moment(entry, key, where) for key in ("started_at", "ended_at"))
+    start_ns, end_ns = (_moment(entry, key, times, where) for key in ("started_at", "ended_at"))
     if end_ns < start_ns:
         raise ConfigError(
             f"{where}: key 'ended_at' is {entry['ended_at']!r}; allowed: not before 'started_at'"
@@ -161,10 +164,7 @@ def _name(entry: Mapping[str, object], key: str, where: str) -> str:
     return value
 
 
-def _moment(entry: Mapping[str, object], key: str, where: str) -> int:
+def _moment(entry: Mapping[str, object], key: str, times: FileTimes, where: str) -> int:
     if key not in entry:
         raise ConfigError(f"{where}: missing key {key!r}: {TIME_ALLOWED}")
-    try:
-        return parse_time_ns(entry[key])
-    except ValueError:
-        raise ConfigError(f"{where}: key {key!r} is {entry[key]!r}; allowed: {TIME_ALLOWED}") from None
+    return times.read(entry[key], f"{where}: key {key!r}")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from energyrecorder.errors import ConfigError
 from energyrecorder.schema import CLOCKS, SERVER_BMC, SERVER_POWER
 from energyrecorder_analysis.series import PowerRow
-from energyrecorder_analysis.timestamp import TIME_ALLOWED, parse_time_ns
+from energyrecorder_analysis.timestamp import FileTimes
 
 CSV_REQUIRED = ("time", "env", "server", "watts")
 CSV_OPTIONAL = ("window_s", "clock")
@@ -45,6 +45,7 @@ def parse_power_csv(text: str, *, name: str) -> list[EnvRow]:
     """
     lines = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
     header: list[str] | None = None
+    times = FileTimes()
     rows = []
     try:
         for cells in lines:
@@ -53,42 +54,46 @@ def parse_power_csv(text: str, *, name: str) -> list[EnvRow]:
             if header is None:
                 header = _header(cells, name)
                 continue
-            rows.append(_csv_row(header, cells, f"{name}: line {lines.line_num}"))
+            rows.append(_csv_row(header, cells, times, f"{name}: line {lines.line_num}"))
     except csv.Error as error:
         raise ConfigError(f"{name}: line {lines.line_num}: not CSV: {error}") from None
     if header is None:
         raise ConfigError(f"{name}: empty; allowed: the header {','.join(CSV_REQUIRED)} and readings below")
+    times.check()
     return rows
 
 
-def rows_from_line_protocol(points: Iterable[Mapping[str, Any]], *, name: str) -> list[EnvRow]:
+def rows_from_line_protocol(points: Iterable[tuple[int, Mapping[str, Any]]], *, name: str) -> list[EnvRow]:
     """Return the readings among parsed points of line protocol.
 
     Totals of servers count (``scope=server`` without ``part``); a point of ``server_bmc`` says that its
     server is expected, so that one without any reading is noticed. Other points are none of our business.
 
     Args:
-        points: ``{"measurement", "tags", "fields", "time"}`` each, as line-protocol-parser gives them.
+        points: Line of the file, and ``{"measurement", "tags", "fields", "time"}`` as line-protocol-parser
+            gives them.
         name: Name of the file, for messages.
 
     Raises:
-        ConfigError: A point without time stamp, env or server, or a field of a wrong type.
+        ConfigError: A point without time stamp, env or server, a field of a wrong type, or time stamps that
+            are no nanoseconds.
     """
+    times = FileTimes()
     rows = []
-    for number, point in enumerate(points, start=1):
+    for line, point in points:
         measurement = point.get("measurement")
         if measurement not in (SERVER_POWER, SERVER_BMC):
             continue
         tags = point.get("tags") or {}
         if measurement == SERVER_POWER and (tags.get("scope", "server") != "server" or tags.get("part")):
             continue
-        where = f"{name}: point {number} ({measurement})"
+        where = f"{name}: line {line} ({measurement})"
         time_ns = point.get("time")
         if not isinstance(time_ns, int) or not tags.get("env") or not tags.get("server"):
             raise ConfigError(f"{where}: needs the tags 'env' and 'server' and a time stamp")
         fields = (point.get("fields") or {}) if measurement == SERVER_POWER else {}
         row = PowerRow(
-            time_ns=time_ns,
+            time_ns=times.read(time_ns, f"{where}: time stamp"),
             watts=_number(fields, "watts", where),
             window_s=_number(fields, "window_s", where),
             refresh_s=_number(fields, "refresh_s", where),
@@ -99,6 +104,7 @@ def rows_from_line_protocol(points: Iterable[Mapping[str, Any]], *, name: str) -
             accuracy_pct=_number(fields, "accuracy_pct", where),
         )
         rows.append(EnvRow(tags["env"], tags["server"], row))
+    times.check()
     return rows
 
 
@@ -114,21 +120,16 @@ def _header(cells: list[str], name: str) -> list[str]:
     return header
 
 
-def _csv_row(header: list[str], cells: list[str], where: str) -> EnvRow:
+def _csv_row(header: list[str], cells: list[str], times: FileTimes, where: str) -> EnvRow:
     if len(cells) != len(header):
         raise ConfigError(f"{where}: {len(cells)} cells; allowed: {len(header)}, as in the header")
     row = {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
     for column in ("env", "server"):
         if not row[column]:
             raise ConfigError(f"{where}: column {column!r} is empty; allowed: a name")
-    try:
-        time_ns = parse_time_ns(row["time"])
-    except ValueError:
-        raise ConfigError(f"{where}: column 'time' is {row['time']!r}; allowed: {TIME_ALLOWED}") from None
-    watts = _cell(row, "watts", where)
     reading = PowerRow(
-        time_ns=time_ns,
-        watts=watts,
+        time_ns=times.read(row["time"], f"{where}: column 'time'"),
+        watts=_cell(row, "watts", where),
         window_s=_cell(row, "window_s", where),
         clock=_clock(row.get("clock") or None, where, "column"),
     )

@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from energyrecorder.clock import wall_ns
-from energyrecorder.errors import ConfigError
 from energyrecorder.secret import Secret
-from energyrecorder_analysis.timestamp import TIME_ALLOWED, parse_time_ns
+from energyrecorder_analysis.timestamp import FileTimes
 from energyrecorder_annotator.cli_upkeep import service_options
 
 TIMEOUT_S = 60.0
@@ -77,7 +76,9 @@ def import_legacy(**options: Any) -> None:
 
 
 def _time(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_time_ns(text)
-    except ValueError:
-        raise ConfigError(f"{option}: {text!r}: allowed: {TIME_ALLOWED}") from None
+    if text is None:
+        return None
+    times = FileTimes()
+    time_ns = times.read(text, option)
+    times.check()
+    return time_ns

@@ -42,7 +42,7 @@ def _power_rows(path: str) -> list[EnvRow]:
     return parse_power_csv(text, name=path)
 
 
-def _points(text: str, name: str) -> list[dict[str, Any]]:
+def _points(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
     points = []
     # Only \n ends a line: str.splitlines would also split at \x85 or \u2028 inside a tag.
     for number, line in enumerate(text.split("\n"), start=1):
@@ -53,7 +53,7 @@ def _points(text: str, name: str) -> list[dict[str, Any]]:
         except (LineFormatError, ValueError, OverflowError) as error:
             raise ConfigError(f"{name}: line {number}: not line protocol: {error}") from None
         if point is not None:
-            points.append(point)
+            points.append((number, point))
     return points
 
 

@@ -107,8 +107,50 @@ def test_times_are_exact_to_the_nanosecond(text, nanoseconds):
     assert parse_time_ns(text) == nanoseconds
 
 
+COUNTED = [
+    (1_772_366_400, 1, "seconds; allowed: ISO 8601", "append 000000000"),
+    (1_200_000_000_000, 10**3, "milliseconds; allowed: ISO 8601", "append 000000"),
+    (1_772_366_400_000_000, 10**6, "microseconds; allowed: ISO 8601", "append 000"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "unit", "mended"), COUNTED)
+def test_files_that_count_another_unit_are_refused(first, second, unit, mended):
+    stamps = [first + number * second for number in range(600)]
+    csv = "time,env,server,watts\n" + "".join(f"{stamp},e,s,1\n" for stamp in stamps)
+    with pytest.raises(ConfigError) as of_csv:
+        parse_power_csv(csv, name="p.csv")
+    assert str(of_csv.value).startswith(f"p.csv: line 2: column 'time' is '{first}', which counts {unit}")
+    assert str(of_csv.value).endswith(f"since 1970 (UTC): {mended}")
+    lines = points(*(f"server_power,env=e,server=a watts=1 {stamp}" for stamp in stamps))
+    with pytest.raises(ConfigError) as of_lines:
+        rows_from_line_protocol(lines, name="p.lp")
+    assert f"p.lp: line 1 (server_power): time stamp is {first}, which counts {unit}" in str(of_lines.value)
+    with pytest.raises(ConfigError) as of_steps:
+        parse_steps_json(steps_json(started_at=first, ended_at=first + second), name="s.json")
+    assert f"s.json: step 1: key 'started_at' is {first}, which counts {unit}" in str(of_steps.value)
+
+
+@pytest.mark.parametrize("length_s", [1, 4, 3600, 90_000])
+def test_files_that_count_from_zero_are_nanoseconds(length_s):
+    stamps = [number * length_s * 10**7 for number in range(101)]
+    text = "time,env,server,watts\n" + "".join(f"{stamp},e,s,1\n" for stamp in stamps)
+    assert [row.row.time_ns for row in parse_power_csv(text, name="p.csv")] == stamps
+
+
+def test_moments_after_1970_are_no_numbers():
+    text = "time,env,server,watts\n1970-01-01T00:30:00Z,e,s,1\n1970-01-01T00:40:00Z,e,s,1\n"
+    assert len(parse_power_csv(text, name="p.csv")) == 2
+
+
+@pytest.mark.parametrize("value", ["9999-01-01T00:00:00Z", "9999999999999999999", "-1"])
+def test_a_time_that_no_reading_can_have_is_refused(value):
+    with pytest.raises(ConfigError, match=f"line 2: column 'time' is '{value}'; allowed: 1970 to 2262"):
+        parse_power_csv(f"time,env,server,watts\n{value},e,s,1\n", name="p.csv")
+
+
 def points(*lines):
-    return [parse_line(line) for line in lines]
+    return [(number, parse_line(line)) for number, line in enumerate(lines, start=1)]
 
 
 def test_line_protocol_gives_totals_of_servers_and_who_is_expected():
@@ -143,7 +185,7 @@ def test_line_protocol_gives_totals_of_servers_and_who_is_expected():
     ],
 )
 def test_a_point_that_cannot_be_is_named(line, told):
-    with pytest.raises(ConfigError, match="point 1"):
+    with pytest.raises(ConfigError, match="line 1"):
         rows_from_line_protocol(points(line), name="p.lp")
     with pytest.raises(ConfigError) as raised:
         rows_from_line_protocol(points(line), name="p.lp")
