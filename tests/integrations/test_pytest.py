@@ -280,6 +280,26 @@ def test_what_was_told_while_tests_ran_stands_in_the_summary(write, energy_pytes
     assert ("no results: nothing was sent" in shown) == ("ENERGY_ENV" not in variables)
 
 
+def test_what_workers_of_xdist_were_told_stands_in_the_summary_once(write, energy_pytest, environ):
+    """Two workers tell of the disk; they and the controller tell of the annotator."""
+    write(
+        "test_a.py",
+        """
+        import pytest
+        from energyrecorder.api import notices
+
+        @pytest.mark.parametrize("n", range(2))
+        def test_a(n):
+            notices.tell("disk", "the disk of the workers is full")
+        """,
+    )
+    away = {**environ, "ENERGY_ENV": "pod1", "ENERGY_URL": "http://127.0.0.1:9"}
+    lines = energy_pytest("-n", "2", "--dist", "each", "--energy", environ=away).stdout.splitlines()
+    notes = [line for line in lines if line.startswith("note: ")]
+    assert notes[1:] == ["note: the disk of the workers is full"], lines
+    assert notes[0].startswith("note: annotator at http://127.0.0.1:9: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

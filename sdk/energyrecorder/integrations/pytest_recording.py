@@ -10,7 +10,7 @@ from typing import Any, Dict, Generator, List, Optional, Tuple
 
 import pytest
 
-from energyrecorder.api import Energy, enable_recording
+from energyrecorder.api import Energy, enable_recording, notices
 from energyrecorder.edge import never_raises
 from energyrecorder.environment import Inherited
 from energyrecorder.integrations.budget import parse_energy_j
@@ -133,11 +133,17 @@ class SessionRecording:
         self._module: Optional[_Open] = None
         self._test: Optional[_Test] = None
         self.mistakes: List[str] = []
+        self._told_by_workers: List[str] = []
 
     @property
     def root(self) -> Optional[Scope]:
         """The scope of the session, open or closed; None when nothing is recorded."""
         return self._root.scope if self._root else None
+
+    @property
+    def notices(self) -> List[str]:
+        """What this process and workers were told of trouble, each sentence once."""
+        return list(dict.fromkeys([*notices.lines, *self._told_by_workers]))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -153,7 +159,9 @@ class SessionRecording:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take over what an xdist worker found."""
-        self.mistakes += getattr(node, "workeroutput", {}).get("energyrecorder_mistakes", [])
+        output = getattr(node, "workeroutput", {})
+        self.mistakes += output.get("energyrecorder_mistakes", [])
+        self._told_by_workers += output.get("energyrecorder_notices", [])
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -186,8 +194,9 @@ class SessionRecording:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Close the run and deliver what is left."""
-        self._worker_output["energyrecorder_mistakes"] = self.mistakes
         self.end_session(int(exitstatus))
+        self._worker_output["energyrecorder_mistakes"] = self.mistakes
+        self._worker_output["energyrecorder_notices"] = notices.lines
 
     @never_raises
     def _begin_session(self) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
-from energyrecorder.api import notices
 from energyrecorder.client import EXIT_S
 from energyrecorder.edge import never_raises
 from energyrecorder.environment import is_disabled
@@ -142,7 +141,7 @@ class SessionResults:
             return []
         lines = [f"mistake: {mistake}" for mistake in self._recording.mistakes]
         # Told on stderr too, but while a test ran pytest had it.
-        lines += [f"note: {line}" for line in notices.lines]
+        lines += [f"note: {line}" for line in self._recording.notices]
         if self._steps:
             return lines + summary_lines(self._steps, root.run_id)
         if self._trouble:
