@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
+_OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF)
+"""What writing is refused with; the system does not say of what it was."""
+
 
 class EnergyError(Exception):
     """Base of all errors of this project; never raised itself.
@@ -22,8 +27,10 @@ class ConfigError(EnergyError, ValueError):
 
 
 def refusal_text(error: OSError) -> str:
-    """Return what the operating system refused, in a line: of which file, else of our output."""
-    return f"{error.filename or 'output'}: {error.strerror or error}"
+    """Return what the operating system refused, in a line: of which file, or of our output, if it was."""
+    where = error.filename or ("output" if error.errno in _OF_OUTPUT else None)
+    text = error.strerror or str(error)
+    return text if where is None else f"{where}: {text}"
 
 
 class BmcError(EnergyError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +74,16 @@ def test_a_closed_output_is_a_mistake(called, command):
         2,
         "E! standard output is closed; the lines need one\n",
     )
+
+
+@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.EMFILE])
+def test_what_is_not_of_the_output_is_not_said_to_be(code):
+    assert refusal_text(OSError(code, os.strerror(code))) == os.strerror(code)
+
+
+def test_a_name_that_nobody_knows_is_not_said_of_the_output():
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    assert refusal_text(unknown) == "Name or service not known"
 
 
 def test_a_file_is_named(tmp_path):
