@@ -33,6 +33,18 @@ def refusal_text(error: OSError) -> str:
     return text if where is None else f"{where}: {text}"
 
 
+def unreachable_text(error: BaseException) -> str:
+    """Return in plain words why a peer on the network gave no answer."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if getattr(error, "library", None) == "SSL":  # `ssl` itself is loaded only where it is used
+        reason = getattr(error, "verify_message", None) or str(getattr(error, "reason", error)).lower()
+        return f"TLS: {reason.replace('_', ' ')}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return f"{type(error).__name__}: {str(error)[:200]!r}"
+
+
 class BmcError(EnergyError):
     """A poll of a BMC failed.
 

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
 from energyrecorder.clock import Instant
-from energyrecorder.errors import AnnotatorError
+from energyrecorder.errors import AnnotatorError, unreachable_text
 from energyrecorder.http1 import ClosedError, Connection, HttpError
 from energyrecorder.sockets import connect
 
@@ -172,16 +172,11 @@ class Transport:
 
 
 def _describe(error: BaseException) -> str:
-    if isinstance(error, (socket.timeout, TimeoutError)):
-        return "no answer in time"
-    if getattr(error, "library", None) == "SSL":  # `ssl` itself is loaded only where it is used
-        reason = getattr(error, "verify_message", None) or str(getattr(error, "reason", error)).lower()
-        return f"TLS: {reason.replace('_', ' ')}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
     if isinstance(error, HttpError):
         return str(error)
-    return f"{type(error).__name__}: {str(error)[:200]!r}"
+    if isinstance(error, socket.timeout):
+        return "no answer in time"  # no TimeoutError before 3.10
+    return unreachable_text(error)
 
 
 def _parse(raw: bytes, status: int, url: str) -> Dict[str, Any]:

@@ -9,12 +9,19 @@ from pathlib import Path
 import click
 
 from energyrecorder.secret import Secret
+from energyrecorder_annotator.options import checked_url
 
 PASSWORD_VARIABLE = "GRAFANA_ADMIN_PASSWORD"  # noqa: S105  # the name of a variable
 
 
 @click.command("grafana-setup")
-@click.option("--url", default="http://127.0.0.1:3000", show_default=True, help="Where Grafana listens.")
+@click.option(
+    "--url",
+    default="http://127.0.0.1:3000",
+    show_default=True,
+    callback=checked_url,
+    help="Where Grafana listens.",
+)
 @click.option(
     "--user", default="admin", show_default=True, help=f"Administrator; password: {PASSWORD_VARIABLE}."
 )
@@ -27,9 +34,7 @@ def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None
     """
     from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.grafana_setup import Grafana  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import url_of_option  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
-    checked = url_of_option("--url", url)
     password = os.environ.get(PASSWORD_VARIABLE)
     if not password:
         raise ConfigError(f"{PASSWORD_VARIABLE} is not set: the password of Grafana's user {user!r}")
@@ -37,9 +42,9 @@ def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None
         raise ConfigError("missing option --token-file FILE (or --check)")
     if token_file is not None and token_file.exists():
         raise ConfigError(f"--token-file: {str(token_file)!r} is there already; remove it to get a new token")
-    admin = Grafana(checked, user=(user, Secret(password)))
+    admin = Grafana(url, user=(user, Secret(password)))
     try:
-        click.echo(f"I! Grafana {admin.version()} at {checked}")
+        click.echo(f"I! Grafana {admin.version()} at {url}")
         for what, ok, told in admin.findings():
             click.echo(f"{'I!' if ok else 'W!'} {what}: {told}")
         if token_file is not None and not only_check:

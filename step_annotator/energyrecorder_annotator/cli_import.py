@@ -10,7 +10,7 @@ import click
 from energyrecorder.clock import wall_ns
 from energyrecorder.secret import Secret
 from energyrecorder_analysis.timestamp import FileTimes
-from energyrecorder_annotator.cli_upkeep import service_options
+from energyrecorder_annotator.options import checked_url, service_options
 
 TIMEOUT_S = 60.0
 KEPT_NS = 90 * 86400 * 1_000_000_000
@@ -27,6 +27,7 @@ TOO_OLD = (
     envvar="ENERGY_INFLUX_URL",
     default="http://127.0.0.1:8086",
     show_default=True,
+    callback=checked_url,
     help="InfluxDB 1.x of the original.",
 )
 @click.option("--influx-database", default="NRG", show_default=True, help="Its database.")
@@ -42,7 +43,7 @@ def import_legacy(**options: Any) -> None:
     """
     from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import InfluxSettings, url_of_option  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.settings import InfluxSettings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.original.history.hand_over import HandOver  # noqa: PLC0415  # loads `requests`
     from energyrecorder_annotator.original.history.read import OriginalDatabase  # noqa: PLC0415  # loads `requests`
 
@@ -50,7 +51,7 @@ def import_legacy(**options: Any) -> None:
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
     client = InfluxClient(
         InfluxSettings(
-            url=url_of_option("--influx-url", options["influx_url"]),
+            url=options["influx_url"],
             database=options["influx_database"],
             user=options["influx_user"] or None,
             password=Secret(password) if password else None,

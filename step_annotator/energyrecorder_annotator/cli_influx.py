@@ -7,6 +7,8 @@ import os
 
 import click
 
+from energyrecorder_annotator.options import checked_url
+
 WRITER = "energy_writer"
 READER = "energy_reader"
 ADMIN = "energy_admin"
@@ -24,6 +26,7 @@ PASSWORDS = (
     envvar="ENERGY_INFLUX_URL",
     default="http://127.0.0.1:8086",
     show_default=True,
+    callback=checked_url,
     help="Where InfluxDB listens.",
 )
 @click.option(
@@ -50,10 +53,9 @@ def init_influxdb(
     """
     from energyrecorder.secret import Secret  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import InfluxSettings, url_of_option  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.settings import InfluxSettings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.influx.setup import User, changes, duration, first_admin, set_up  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
-    checked = url_of_option("--url", url)
     for kept in filter(None, (raw_retention, rollup_retention)):
         duration(kept)  # before anything is made
     users = tuple(
@@ -63,7 +65,7 @@ def init_influxdb(
     )
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
     settings = InfluxSettings(
-        url=checked, database=database, user=admin or None, password=Secret(password) if password else None
+        url=url, database=database, user=admin or None, password=Secret(password) if password else None
     )
     if admin is None and users and users[0].name == ADMIN:
         first_admin(InfluxClient(settings), users[0])

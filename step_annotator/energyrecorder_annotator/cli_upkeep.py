@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from energyrecorder.errors import EnergyError
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-DEFAULT_URL = "http://127.0.0.1:8742"
-
-
-def service_options(command: Command) -> Command:
-    """Add the options that say which running service is meant."""
-    for option in (
-        click.option("--url", envvar="ENERGY_URL", default=DEFAULT_URL, help="Where the service listens."),
-        click.option(
-            "--token", "token_env", metavar="NAME", help="Variable with the token.", default="ENERGY_TOKEN"
-        ),
-    ):
-        command = option(command)
-    return command
+from energyrecorder_annotator.options import checked_url, service_options
 
 
 def _config(config: str | None) -> Any:
@@ -36,7 +21,9 @@ def _config(config: str | None) -> Any:
 
 @click.command()
 @click.option("--config", metavar="FILE", help="Settings: has InfluxDB, Grafana and TLS looked at too.")
-@click.option("--grafana", metavar="URL", help="Look at this Grafana: version and clock.")
+@click.option(
+    "--grafana", metavar="URL", callback=checked_url, help="Look at this Grafana: version and clock."
+)
 @service_options
 def doctor(config: str | None, grafana: str | None, url: str, token_env: str) -> int:
     """Look at service, clocks, samples and sinks. Exit 3 if something is not as it should be."""

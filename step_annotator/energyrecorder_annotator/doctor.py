@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -19,6 +18,7 @@ from energyrecorder.errors import EnergyError
 from energyrecorder_annotator.clocks import least_apart_s
 from energyrecorder_annotator.config import Config
 from energyrecorder_annotator.poll_pairs import ADVICE
+from energyrecorder_annotator.unreachable import why
 
 TIMEOUT_S = 5.0
 MOST_OFFSET_S = 2.0
@@ -51,7 +51,7 @@ class Service:
     """The running annotator, by HTTP.
 
     Args:
-        url: Where it listens.
+        url: Where it listens: ``http`` or ``https``.
         token: Bearer token; None = none.
         timeout_s: Longest wait for an answer.
     """
@@ -69,18 +69,16 @@ class Service:
         Raises:
             EnergyError: There is none.
         """
-        if not self._url.startswith(("http://", "https://")):
-            raise EnergyError(f"service URL is {self._url!r}; allowed: http:// or https://")
         raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, raw, self._headers, method=method)  # noqa: S310  # checked
+        request = urllib.request.Request(self._url + path, raw, self._headers, method=method)  # noqa: S310  # checked by the option
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310  # checked above
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310  # as above
                 return answer.status, answer.read().decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode("utf-8", "replace")
-        except (OSError, HTTPException, ssl.SSLError) as error:
-            raise EnergyError(f"no answer from {self._url!r}: {error}") from None
+        except (OSError, HTTPException) as error:
+            raise EnergyError(f"cannot reach {self._url}: {why(error)}") from None
 
     def times(self, servers: Iterable[str], from_ns: int, to_ns: int) -> dict[tuple[str, str], set[int]]:
         """Return the times of its readings of whole servers by environment and server, ns since 1970.
@@ -110,7 +108,7 @@ def examine(config: Config | None, service: Service, *, grafana: str | None = No
     Args:
         config: The annotator's settings; None looks at the service alone.
         service: The running annotator.
-        grafana: URL of a Grafana; None means that of ``config``.
+        grafana: Base URL of a Grafana; None means that of ``config``.
     """
     for look in (_service, _samples, _clock, _steps):
         try:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from energyrecorder.errors import EnergyError
 from energyrecorder_annotator.doctor import MOST_OFFSET_S, Finding
 from energyrecorder_annotator.grafana_setup import Grafana
-from energyrecorder_annotator.influx.settings import http_url
 from energyrecorder_annotator.sinks.settings import HttpSinkSettings
 
 
@@ -16,13 +15,9 @@ def look(settings: HttpSinkSettings | None, url: str | None) -> Iterator[Finding
 
     Args:
         settings: Of ``[grafana]``; its token is for its own URL alone.
-        url: Another one to look at; None means that of ``settings``.
+        url: Base URL of another one to look at; None means that of ``settings``.
     """
-    try:
-        base = http_url(url) if url is not None else "" if settings is None else settings.url
-    except ValueError as error:
-        yield Finding("Grafana", ok=False, text=f"--grafana: {url!r}: allowed: {error}")
-        return
+    base = url or ("" if settings is None else settings.url)
     token = settings.token if settings is not None and settings.url == base else None
     grafana = Grafana(base, token=token)
     try:

@@ -19,6 +19,7 @@ from energyrecorder.errors import EnergyError
 from energyrecorder.secret import Secret
 from energyrecorder_annotator.clocks import least_apart_s
 from energyrecorder_annotator.influx.client import CONNECT_S
+from energyrecorder_annotator.unreachable import why
 
 LEAST_MAJOR = 11
 """Older ones leave curves blank as soon as our annotations are shown (seen in 9.4)."""
@@ -140,8 +141,7 @@ class Grafana:
         except requests.Timeout:
             raise GrafanaRefusedError(f"Grafana at {self._url} does not answer in time") from None
         except (requests.RequestException, OSError) as error:
-            name = type(error).__name__
-            raise GrafanaRefusedError(f"Grafana at {self._url} cannot be reached: {name}") from None
+            raise GrafanaRefusedError(f"Grafana at {self._url} cannot be reached: {why(error)}") from None
 
 
 def _told(answer: requests.Response) -> str:

@@ -46,7 +46,20 @@ class TestDoctor:
     def test_it_says_that_nobody_answers(self):
         found = command("doctor", "--url", "http://127.0.0.1:1")
         assert found.returncode == 3
-        assert found.stdout.startswith("FAIL service: no answer")
+        assert found.stdout.startswith("FAIL service: cannot reach http://127.0.0.1:1: connection refused; ")
+
+    @pytest.mark.parametrize("option", ["--url", "--grafana"])
+    @pytest.mark.parametrize("url", ["nonsense", "ftp://h", "http://", "http://h:99999", "http://h:0"])
+    def test_a_malformed_url_is_a_mistake_of_the_caller(self, option, url):
+        found = command("doctor", option, url)
+        assert (found.returncode, found.stdout) == (2, "")
+        assert found.stderr.startswith(f"E! {option}")
+        assert f" is {url!r}; allowed: an http:// or https:// URL" in found.stderr
+        assert found.stderr.count("\n") == 1
+
+    def test_a_malformed_url_in_the_environment_is_named_by_its_variable(self):
+        found = command("doctor", ENERGY_URL="nonsense")
+        assert (found.returncode, "--url or ENERGY_URL is 'nonsense'" in found.stderr) == (2, True)
 
     def test_it_says_when_the_token_is_wrong_and_no_sample_comes(self, tmp_path):
         with running(tmp_path, environ={"ENERGY_ANNOTATOR_TOKEN": "right"}) as annotator:

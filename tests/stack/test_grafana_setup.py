@@ -101,4 +101,4 @@ def test_nobody_there_and_a_wrong_password(tmp_path):
         done = setup(url, "--token-file", tmp_path / "t", password="wrong")
         assert (done.returncode, "an administrator" in done.stderr) == (1, True)
     done = setup(url, "--check")
-    assert (done.returncode, "cannot be reached" in done.stderr) == (1, True)
+    assert (done.returncode, "cannot be reached: connection refused" in done.stderr) == (1, True)

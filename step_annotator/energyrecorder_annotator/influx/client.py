@@ -17,6 +17,7 @@ from energyrecorder.errors import EnergyError
 from energyrecorder_annotator.clocks import least_apart_s
 from energyrecorder_annotator.influx.influxql import identifier, string
 from energyrecorder_annotator.influx.settings import InfluxSettings
+from energyrecorder_annotator.unreachable import why
 
 CONNECT_S = 5.0
 _SHOWN = 300
@@ -206,7 +207,7 @@ class InfluxClient:
         except requests.Timeout:
             raise InfluxAwayError(f"{self._peer} does not answer in time") from None
         except (requests.RequestException, OSError) as error:
-            raise InfluxAwayError(f"{self._peer} cannot be reached: {_reason(error)}") from None
+            raise InfluxAwayError(f"{self._peer} cannot be reached: {why(error)}") from None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -253,10 +254,3 @@ def _rfc3339(time_ns: int) -> str:
 
 def _shown(answer: requests.Response) -> str:
     return repr(answer.text[:_SHOWN].strip())
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause, which is the one that says something."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return (getattr(error, "strerror", None) or type(error).__name__).strip()

@@ -21,24 +21,12 @@ def http_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.password is None
-        _ = parts.port
+        usable = usable and parts.port != 0  # one beyond 65535 is a ValueError
     except ValueError:
         usable = False
     if not usable or any(character.isspace() or not character.isprintable() for character in value):
-        raise ValueError("an http:// or https:// URL without a password in it")
+        raise ValueError("an http:// or https:// URL, its port from 1 to 65535, without a password in it")
     return value.rstrip("/")
-
-
-def url_of_option(option: str, text: str) -> str:
-    """Return what `http_url` makes of the value of a command's option.
-
-    Raises:
-        ConfigError: It is no such URL; option, value and what is allowed are named.
-    """
-    try:
-        return http_url(text)
-    except ValueError as error:
-        raise ConfigError(f"{option}: {text!r}: allowed: {error}") from None
 
 
 SETTINGS = (

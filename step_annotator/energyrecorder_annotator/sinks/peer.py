@@ -10,6 +10,7 @@ import requests
 from energyrecorder_annotator.influx.client import CONNECT_S, retry_after_s
 from energyrecorder_annotator.sinks.base import SinkAwayError
 from energyrecorder_annotator.sinks.settings import HttpSinkSettings
+from energyrecorder_annotator.unreachable import why
 
 _SHOWN = 300
 _LATER = frozenset({401, 403, 407, 408, 421, 423, 425, 429})
@@ -65,7 +66,7 @@ class Peer:
         except requests.Timeout:
             raise SinkAwayError(f"{self._name} does not answer in time") from None
         except (requests.RequestException, OSError) as error:
-            raise SinkAwayError(f"{self._name} cannot be reached: {type(error).__name__}") from None
+            raise SinkAwayError(f"{self._name} cannot be reached: {why(error)}") from None
         status = answer.status_code
         if status in _LATER or status >= 500 or 300 <= status < 400:  # noqa: PLR2004  # classes of RFC 9110
             told = answer.text[:_SHOWN].strip()
