@@ -107,7 +107,8 @@ async def discover(
         views = before.views(place) if before is not None else ()
         stand_ins = await find_stand_ins(walk, one.found, effects, shared=shared, views=views)
         declared = await find_declared(walk, inventory.telemetry, place.paths[0], candidate)
-        totals.append(TotalPlan(one.node, one.scope, place, one.host, counter, declared, stand_ins))
+        at_part = one.found.chassis.is_component
+        totals.append(TotalPlan(one.node, one.scope, place, one.host, counter, declared, stand_ins, at_part))
     parts: tuple[PartPlan, ...] = ()
     if components:
         parts = await find_parts(walk, inventory.chassis, chosen, manager=inventory.manager, shared=shared)
@@ -173,13 +174,14 @@ async def _descend(
     every: list[Found] = []
     for tier in tiers(inventory.chassis):
         for rung in RUNGS:
-            step: list[Found] = []
             for chassis in tier:
-                step += await found_at(rung, walk, chassis, inventory.effects, shared=shared)
-            chosen = choose(step, inventory.chassis, inventory.systems, known_nodes=known_nodes)
+                every += await found_at(rung, walk, chassis, inventory.effects, shared=shared)
+            chosen = choose(every, inventory.chassis, inventory.systems, known_nodes=known_nodes)
             if chosen:
                 return chosen, True
-            every += step
+        if every:
+            # A computer that is silent just now draws more than its GPUs (825 of a DGX H100's 1950 W).
+            break
     # Places that hold no value now, of a host that is off, say.
     silent = choose(every, inventory.chassis, inventory.systems, known_nodes=known_nodes, valid_only=False)
     return silent, False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from energyrecorder.schema import SCOPES, SIDES, SOURCES
@@ -11,7 +11,7 @@ from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.redfish.counters import CounterPlace
 from energyrecorder_execd.readers.redfish.definition import Declared
 
-PLAN_VERSION = 6
+PLAN_VERSION = 7
 """Raised when the meaning of a remembered plan changes; an older one is then discovered anew."""
 
 FORMS = ("power", "pointer", "supplies", "environment", "sensor", "member", "metrics", "meter")
@@ -57,6 +57,7 @@ class TotalPlan:
         counter: Its energy counter, if that stands in a resource of its own; else None.
         declared: What is declared of it elsewhere; None: nothing.
         stand_ins: Other places of the same power, best first, for polls in which ``place`` is silent.
+        at_part: It stands at a chassis that is a part of a computer, since nothing else is metered.
     """
 
     node: str | None
@@ -66,6 +67,12 @@ class TotalPlan:
     counter: CounterPlace | None = None
     declared: Declared | None = None
     stand_ins: tuple[Place, ...] = ()
+    at_part: bool = False
+
+    def is_less_than(self, other: TotalPlan) -> bool:
+        """Whether this would pass an enclosure, or a part, off as the computer that ``other`` shows."""
+        elsewhere = other.scope == "server" and self.scope != "server"
+        return elsewhere or (self.at_part and not other.at_part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,19 @@ class Plan:
         every = ((total.place, *total.stand_ins) for total in self.totals)
         return next((views for views in every if place in views), ())
 
+    def completed(self, before: Plan) -> Plan:
+        """Return this plan with the totals of an earlier one that it lacks.
+
+        Args:
+            before: It has totals.
+        """
+        nodes = {total.node for total in self.totals}
+        if None in nodes:
+            (old, *more), new = before.totals, self.totals[0]
+            return before if more or old.node is not None or new.is_less_than(old) else self
+        lacking = [total for total in before.totals if total.node is not None and total.node not in nodes]
+        return replace(self, totals=(*self.totals, *lacking)) if lacking else self
+
 
 def as_facts(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON values."""
@@ -141,6 +161,7 @@ def as_facts(plan: Plan) -> dict[str, Any]:
                 "places": [list(astuple(place)) for place in (total.place, *total.stand_ins)],
                 "counter": None if total.counter is None else list(astuple(total.counter)),
                 "declared": None if total.declared is None else list(astuple(total.declared)),
+                "at_part": total.at_part,
             }
             for total in plan.totals
         ],
@@ -172,7 +193,8 @@ def _total_from(item: Mapping[str, Any]) -> TotalPlan:
     place, *stand_ins = (_place_from(one) for one in item["places"])
     counter, declared = _counter_from(item["counter"]), _declared_from(item["declared"])
     node, host = _text_from(item["node"]), _text_from(item["host"])
-    return TotalPlan(node, item["scope"], place, host, counter, declared, tuple(stand_ins))
+    at_part = bool(item["at_part"])
+    return TotalPlan(node, item["scope"], place, host, counter, declared, tuple(stand_ins), at_part)
 
 
 def _text_from(item: Any) -> str | None:

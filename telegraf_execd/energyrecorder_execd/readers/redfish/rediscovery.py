@@ -20,6 +20,10 @@ SILENT_POLLS = 2
 """After so many polls in a row without a value, though the host is on, the BMC is walked; after so many
 in which another source stood in, its plan is old after `RETURN_S`."""
 
+LACKING_S = 6 * 3600.0
+"""A total that walks do not find any more is expected for this long: a BMC that boots shows some of its
+resources before the others, a sled that was pulled stays away."""
+
 EMPTY_S = 60.0
 """A BMC without any power resource is walked again after this time, doubled each time."""
 
@@ -46,6 +50,7 @@ class Rediscovery:
         silent: Polls in a row in which a total had no value although the host was on.
         stood_in: Polls in a row in which another source stood in for a total's own.
         empty: Walks in a row that found nothing.
+        lacking_ns: Since when walks lack a total that is expected; None: the last one found all.
         hindered: The last walk met failing resources.
         not_before_ns: A renewal that failed is tried again after this time.
         answered: The last poll came to its end.
@@ -59,6 +64,7 @@ class Rediscovery:
     silent: int = 0
     stood_in: int = 0
     empty: int = 0
+    lacking_ns: int | None = None
     hindered: bool = False
     not_before_ns: int = 0
     answered: bool = True
@@ -127,7 +133,7 @@ class Rediscovery:
         """Return the plan to go on with after a walk.
 
         A BMC that boots answers 404 for half a minute: a walk that found nothing of value never replaces a
-        plan that once did.
+        plan that once did, and what a walk lacks is expected for `LACKING_S`.
 
         Args:
             old: The plan in force; None: there was none.
@@ -141,11 +147,22 @@ class Rediscovery:
         self.empty = 0 if new.totals else self.empty + 1
         if old is not None and old.totals and not valid:
             return replace(old, made_ns=now_ns)
+        if old is not None and old.totals:
+            new = self._completed(old, new, now_ns)
         if valid:
             source = _rung(new)
             if self.best_source is None or _rank(source) < _rank(self.best_source):
                 self.best_source = source
         return new
+
+    def _completed(self, old: Plan, new: Plan, now_ns: int) -> Plan:
+        whole = new.completed(old)
+        if whole is new:
+            self.lacking_ns = None
+            return new
+        if self.lacking_ns is None or now_ns < self.lacking_ns:
+            self.lacking_ns = now_ns
+        return new if now_ns - self.lacking_ns >= LACKING_S * 1e9 else replace(whole, made_ns=now_ns)
 
 
 def _doubled(first_s: float, times: int) -> float:

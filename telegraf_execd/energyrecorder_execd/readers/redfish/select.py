@@ -8,7 +8,8 @@ The rules, in order; each was needed by a captured BMC (``tests/testcases/redfis
 4. Else the sum of the power supplies' input, else of their output.
 5. Supplies that all show the same value repeat one total; they are no parts.
 6. 0 W is a value only while the host is known to be off.
-7. Components and contained chassis are never added to a computer; they count only if nothing else is metered.
+7. Components and contained chassis are never added to a computer; they count only if nothing else is metered,
+   be it silent just now.
 8. The same chassis under two ids counts once.
 
 Rules 1 to 4 are the `rungs` that `discover` climbs down, an iLO's power meter below them; here stand those
@@ -114,7 +115,7 @@ def choose(
     known_nodes: Iterable[str] = (),
     valid_only: bool = True,
 ) -> tuple[Chosen, ...]:
-    """Return the total of each computer among the values that one rung brought; empty if none is valid.
+    """Return the total of each computer among the values that the rungs brought; empty if none is valid.
 
     Args:
         found: Values, best first within a chassis.
@@ -142,6 +143,9 @@ def choose(
             return (Chosen(None, scope, _host(system, item.chassis), item),)
     item = _best(list(metered.values()), metered)
     scope = _scope(item.chassis, chassis, linked=False)
+    if scope == "enclosure" and valid_only and any(system_of(place.chassis, own) for place in found):
+        # The computer has a place of its own, which is silent just now.
+        return ()
     # An enclosure that no computer points to may feed many of them: it is nobody's power.
     only = own[0] if own and scope in {"server", "card"} else None
     return (Chosen(None, scope, _host(only, item.chassis), item),)
