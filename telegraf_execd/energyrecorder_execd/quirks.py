@@ -15,6 +15,10 @@ from dataclasses import dataclass
 MAX_PLAUSIBLE_W = 100_000.0
 """A reading above this is no reading: three times the largest power shelf that was captured (33 kW)."""
 
+NO_READING_W = 65_535.0
+"""Sixteen bits all set are how firmware writes that it has no value: thresholds of an HPE after an update
+(check_redfish#178), FFFFh of DCMI. No computer draws just that."""
+
 COMPONENT_CHASSIS = frozenset({"card", "module", "component", "zone", "expansion", "sidecar"})
 """Chassis types (lower case) that are parts of a computer; metered ones count only if nothing else is.
 
@@ -310,6 +314,11 @@ QUIRKS: tuple[Quirk, ...] = (
         fixture="redfish/supermicro-x10-twin-3.80",
     ),
 )
+
+
+def is_plausible(watts: float) -> bool:
+    """Whether this may be the power of a computer, or of all that a shelf feeds."""
+    return 0 <= watts <= MAX_PLAUSIBLE_W and watts != NO_READING_W
 
 
 def matching(vendor: str | None, model: str | None, firmware: str | None) -> Iterator[Quirk]:

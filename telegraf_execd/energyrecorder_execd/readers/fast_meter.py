@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from energyrecorder_execd.quirks import MAX_PLAUSIBLE_W
+from energyrecorder_execd.quirks import is_plausible
 from energyrecorder_execd.readers.json_values import (
     Json,
     as_object,
@@ -94,7 +94,7 @@ def parse_meter(document: Any, path: str) -> tuple[PowerRecord, ...]:
         raw = item.get("Time")
         time_s = epoch_s(raw)
         watts = number(item, "Average", f"{path}: PowerDetail/{index}")
-        if time_s is None or watts is None or not 0 <= watts <= MAX_PLAUSIBLE_W:
+        if time_s is None or watts is None or not is_plausible(watts):
             continue
         found[time_s] = PowerRecord(
             str(raw),

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from energyrecorder.errors import BmcDataError
-from energyrecorder_execd.quirks import MAX_PLAUSIBLE_W
+from energyrecorder_execd.quirks import is_plausible
 
 Json = Mapping[str, Any]
 
@@ -102,9 +102,9 @@ def lenient_number(parent: Json, key: str) -> float | None:
 
 
 def lenient_watts(parent: Json, key: str) -> float | None:
-    """Return the power at ``key`` likewise; None also when it is negative or beyond any computer."""
+    """Return the power at ``key`` likewise; None also when it is not plausible."""
     watts = lenient_number(parent, key)
-    return None if watts is None or not 0 <= watts <= MAX_PLAUSIBLE_W else watts
+    return watts if watts is not None and is_plausible(watts) else None
 
 
 def text(parent: Json, key: str) -> str | None:

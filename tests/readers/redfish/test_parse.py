@@ -38,6 +38,7 @@ def _total(*entries, **more):
         ([{}], None),
         ([{"PowerConsumedWatts": -3}], None),
         ([{"PowerConsumedWatts": 1e9}], None),
+        ([{"PowerConsumedWatts": 65535}], None),
         # The first number among the totals, never a sum, never a part.
         ([{"PowerConsumedWatts": 708}, {"PowerConsumedWatts": 99}], 708.0),
         ([{"PowerConsumedWatts": None}, {"PowerConsumedWatts": 99}], 99.0),
@@ -86,6 +87,7 @@ def test_a_malformed_total_names_resource_and_attribute(value):
         ({"AverageConsumedWatts": "x", "IntervalInMin": 1}, (None, None, None)),
         ({"AverageConsumedWatts": 1e308, "IntervalInMin": 1, "MinConsumedWatts": 3}, (None, None, None)),
         ({"AverageConsumedWatts": 9, "IntervalInMin": 1, "MaxConsumedWatts": 1e308}, (9.0, None, None)),
+        ({"AverageConsumedWatts": 9, "IntervalInMin": 1, "MinConsumedWatts": 65535}, (9.0, None, None)),
         ([], (None, None, None)),
         (None, (None, None, None)),
     ],
@@ -127,6 +129,7 @@ def test_the_side_of_the_supplies(watts, pairs, side):
         ({"PowerInputWatts": 900, "PowerOutputWatts": 203, "PowerCapacityWatts": 750}, Supply(None, 203.0)),
         ({"PowerInputWatts": 800, "PowerCapacityWatts": 750}, Supply(800.0, None)),
         ({"Oem": {"Huawei": {"PowerInputWatts": "180"}}}, Supply(180.0, None)),
+        ({"PowerInputWatts": 65535, "PowerOutputWatts": 179}, Supply(None, 179.0)),
         ({"Status": {"State": "Absent"}, "PowerInputWatts": 5}, None),
     ],
 )
@@ -208,6 +211,7 @@ def test_energy_counters_are_joules():
         ({"Reading": "12.1", "ReadingUnits": "V"}, False, None),
         ({"Reading": 7, "ReadingUnits": "W", "Status": {"State": "Absent"}}, True, None),
         ({"ReadingUnits": "W"}, True, None),
+        ({"Reading": 65535, "ReadingUnits": "W"}, True, None),
     ],
 )
 def test_a_sensor(sensor, is_power, watts):

@@ -78,13 +78,13 @@ class Supply:
 
 
 def plausible_watts(parent: Json, key: str, resource: str) -> float | None:
-    """Return the power at ``key``; None when it is missing, negative or beyond any computer.
+    """Return the power at ``key``; None when it is missing or not plausible.
 
     Raises:
         BmcDataError: It is present but no number.
     """
     watts = number(parent, key, resource)
-    return None if watts is None or not 0 <= watts <= quirks.MAX_PLAUSIBLE_W else watts
+    return watts if watts is not None and quirks.is_plausible(watts) else None
 
 
 def parse_power(document: Any, path: str, effects: quirks.Effects) -> list[Candidate]:
@@ -329,7 +329,7 @@ def parse_sensor(document: Any, path: str) -> Sensor:
     watts = None if is_absent(body) else number(body, "Reading", path) if factor else None
     if watts is not None and factor is not None:
         watts *= factor
-        watts = watts if 0 <= watts <= quirks.MAX_PLAUSIBLE_W else None
+        watts = watts if quirks.is_plausible(watts) else None
     accuracy = lenient_number(body, "Accuracy")
     return Sensor(
         sensor_id=text(body, "Id") or path.rstrip("/").rpartition("/")[2],

@@ -175,6 +175,6 @@ def judged(total: Total, host: str) -> Total:
         return total
     where = total.plan.place.paths[0]
     what = "no value" if watts is None else "0 W"
-    state = {"on": "while the host is on", "off": "while the host is off"}.get(host, "host state unknown")
+    state = {"on": "the host is on", "off": "the host is off"}.get(host, "the host's state is unknown")
     dropped = replace(total.candidate, watts=None)
-    return replace(total, candidate=dropped, error="no_reading", message=f"{where}: {what} {state}")
+    return replace(total, candidate=dropped, error="no_reading", message=f"{where}: {what} while {state}")
