@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energyrecorder.errors import BmcError
 from energyrecorder_execd.scrub import Scrubber
+from support.redfish_bench import Bench
 
+CASES = [path.parent for path in Path(__file__).parents[1].glob("testcases/redfish/*/responses.json")]
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 TELLING_KEY = re.compile(
     r"(?:.*SerialNumber|.*Serial(?:No)?|.*UUID|.*GUID|(?:Permanent|Host|Manager|.*)MACAddress|.*HostName|FQDN"
@@ -27,8 +31,8 @@ TELLING_FORMS = (
 OF_A_VERSION = re.compile(r"(?i)version|odata")
 TELLS_NOTHING = re.compile(
     r"none|null|n/?a$|unknown|not |default string|to be filled|0\.0\.0\.0|127\.|255\.|localhost"
-    # Captures that were made anonymous hold the very stand-ins.
-    r"|192\.0\.2\.|00:00:5e:00:53|00000000-"
+    # Captures that were made anonymous hold the very stand-ins, or the name of what stood there.
+    r"|username$|192\.0\.2\.|00:00:5e:00:53|00000000-"
 )
 
 SECRETS = [
@@ -47,6 +51,14 @@ SECRETS = [
     ("LicenseKey", "35DRP-XXXXX-YYYYY"),
     ("Location", "Karlstr. 7, cellar"),
     ("Gateway", "fe80::9640:c9ff:fe1a:2b3c"),
+    ("BoardSN", "BQ77123"),
+    ("DurableName", "naa.50014380443d1a20"),
+    ("AssociatedWWPNs", "5001438044aabbcc"),
+    ("ServerOS.1.HostName", "dbnode17"),
+    ("ServerTopology.1.RackName", "Krona-R7"),
+    ("SystemName", "irmc-fra-7"),
+    ("PermanentNetworkAddress", "94-40-C9-1A-2B-3D"),
+    ("HostName", "kasse"),
 ]
 
 
@@ -73,14 +85,80 @@ def test_a_sensitive_value_is_gone_everywhere(key, value):
         "by jane@corp.example",
         "id 30373237-3132-4d32-3238-303930304d52",
         "NIC PciRoot(0x2)/Pci(0x0,0x0)/MAC(9440C91A2B3C,0x1)",
+        "bmc-9440c91a2b3c of a switch",
+        "port 9440.c91a.2b3c of a switch",
+        "net 2001:db8:7:1::/64 in",
     ],
 )
 def test_forms_are_known_without_a_key(text):
-    """Addresses, MACs, e-mails and UUIDs in free text."""
-    clean = Scrubber().documents({"/x": {"Message": text}})["/x"]["Message"]
+    """Addresses, MACs, e-mails and UUIDs in a text that stays otherwise."""
+    clean = Scrubber().documents({"/x": {"Name": text}})["/x"]["Name"]
     assert clean != text
-    assert "9440C91A2B3C" not in clean
+    assert not re.search(r"(?i)9440\.?c91a|2001:db8", clean)
     assert clean.split()[0] == text.split()[0] or clean.split()[-1] == text.split()[-1]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("SystemLocation", "Hall 7"),
+        ("AisleName", "Aisle B"),
+        ("NTPServers", ["ntp1.customer.example"]),
+        ("Description", "till of shop 12"),
+        ("OsSysDescription", "Linux prodsap03 5.14.0"),
+        ("CreatedBy", "svc-red"),
+        ("Tag", "12345ABCDE"),
+        ("Number", "219887766"),
+        ("Url", "https://bmc77.customer.example/x"),
+        ("Location", {"Longitude": 13.3777}),
+    ],
+)
+def test_what_nobody_needs_does_not_stay(key, value):
+    """Vendors' own names for whose a server is are without number: what is not known to be harmless goes."""
+    clean = Scrubber().documents({"/x": {"Oem": {"Vendor": {key: value}}}})["/x"]["Oem"]["Vendor"][key]
+    assert clean in ("TEXT", ["TEXT"], {"Longitude": 0})
+
+
+def test_the_parts_of_a_host_name_are_gone_as_well():
+    """Its first label, unless that is a plain word, and its domain."""
+    document = {
+        "HostName": "web42.customer.example",
+        "FQDN": "power.lab.example",
+        "Name": "web42 in customer.example",
+    }
+    clean = Scrubber().documents({"/x": document, "/x/Power": {"PowerControl": []}})
+    assert not re.search(r"web42|customer|lab\.example", json.dumps(clean))
+    assert clean["/x/Power"] == {"PowerControl": []}
+
+
+@pytest.mark.parametrize("word", ["chassis", "Power", "control"])
+def test_a_word_of_the_protocol_is_gone_where_it_names_a_host_alone(word):
+    """Else no reader would find its way any more."""
+    document = {"HostName": word, "Chassis": {"@odata.id": "/redfish/v1/Chassis"}, "PowerControl": []}
+    clean = Scrubber().documents({"/redfish/v1": document})["/redfish/v1"]
+    assert clean == {**document, "HostName": "HOST-1"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_a_recorded_bmc_reads_the_same(case):
+    """Whatever is replaced: power, parts, timing, state of the host, errors; and twice is as once."""
+    documents = json.loads((case / "responses.json").read_text(encoding="utf-8"))
+    clean = Scrubber().documents(documents)
+    assert Scrubber().documents(clean) == clean
+    assert await _read(clean) == await _read(documents)
+
+
+async def _read(documents):
+    bench = Bench(documents)
+    try:
+        poll, _ = await bench.poll()
+    except BmcError as error:
+        return error.reason
+    shown = [
+        replace(reading, sampled_at_ns=0, latency_s=0.0, node=reading.node is not None)
+        for reading in poll.readings
+    ]
+    return shown, list(poll.host.values()), poll.error, poll.info
 
 
 @pytest.mark.parametrize("value", ["94:40:C9:1A:2B:3C", "30373237-3132-4D32-3238-303930304D52"])
