@@ -231,7 +231,8 @@ class Effects:
     Args:
         supply_input_is_rating: ``PowerInputWatts`` of a PSU is its rating, not a reading.
         supplies_are_shared: The supplies feed several computers, so their sum is nobody's power.
-        control_includes_share: PowerControl holds a share of the enclosure besides the node's own power.
+        control_includes_share: PowerControl holds a share of the enclosure besides the node's own power, so
+            the node's power is read from the enclosure's resource (`quirk_places.OEM_NODES`) or not at all.
         refresh_s: Period at which the reading is renewed; None unknown.
         window_s: Averaging window of the reading; None unknown.
     """
@@ -301,7 +302,7 @@ QUIRKS: tuple[Quirk, ...] = (
         vendor=r"^HPE?$",
         model=r"XL(?:170r|190r|220n|225n|230k|290n)",
         firmware="",
-        effects=Effects(control_includes_share=True),
+        effects=Effects(supplies_are_shared=True, control_includes_share=True),
         seen="Apollo 2000: PowerControl 116 W is the node (75 W) and a share of the chassis (hwbench)",
         fixture="redfish/hpe-xl225n-apollo2000",
     ),

@@ -101,7 +101,7 @@ def _effects() -> list[str]:
         said = {
             "`PowerInputWatts` of a supply is its rating": effects.supply_input_is_rating,
             "the supplies feed several computers": effects.supplies_are_shared,
-            "PowerControl holds a share of the enclosure": effects.control_includes_share,
+            "PowerControl and meter hold a share of the enclosure: not read": effects.control_includes_share,
             f"refresh {_seconds(effects.refresh_s)}": effects.refresh_s is not None,
             f"window {_seconds(effects.window_s)}": effects.window_s is not None,
         }

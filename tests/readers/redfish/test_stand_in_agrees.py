@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
-from energyrecorder_execd.readers.redfish.rediscovery import RETURN_S
 from support.redfish_bench import POWER, ROOT, Bench, control, ref, tree, two_nodes, values
-
-APOLLO = Path(__file__).parents[2] / "testcases/redfish/hpe-xl225n-apollo2000/responses.json"
 
 
 @pytest.mark.parametrize(("part", "stands_in"), [(90, False), (190, True)])
@@ -78,23 +72,3 @@ async def test_a_sum_stands_in_only_with_all_the_supplies_that_it_had(lost):
     power["PowerSupplies"][lost]["PowerInputWatts"] = None
     poll, _ = await bench.poll()
     assert (values(poll), poll.error) == ([], "no_reading")
-
-
-async def test_a_share_of_the_enclosure_never_stands_in_for_a_node():
-    """However near it comes to what one busy node draws; and the node's own value returns."""
-    documents = json.loads(APOLLO.read_text(encoding="utf-8"))
-    enclosure, power = (f"{ROOT}/Chassis/{name}" for name in ("enclosurechassis", "1/Power"))
-    shown = documents[enclosure]["Oem"]["Hpe"] = {"NodePowerWatts": 400}
-    documents[power]["PowerControl"][0]["PowerConsumedWatts"] = 441
-    bench = Bench(documents)
-    assert values((await bench.poll())[0]) == [("oem", 400.0)]
-    shown.clear()
-    poll, _ = await bench.poll()
-    assert values(poll) == []
-    # Only when the node's own value stays away, what the BMC calls its power is better than nothing.
-    assert values((await bench.poll())[0]) == [("power_control", 441.0)]
-    shown["NodePowerWatts"] = 410
-    bench.clock.ahead_s += RETURN_S + 1
-    for _ in range(4):
-        poll, _ = await bench.poll()
-    assert values(poll) == [("oem", 410.0)]

@@ -181,8 +181,7 @@ def _feeds_one(chassis: Json, info: ServerInfo) -> bool:
     """Whether the supplies that a chassis lists are those of one computer, not of an enclosure around it."""
     links = sub_object(chassis, "Links") or sub_object(chassis, "links")
     kind = (text(chassis, "ChassisType") or "").lower()
-    effects = quirks.effects(info.vendor, info.model, info.bmc_fw)
-    shared = effects.supplies_are_shared or effects.control_includes_share
+    shared = quirks.effects(info.vendor, info.model, info.bmc_fw).supplies_are_shared
     housed = kind in quirks.FED_CHASSIS | quirks.ENCLOSURE_CHASSIS or targets(links.get("ContainedBy"))
     return not shared and not housed
 

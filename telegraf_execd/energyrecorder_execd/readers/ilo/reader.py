@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from energyrecorder.errors import BmcAuthError, BmcError
+from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, ServerInfo, Target
 from energyrecorder_execd.readers.facts import own_facts, remember_info, remembered_info
@@ -70,6 +71,7 @@ class IloReader:
         self._server = target.server
         self._facts = own_facts(context.memory, "ilo")
         self._info = remembered_info(self._facts)
+        self._includes_share = _includes_share(self._info)
         self._http = BmcHttp(target, http, self._facts, context)
         self._host = HostMemory()
         self._components = bool(target.options.get("components"))
@@ -93,7 +95,7 @@ class IloReader:
         self._cut_off = self._cut_off or not self._answered
         self._answered = False
         answer = await self._meter()
-        records = parse_meter(answer.document, answer.path)
+        records = () if self._includes_share else parse_meter(answer.document, answer.path)
         ilo_now_s = await self._ilo_now_s(answer)
         moved_s = self._offset_s - self._whole("last_offset_s", self._offset_s)
         fresh = new_records(records, self._last(), ilo_now_s, moved_s)
@@ -114,6 +116,9 @@ class IloReader:
         if dropped:
             error = "no_reading"
             message = f"{answer.path}: PowerDetail: 0 W while the host is not known to be off"
+        if self._includes_share:
+            error = "data"
+            message = f"{answer.path}: it holds a share of the enclosure; the node's own value is not shown"
         return Poll(
             readings=tuple(readings),
             host={None: state},
@@ -190,6 +195,8 @@ class IloReader:
         self._cut_off, self._inlet_c = not meter.whole, None
         remember_info(self._facts, meter.info)
         self._info = meter.info
+        if meter.whole:
+            self._includes_share = _includes_share(meter.info)
 
     async def _renew(self) -> None:
         """Look again at what is known of the server, after hours, or after an absence, at no risk."""
@@ -301,6 +308,11 @@ class IloReader:
                 )
             )
         return readings, bool(fresh) and fresh[-1].watts == 0 and state != "off"
+
+
+def _includes_share(info: ServerInfo | None) -> bool:
+    """Whether the meter shows more than its node's power."""
+    return info is not None and quirks.effects(info.vendor, info.model, info.bmc_fw).control_includes_share
 
 
 def _history_reading(record: PowerRecord, offset_s: float) -> Reading:

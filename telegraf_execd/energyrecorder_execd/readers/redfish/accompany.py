@@ -49,7 +49,7 @@ async def find_counter(
         housing: All chassis that are no components.
     """
     place = found.place
-    if found.candidate.energy_counter_j is not None or place.form in {"member", "metrics"}:
+    if found.candidate.energy_counter_j is not None or place.form in {"pointer", "member", "metrics"}:
         return None
     if place.form == "sensor":
         listed = await walk.members(found.chassis.sensors)
@@ -122,7 +122,7 @@ async def present_supplies(walk: Documents, subsystem: Any) -> list[tuple[int, J
 
 def owns_supplies(chosen: Sequence[Chosen], effects: quirks.Effects) -> bool:
     """Whether the supplies beside a total feed this computer alone: nothing around it has any."""
-    if len(chosen) != 1 or effects.supplies_are_shared or effects.control_includes_share:
+    if len(chosen) != 1 or effects.supplies_are_shared:
         return False
     (one,) = chosen
     return one.node is None and one.scope == "server" and not one.found.chassis.contained_by

@@ -92,7 +92,7 @@ async def discover(
         BmcError: The BMC cannot be reached, refuses the log-in, or is no Redfish service.
         WalkPausedError: The walk's requests are used up.
     """
-    inventory = await _inventory(walk)
+    inventory = await _inventory(walk, before)
     shared = before is not None and before.effects.supplies_are_shared
     chosen, valid = await _descend(walk, inventory, known_nodes, shared=shared)
     problems = len(walk.problems)
@@ -121,7 +121,7 @@ async def discover(
     return Discovery(plan, valid, await _server_info(walk, inventory, chosen, effects, declared))
 
 
-async def _inventory(walk: Walk) -> Inventory:
+async def _inventory(walk: Walk, before: Plan | None) -> Inventory:
     root = await _root(walk)
     systems = await walk.each(link(root, "Systems"), parse_system)
     chassis = await walk.each(link(root, "Chassis"), parse_chassis)
@@ -130,6 +130,9 @@ async def _inventory(walk: Walk) -> Inventory:
     firmware = parse_firmware(manager)
     vendor, model = _maker(systems, chassis)
     found = quirks.effects(vendor or text(root, "Vendor"), model, firmware)
+    if before is not None and before.effects.control_includes_share and not any(s.model for s in systems):
+        # Also by a walk in which the resource with the model fails.
+        found = replace(found, control_includes_share=True)
     return Inventory(systems, chassis, manager, firmware, found, link(root, "TelemetryService"))
 
 

@@ -43,7 +43,10 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
                 return candidate, place
         return Candidate(None, place.source), place
     if place.form == "pointer":
-        return parse_pointer(documents.get(path), path, place.member), place
+        candidate = parse_pointer(documents.get(path), path, place.member)
+        if candidate.watts is None:
+            raise BmcDataError(f"{path}: {place.member}: the node's own value is not shown", reason="data")
+        return candidate, place
     if place.form == "environment":
         found, _ = parse_environment(documents.get(path), path)
         return found or Candidate(None, place.source), place

@@ -149,6 +149,7 @@ def as_facts(plan: Plan) -> dict[str, Any]:
         "made_ns": plan.made_ns,
         "rating": plan.effects.supply_input_is_rating,
         "shared": plan.effects.supplies_are_shared,
+        "includes_share": plan.effects.control_includes_share,
         "refresh_s": plan.effects.refresh_s,
         "window_s": plan.effects.window_s,
         "parts": [list(astuple(part)) for part in plan.parts],
@@ -177,6 +178,7 @@ def from_facts(facts: Any) -> Plan | None:
         effects = quirks.Effects(
             supply_input_is_rating=bool(facts["rating"]),
             supplies_are_shared=bool(facts["shared"]),
+            control_includes_share=bool(facts["includes_share"]),
             refresh_s=_number_from(facts["refresh_s"]),
             window_s=_number_from(facts["window_s"]),
         )

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from energyrecorder.errors import BmcAuthError, BmcError
-from energyrecorder_execd import quirks
+from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
+from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.backoff import MAX_RETRY_AFTER_S
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
@@ -204,7 +204,7 @@ class RedfishReader:
     async def _totals(self) -> tuple[list[Total], dict[str | None, str]]:
         plan = self._plan
         if plan is None or not plan.totals:
-            raise BmcError("no resource with the power of a server", reason="unsupported")
+            raise _nothing(plan)
         found = Totals(self._http, self._clock, plan.effects, self._fresh, self._meter)
         self._answers = found.answers
         await found.ask(plan.paths)
@@ -340,3 +340,11 @@ class RedfishReader:
             energy_wrap_j=wrap_j,
             latency_s=total.latency_s,
         )
+
+
+def _nothing(plan: Plan | None) -> BmcError:
+    """Return what is said of a BMC none of whose resources holds the power of a computer."""
+    if plan is None or not plan.effects.control_includes_share:
+        return BmcError("no resource with the power of a server", reason="unsupported")
+    pointers = ", ".join(row.pointer for row in quirk_places.OEM_NODES)
+    return BmcDataError(f"no chassis with {pointers}: the node's own value is not shown", reason="data")

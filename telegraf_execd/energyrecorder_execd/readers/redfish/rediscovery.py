@@ -29,13 +29,14 @@ EMPTY_S = 60.0
 
 EMPTY_MAX_S = 3600.0
 
-_NODE = "node"
-"""What a vendor's own place of a node's power is called here: it is better than the PowerControl beside it,
-which includes a share of the enclosure."""
-
 _RUNGS = (
-    *(_NODE, "power_control", "oem", "environment_metrics", "sensor"),
-    *("psu_input_sum", "psu_output_sum", "ilo_fast_meter"),
+    "power_control",
+    "oem",
+    "environment_metrics",
+    "sensor",
+    "psu_input_sum",
+    "psu_output_sum",
+    "ilo_fast_meter",
 )
 
 
@@ -98,7 +99,7 @@ class Rediscovery:
             return True
         if not plan.totals:
             return age_s >= _doubled(EMPTY_S, self.empty)
-        lower = self.best_source is not None and _rank(_rung(plan)) > _rank(self.best_source)
+        lower = self.best_source is not None and _rank(plan.totals[0].place.source) > _rank(self.best_source)
         doubtful = lower or self.hindered or self.cut_off or self.stood_in >= SILENT_POLLS
         return age_s >= (RETURN_S if doubtful else RENEWAL_S)
 
@@ -133,7 +134,8 @@ class Rediscovery:
         """Return the plan to go on with after a walk.
 
         A BMC that boots answers 404 for half a minute: a walk that found nothing of value never replaces a
-        plan that once did, and what a walk lacks is expected for `LACKING_S`.
+        plan that once did, and what a walk lacks is expected for `LACKING_S`. Nothing stays of a plan that billed
+        a share of the enclosure to a node.
 
         Args:
             old: The plan in force; None: there was none.
@@ -145,12 +147,14 @@ class Rediscovery:
         self.hindered = hindered
         self.cut_off = False
         self.empty = 0 if new.totals else self.empty + 1
+        if old is not None and new.effects.control_includes_share and not old.effects.control_includes_share:
+            old = None
         if old is not None and old.totals and not valid:
             return replace(old, made_ns=now_ns)
         if old is not None and old.totals:
             new = self._completed(old, new, now_ns)
         if valid:
-            source = _rung(new)
+            source = new.totals[0].place.source
             if self.best_source is None or _rank(source) < _rank(self.best_source):
                 self.best_source = source
         return new
@@ -167,11 +171,6 @@ class Rediscovery:
 
 def _doubled(first_s: float, times: int) -> float:
     return float(min(first_s * 2.0 ** min(times, 10), EMPTY_MAX_S))
-
-
-def _rung(plan: Plan) -> str:
-    place = plan.totals[0].place
-    return _NODE if place.form == "pointer" else place.source
 
 
 def _rank(source: str) -> int:

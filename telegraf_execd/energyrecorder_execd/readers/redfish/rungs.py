@@ -22,7 +22,7 @@ from energyrecorder_execd.readers.redfish.parse import (
     parse_supply_metrics,
 )
 from energyrecorder_execd.readers.redfish.plan import Place
-from energyrecorder_execd.readers.redfish.resources import Chassis, last_part
+from energyrecorder_execd.readers.redfish.resources import Chassis, last_part, parse_chassis
 from energyrecorder_execd.readers.redfish.select import Found
 from energyrecorder_execd.readers.redfish.walk import Walk
 
@@ -33,16 +33,20 @@ MAX_SUPPLY_SENSORS = 16
 """Each costs a request in each poll."""
 
 
-async def _node(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> list[Found]:
-    """Find a node's own power in the resource of its enclosure, where PowerControl holds more than that."""
-    if not effects.control_includes_share or chassis.is_enclosure:
-        return []
+async def _node(walk: Walk, chassis: Chassis, _: quirks.Effects) -> list[Found]:
+    """Find a node's own power in the resource of its enclosure, or where that would show it."""
+    found: list[Found] = []
+    if chassis.is_enclosure:
+        return found
     for path, answer in walk.answers.items():
-        for row in quirk_places.OEM_NODES if answer is not None and isinstance(answer.document, dict) else ():
-            candidate = parse_pointer(answer.document, path, row.pointer) if answer is not None else None
-            if candidate is not None and candidate.watts:
-                return [Found(chassis, Place("pointer", "oem", (path,), row.pointer), candidate)]
-    return []
+        if answer is None or not isinstance(answer.document, dict):
+            continue
+        around = parse_chassis(answer.document, path).is_enclosure
+        for row in quirk_places.OEM_NODES:
+            candidate = parse_pointer(answer.document, path, row.pointer)
+            if around or candidate.watts is not None:
+                found.append(Found(chassis, Place("pointer", "oem", (path,), row.pointer), candidate))
+    return found
 
 
 async def _power(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> list[Found]:
@@ -191,6 +195,9 @@ async def found_at(
         effects: What the quirk table says of this BMC.
         shared: The supplies feed more than this BMC's computer, so their sum is nobody's power.
     """
+    # What else such a BMC calls its power holds the share as well: it is not the node's.
+    if effects.control_includes_share != (rung is _node):
+        return []
     if rung is _supplies and (shared or chassis.is_fed):
         return []
     try:

@@ -36,8 +36,7 @@ async def find_stand_ins(
     """Return the other places of a total, best first, up to the first that needs none of its resources.
 
     They are looked for at the same chassis, on all rungs, and have to agree with the total as it is now: what
-    shows only a part of its power, or more than that, stands in for nothing. Where PowerControl includes a
-    share of the enclosure, nothing else shows the node alone.
+    shows only a part of its power, or more than that, stands in for nothing.
 
     Args:
         walk: The BMC.
@@ -51,8 +50,6 @@ async def find_stand_ins(
         BmcAuthError: The log-in was refused.
         WalkPausedError: The walk's requests are used up.
     """
-    if effects.control_includes_share:
-        return ()
     if not found.candidate.watts:
         return tuple(place for place in views if place != found.place)
     places: list[Place] = []
