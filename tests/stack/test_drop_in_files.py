@@ -133,6 +133,29 @@ def test_one_protocol_each(tmp_path, server, protocol):
     assert found == {server}, done.stderr
 
 
+@pytest.mark.timeout(120)
+def test_one_protocol_beside_the_whole_fleet_is_refused(tmp_path):
+    """By the state directory that both have unless told otherwise: no BMC is polled twice."""
+    ours = ("/var/lib/energyrecorder-telegraf", str(tmp_path / "state"))
+    telegraf = Telegraf(tmp_path, main=STDOUT, BMC_PASSWORD=PASSWORD)
+    del telegraf.environ["ENERGY_STATE_DIR"]
+    telegraf.add("energy-fleet.conf", ours).add("energy-redfish.conf.sample", ours)
+    with three_bmcs(tmp_path), telegraf:
+        telegraf.until(lambda: "'dell-1' is polled by process" in telegraf.log)
+
+
+@pytest.mark.timeout(120)
+def test_the_protocols_side_by_side(tmp_path):
+    """Three processes share one state directory, and with it what is known of lock-outs."""
+    telegraf = Telegraf(tmp_path, main=STDOUT, BMC_PASSWORD=PASSWORD)
+    for protocol in PROTOCOLS.values():
+        telegraf.add(f"energy-{protocol}.conf.sample")
+    with three_bmcs(tmp_path):
+        done = telegraf.run("--once")
+    points = [parse_line(line) for line in done.stdout.splitlines()]
+    assert {p["tags"]["server"] for p in points if p["fields"].get("up") == 1} == set(PROTOCOLS), done.stderr
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ["missing", "not executable"])
 def test_a_collector_that_cannot_be_started_is_named(tmp_path, kind):
