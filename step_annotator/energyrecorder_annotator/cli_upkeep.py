@@ -20,17 +20,18 @@ def _config(config: str | None) -> Any:
 
 
 @click.command()
-@click.option("--config", metavar="FILE", help="Settings: has InfluxDB, Grafana and TLS looked at too.")
+@click.option("--config", metavar="FILE", help="Settings; default: those of `serve`, if any.")
 @click.option(
     "--grafana", metavar="URL", callback=checked_url, help="Look at this Grafana: version and clock."
 )
 @service_options
 def doctor(config: str | None, grafana: str | None, url: str, token_env: str) -> int:
     """Look at service, clocks, samples and sinks. Exit 3 if something is not as it should be."""
+    from energyrecorder_annotator.config import is_configured  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder_annotator.doctor import Service, examine  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
     failed = False
-    settings = _config(config) if config or os.environ.get("ENERGY_ANNOTATOR_CONFIG") else None
+    settings = _config(config) if config or is_configured(os.environ) else None
     for finding in examine(settings, Service(url, os.environ.get(token_env)), grafana=grafana):
         click.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.text}")
         failed = failed or not finding.ok

@@ -201,6 +201,11 @@ def load_config(
     )
 
 
+def is_configured(environ: Mapping[str, str]) -> bool:
+    """Return whether the usual file, or a variable, says how the annotator of this machine is to run."""
+    return DEFAULT_FILE.exists() or any(name.startswith("ENERGY_ANNOTATOR_") for name in environ)
+
+
 def _sinks(
     values: Mapping[str, Any], named: set[str], where: str, environ: Mapping[str, str]
 ) -> dict[str, Any]:

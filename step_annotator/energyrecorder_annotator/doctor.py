@@ -23,6 +23,7 @@ from energyrecorder_annotator.unreachable import why
 TIMEOUT_S = 5.0
 MOST_OFFSET_S = 2.0
 """Clocks further apart than this are told of."""
+KEEP_TIME = "let both keep time by NTP"
 STALE_S = 60.0
 LONG_DAYS = 7
 """Look-back of the dashboards."""
@@ -136,9 +137,9 @@ def _samples(service: Service) -> Iterator[Finding]:
     if not ages:
         yield Finding("samples", ok=False, text="no reading within the hour; is a collector running?")
     for env, age_s in ages.items():
-        yield Finding(
-            "samples", ok=age_s <= STALE_S, text=f"newest of {env!r} is {max(0.0, age_s):.1f} s old"
-        )
+        told = f"newest of {env!r} is {max(0.0, age_s):.1f} s old"
+        stale = age_s > STALE_S
+        yield Finding("samples", ok=not stale, text=told + ("; is its collector running?" if stale else ""))
     for env, delay_s in _by_env(_DELAY, text).items():
         yield _collector_clock(env, delay_s)
     for env, servers in _by_env(_TWICE, text).items():
@@ -154,7 +155,7 @@ def _by_env(gauge: re.Pattern[str], text: str) -> dict[str, float]:
 def _collector_clock(env: str, delay_s: float) -> Finding:
     if delay_s < -MOST_OFFSET_S:
         told = f"readings of {env!r} come {-delay_s:.1f} s before their time: that clock is ahead"
-        return Finding("collector clock", ok=False, text=told)
+        return Finding("collector clock", ok=False, text=f"{told}; {KEEP_TIME}")
     told = f"readings of {env!r} come {delay_s:.1f} s after their time"
     if delay_s > STALE_S:
         told += ": that clock is behind the service's, or they are held up on their way"
@@ -169,8 +170,13 @@ def _clock(service: Service) -> Iterator[Finding]:
         return
     offset_s = (json.loads(text)["sent_ns"] - (before_ns + after_ns) // 2) / 1e9
     offset_s = least_apart_s(offset_s, (after_ns - before_ns) / 1e9)
-    text = f"{offset_s:+.3f} s against this machine's"
-    yield Finding("service clock", ok=abs(offset_s) <= MOST_OFFSET_S, text=text)
+    yield compared_clock("service clock", f"{offset_s:+.3f} s against this machine's", offset_s)
+
+
+def compared_clock(what: str, told: str, offset_s: float) -> Finding:
+    """Return what there is to say of a clock that was compared with ours."""
+    ok = abs(offset_s) <= MOST_OFFSET_S
+    return Finding(what, ok=ok, text=told if ok else f"{told}; {KEEP_TIME}")
 
 
 def _steps(service: Service) -> Iterator[Finding]:

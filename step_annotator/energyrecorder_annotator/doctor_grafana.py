@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from energyrecorder.errors import EnergyError
-from energyrecorder_annotator.doctor import MOST_OFFSET_S, Finding
+from energyrecorder_annotator.doctor import KEEP_TIME, MOST_OFFSET_S, Finding
 from energyrecorder_annotator.grafana_setup import Grafana
 from energyrecorder_annotator.sinks.settings import HttpSinkSettings
 
@@ -27,7 +27,7 @@ def look(settings: HttpSinkSettings | None, url: str | None) -> Iterator[Finding
         if offset_s is not None:
             text += f"; its clock is {offset_s:+.0f} s against ours"
             if abs(offset_s) > MOST_OFFSET_S:
-                text += ": 'now' of its alert rules is wrong by that; let it keep time by NTP"
+                text += f": 'now' of its alert rules is wrong by that; {KEEP_TIME}"
         yield Finding("Grafana", ok=offset_s is None or abs(offset_s) <= MOST_OFFSET_S, text=text)
         if token is None:
             told = "not looked at: that needs a token of this Grafana in [grafana]"

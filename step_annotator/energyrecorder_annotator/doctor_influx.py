@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from energyrecorder.errors import EnergyError
 from energyrecorder.schema import SERVER_BMC, SERVER_POWER
-from energyrecorder_annotator.doctor import MOST_OFFSET_S, Finding, Service
+from energyrecorder_annotator.doctor import Finding, Service, compared_clock
 from energyrecorder_annotator.influx.client import InfluxClient, InfluxRefusedError, NoDatabaseError
 from energyrecorder_annotator.influx.influxql import in_span, table
 from energyrecorder_annotator.influx.settings import InfluxSettings
@@ -49,8 +49,7 @@ def look(settings: InfluxSettings, embedded: Service | None) -> Iterator[Finding
 def _clock(offset_s: float | None) -> Finding:
     if offset_s is None:
         return Finding("InfluxDB", ok=True, text="answers; it does not tell its time")
-    text = f"answers; its clock is {offset_s:+.0f} s against ours"
-    return Finding("InfluxDB", ok=abs(offset_s) <= MOST_OFFSET_S, text=text)
+    return compared_clock("InfluxDB", f"answers; its clock is {offset_s:+.0f} s against ours", offset_s)
 
 
 def _tried(what: str, call: Callable[[], object], settings: InfluxSettings) -> Finding:

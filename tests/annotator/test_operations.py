@@ -43,6 +43,12 @@ class TestDoctor:
         assert "newest of 'pod1'" in found.stdout
         assert "service clock" in found.stdout
 
+    def test_it_takes_the_settings_of_serve_from_the_environment(self):
+        """As the systemd unit has them where nobody wrote a file."""
+        variables = {"ENERGY_ANNOTATOR_SAMPLES_KIND": "influxdb", "ENERGY_INFLUX_URL": "http://127.0.0.1:1"}
+        found = command("doctor", "--url", "http://127.0.0.1:1", **variables)
+        assert (found.returncode, "FAIL InfluxDB: " in found.stdout) == (3, True), found
+
     def test_it_says_that_nobody_answers(self):
         found = command("doctor", "--url", "http://127.0.0.1:1")
         assert found.returncode == 3
@@ -98,6 +104,7 @@ class TestDoctor:
         [influxdb] = [one for one in found if one.what == "InfluxDB"]
         assert influxdb.ok == ok, influxdb
         assert "its clock is" in influxdb.text
+        assert ("NTP" in influxdb.text) is not ok
 
 
 def test_results_are_computed_anew_on_demand(annotator):

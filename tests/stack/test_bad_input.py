@@ -151,7 +151,7 @@ PLUGIN, SOURCE = "/api/plugins/influxdb/settings", "/api/datasources/uid/energy-
     ("state", "what", "said"),
     [
         ({"version": "10.4.2"}, "Grafana:", "11.0 or newer is needed"),
-        ({"offset_s": -90}, "Grafana:", "let it keep time by NTP"),
+        ({"offset_s": -90}, "Grafana:", "let both keep time by NTP"),
         ({"broken": {PLUGIN: 404}}, "Grafana, data source plugin influxdb", "missing"),
         ({"broken": {PLUGIN: 401}}, "Grafana, data source plugin influxdb", "not to be seen with this token"),
         ({"broken": {PLUGIN: 429}}, "Grafana, data source plugin influxdb", "HTTP 429"),

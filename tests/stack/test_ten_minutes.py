@@ -42,19 +42,30 @@ THEIRS = """
   database = "theirs"
 """
 SUDO = """#!{python}
-import os, sys
+import os, re, sys
 words = sys.argv[1:]
-if words[0] == "-u":
-    del words[:2]
 if words[0] == "install":
     # The user telegraf is not on this machine.
     for option in ("-o", "-g"):
         if option in words:
             at = words.index(option)
             del words[at : at + 2]
-apart = ("/opt/", "/etc/", "/var/lib/")
-words = ["{root}" + word if word.startswith(apart) else word for word in words]
+words = [re.sub("^([A-Za-z]+=-?)?/(opt|etc|var/lib)/", r"\\1{root}/\\2/", word) for word in words]
 os.execvp(words[0], words)
+"""
+SYSTEMD_RUN = """#!{python}
+import os, sys
+words = sys.argv[1:]
+environ = dict(os.environ)
+while words[0].startswith("-"):
+    if words.pop(0) == "-p":
+        kind, _, value = words.pop(0).partition("=")
+        # The user telegraf is not on this machine.
+        assert kind in ("EnvironmentFile", "User"), kind
+        if kind == "EnvironmentFile":
+            lines = open(value.removeprefix("-")).read().splitlines()
+            environ.update(line.split("=", 1) for line in lines if line and line[0] not in "#;")
+os.execvpe(words[0], words, environ)
 """
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >>{root}/started
@@ -84,7 +95,7 @@ class Machine:
             (self.home / name).symlink_to(ROOT / name)
         tools = folder / "tools"
         tools.mkdir()
-        for name, text in (("sudo", SUDO), ("systemctl", SYSTEMCTL)):
+        for name, text in (("sudo", SUDO), ("systemctl", SYSTEMCTL), ("systemd-run", SYSTEMD_RUN)):
             (tools / name).write_text(text.format(python=sys.executable, root=self.root), encoding="utf-8")
             (tools / name).chmod(0o755)
         path = f"{tools}:{Path(need('telegraf')).parent}:{os.environ['PATH']}"
@@ -149,7 +160,7 @@ class Machine:
             "ENERGY_STATE_DIR": self.root / "var/lib/energyrecorder-telegraf",
         }
         variables = {"BMC_PASSWORD": PASSWORD, "ENERGY_INFLUX_URL": influxd.url, **moved}
-        lines = [f"{name}={value}" for name, value in variables.items()]
+        lines = ["# Secrets of energyrecorder", *(f"{name}={value}" for name, value in variables.items())]
         (self.root / "etc/default/telegraf").write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.telegraf.environ = {**os.environ, **{name: str(value) for name, value in variables.items()}}
 
@@ -192,7 +203,14 @@ def test_an_existing_installation_shows_steps_on_curves_within_ten_minutes(tmp_p
             machine.run(first_step.replace(" /opt/", f" {machine.root}/opt/").replace("sleep 60", "sleep 8"))
             telegraf.until(lambda: qualities(influxd) - {"pending"}, 120)
             assert_dashboards_find_it(machine, influxd, variables)
+            assert_doctor_looks_at_influxdb(machine)
     assert names(influxd, "SHOW MEASUREMENTS", "theirs") == {"cpu"}
+
+
+def assert_doctor_looks_at_influxdb(machine):
+    """With the variables of the service, which has no file of settings."""
+    [command] = blocks(TELEGRAF, "## When something is wrong")[0]
+    assert "ok   InfluxDB, writing: allowed" in machine.run(command).splitlines()
 
 
 def qualities(influxd):

@@ -134,8 +134,8 @@ class Rediscovery:
         """Return the plan to go on with after a walk.
 
         A BMC that boots answers 404 for half a minute: a walk that found nothing of value never replaces a
-        plan that once did, and what a walk lacks is expected for `LACKING_S`. Nothing stays of a plan that billed
-        a share of the enclosure to a node.
+        plan that once did, and what a walk lacks is expected for `LACKING_S`. Nothing stays of a plan that
+        billed a share of the enclosure to a node.
 
         Args:
             old: The plan in force; None: there was none.
