@@ -91,6 +91,14 @@ def test_what_is_no_influxdb_is_told_and_upsets_nothing(tmp_path, answer):
         assert not [line for line in annotator.log if "Traceback" in line]
 
 
+def test_a_retention_policy_that_nobody_made_is_named_in_the_log(tmp_path, influxd):
+    """Though InfluxDB does not tell it where several things are asked at once."""
+    database, more = settings(influxd, kind="influxdb")
+    influxd.query(f'CREATE DATABASE "{database}"')
+    with running(tmp_path, more=f'{more}raw_retention_policy = "raw"\n') as annotator:
+        annotator.until(lambda: "retention policy not found: raw" in " ".join(annotator.log))
+
+
 def test_steps_taken_while_influxdb_is_away_are_there_afterwards(tmp_path, influxd_of_its_own):
     database, more = settings(influxd_of_its_own, kind="embedded")
     influxd_of_its_own.stop()

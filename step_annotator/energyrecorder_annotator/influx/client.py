@@ -21,6 +21,7 @@ from energyrecorder_annotator.unreachable import why
 
 CONNECT_S = 5.0
 _SHOWN = 300
+_NOT_EXECUTED = "not executed"
 
 
 class InfluxAwayError(EnergyError):
@@ -131,8 +132,11 @@ class InfluxClient:
             raise _failure(answer, "refuses the query")
         try:
             results = answer.json()["results"]
+            if len(statements) > 1 and results[0].get("error") == _NOT_EXECUTED:
+                # Of several statements 1.6.7 does not tell what is wrong with the first: alone it does.
+                return [self.query(one)[0] for one in statements]
             found = [_series(result, self._peer) for result in results]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError):
             found = []
         if len(found) != len(statements):
             raise InfluxAwayError(f"{self._peer} does not answer in InfluxDB's way: {_shown(answer)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -200,7 +201,8 @@ class InfluxSamples:
                 return client.query(*statements)
             except NoDatabaseError:
                 # Nobody has written yet. Where that is not the reason, the second answer says what is.
-                client.create_database()
+                with contextlib.suppress(EnergyError):
+                    client.create_database()
                 return client.query(*statements)
         except EnergyError as error:
             raise SampleStoreError(f"samples cannot be read: {error}") from None
