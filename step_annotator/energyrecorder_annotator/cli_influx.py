@@ -18,6 +18,11 @@ PASSWORDS = (
     (READER, "ENERGY_INFLUX_READER_PASSWORD", "READ"),
 )
 """User, the variable that holds its password, and what it may do."""
+WHO_MAY = (
+    "an administrator may: --as USER with ENERGY_INFLUX_PASSWORD, or energy_admin with "
+    "ENERGY_INFLUX_ADMIN_PASSWORD, which makes it where there is none yet"
+)
+OPEN = "InfluxDB asks for no passwords: set auth-enabled = true under [http] of its influxdb.conf"
 
 
 @click.command("init-influxdb")
@@ -51,30 +56,41 @@ def init_influxdb(
     (ENERGY_INFLUX_WRITER_PASSWORD; for Telegraf and annotator), energy_reader
     (ENERGY_INFLUX_READER_PASSWORD; for Grafana).
     """
+    from energyrecorder.errors import EnergyError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
     from energyrecorder.secret import Secret  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx import setup  # noqa: PLC0415  # loads `requests`
     from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
     from energyrecorder_annotator.influx.settings import InfluxSettings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.influx.setup import User, changes, duration, first_admin, set_up  # noqa: PLC0415  # only what needs it loads it: short start, little memory
 
+    settings = InfluxSettings(url=url, database=database)
     for kept in filter(None, (raw_retention, rollup_retention)):
-        duration(kept)  # before anything is made
+        setup.duration(kept)  # before anything is made
     users = tuple(
-        User(name, Secret(os.environ[variable]), privilege)
+        setup.User(name, Secret(os.environ[variable]), privilege)
         for name, variable, privilege in PASSWORDS
         if os.environ.get(variable)
     )
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
-    settings = InfluxSettings(
-        url=url, database=database, user=admin or None, password=Secret(password) if password else None
-    )
+    user, secret = admin or None, Secret(password) if password else None
+    anybody = InfluxClient(settings)
     if admin is None and users and users[0].name == ADMIN:
-        first_admin(InfluxClient(settings), users[0])
-        settings = dataclasses.replace(settings, user=ADMIN, password=users[0].password)
-    client = InfluxClient(settings)
+        user, secret = ADMIN, users[0].password
+        if setup.first_admin(anybody, users[0]):
+            click.echo(f"user {ADMIN}")
+            users = users[1:]
+    client = InfluxClient(dataclasses.replace(settings, user=user, password=secret))
     try:
-        for line in set_up(client, users, raw_retention=raw_retention, rollup_retention=rollup_retention):
+        for line in setup.set_up(
+            client, users, raw_retention=raw_retention, rollup_retention=rollup_retention
+        ):
             click.echo(line)
+        if user is not None and not setup.asks_for_passwords(anybody):
+            click.echo(f"W! {OPEN}")
+    except EnergyError as error:
+        wants_admin = any(status in str(error) for status in ("HTTP 401", "HTTP 403"))
+        raise EnergyError(f"{error}; {WHO_MAY}" if wants_admin else str(error)) from None
     finally:
         client.close()
+        anybody.close()
     if raw_retention:
-        click.echo(changes(raw_retention))
+        click.echo(setup.changes(raw_retention))

@@ -17,7 +17,7 @@ from energyrecorder_annotator.influx.settings import SETTINGS as INFLUXDB
 from energyrecorder_annotator.influx.settings import InfluxSettings, influx_settings
 from energyrecorder_annotator.samples.base import PREFERENCES
 from energyrecorder_annotator.sinks.settings import GRAFANA, WEBHOOK, HttpSinkSettings, http_sink_settings
-from energyrecorder_annotator.variables import CONFIG, take_variables, unknown_variables
+from energyrecorder_annotator.variables import CONFIG, PREFIX, take_variables, unknown_variables
 
 DEFAULT_FILE = Path("/etc/energyrecorder/annotator.toml")
 DEFAULT_FLEET = Path("/etc/energyrecorder/fleet.toml")
@@ -203,7 +203,7 @@ def load_config(
 
 def is_configured(environ: Mapping[str, str]) -> bool:
     """Return whether the usual file, or a variable, says how the annotator of this machine is to run."""
-    return DEFAULT_FILE.exists() or any(name.startswith("ENERGY_ANNOTATOR_") for name in environ)
+    return DEFAULT_FILE.exists() or any(name.startswith(PREFIX) for name in environ)
 
 
 def _sinks(

@@ -63,9 +63,13 @@ def test_users_may_do_what_they_should_and_no_more(guarded):
     for number in range(2):
         done = init(guarded.url, "--raw-retention", "30d", **PASSWORDS)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("its password is left alone") == (3 if number else 1)
+        assert done.stdout.count("its password is left alone") == 3 * number
+        assert "asks for no passwords" not in done.stdout
     boss = {"ENERGY_INFLUX_USER": "energy_admin", "ENERGY_INFLUX_PASSWORD": "wrong"}
-    assert init(guarded.url, **boss, **PASSWORDS).returncode != 0
+    for nobody in (boss, {}, {"ENERGY_INFLUX_ADMIN_PASSWORD": "wrong"}):
+        done = init(guarded.url, **{**PASSWORDS, "ENERGY_INFLUX_ADMIN_PASSWORD": "", **nobody})
+        assert (done.returncode, "an administrator may: --as USER" in done.stderr) == (1, True)
+        assert len(done.stderr.splitlines()) == 1
     line = b"server_power,env=a,server=b,scope=server watts=1"
     select = urllib.parse.urlencode({"db": "energyrecorder", "q": "SELECT * FROM server_power"}).encode()
     writer = ("energy_writer", PASSWORDS["ENERGY_INFLUX_WRITER_PASSWORD"])
@@ -83,6 +87,24 @@ def test_without_retention_everything_stays_in_autogen(influxd):
     assert (done.returncode, done.stdout) == (0, "database plain\n")
     (series,) = influxd.query("SHOW RETENTION POLICIES ON plain")
     assert [row[0] for row in series["values"]] == ["autogen"]
+
+
+def test_users_of_a_server_that_asks_nobody_are_told_so(influxd):
+    """They are made, but keep nobody out."""
+    for environ, told in (({}, False), (PASSWORDS, True)):
+        done = init(influxd.url, "--database", "open", **environ)
+        assert (done.returncode, "asks for no passwords" in done.stdout) == (0, told), done
+    for name in ("energy_admin", "energy_writer", "energy_reader"):
+        influxd.query(f"DROP USER {name}")
+
+
+def test_the_retention_may_be_changed_either_way(influxd):
+    """Shards are made for the new duration: those of a longer one would be refused."""
+    for kept, shard in (("30d", "24h0m0s"), ("12h", "1h0m0s"), ("52w", "168h0m0s")):
+        done = init(influxd.url, "--database", "changed", "--raw-retention", kept)
+        assert done.returncode == 0, done.stderr
+        (series,) = influxd.query("SHOW RETENTION POLICIES ON changed")
+        assert {row[0]: row[2] for row in series["values"]}["raw"] == shard
 
 
 def test_a_wrong_retention_or_address_is_one_line(influxd):

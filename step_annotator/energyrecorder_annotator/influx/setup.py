@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,16 +43,31 @@ def duration(text: str) -> str:
     return text
 
 
-def first_admin(client: InfluxClient, user: User) -> None:
+def first_admin(client: InfluxClient, user: User) -> bool:
     """Create the first administrator, which InfluxDB allows to anybody while there is none.
 
     Args:
         client: Without a user.
         user: The administrator; when there is one already nothing happens.
+
+    Returns:
+        Whether it was made.
     """
-    # Asked to log in: there is one. Whether the server is there at all, the next call says.
-    with contextlib.suppress(EnergyError):
+    try:
         _user(client, user, "", exists=False)
+    except EnergyError:
+        # Asked to log in: there is one. Whether the server is there at all, the next call says.
+        return False
+    return True
+
+
+def asks_for_passwords(client: InfluxClient) -> bool:
+    """Return whether InfluxDB refuses a client without a user."""
+    try:
+        client.query("SHOW DATABASES")
+    except EnergyError:
+        return True
+    return False
 
 
 def set_up(
@@ -134,4 +148,6 @@ def _retention(client: InfluxClient, database: str, policy: str, kept: str) -> N
         row for series in client.query(f"SHOW RETENTION POLICIES ON {database}")[0] for row in series.rows
     ]
     verb = "ALTER" if policy in {row[0] for row in rows} else "CREATE"
-    client.query(f"{verb} RETENTION POLICY {identifier(policy)} ON {database} DURATION {kept} REPLICATION 1")
+    # 0s: shards as InfluxDB makes them for this duration. Those of a longer one would be refused.
+    how = f"DURATION {kept} REPLICATION 1 SHARD DURATION 0s"
+    client.query(f"{verb} RETENTION POLICY {identifier(policy)} ON {database} {how}")
