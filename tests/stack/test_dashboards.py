@@ -143,6 +143,19 @@ def test_links_and_overrides(uid, panel):
                 assert entry["value"] != "dtdurations", "2.5 h would show as 2 hours"
 
 
+# Texts, and a mean over all polls, which is none of the means of its intervals.
+WITHOUT_SPARKLINE = {"Running", "State", "Quality", "Polls that gave a reading"}
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS, ids=IDS)
+def test_a_figure_has_a_sparkline_and_says_what_it_shows(uid, panel):
+    """Except where it would make another figure."""
+    if panel["type"] == "stat":
+        drawn = panel["options"]["graphMode"] == "area"
+        assert drawn == (panel["title"] not in WITHOUT_SPARKLINE)
+        assert drawn == (" Sparkline: " in panel["description"])
+
+
 @pytest.mark.parametrize("uid", BOARDS)
 def test_queries(uid):
     """Bounded in time or in number, strict bounds with look-back for steps, totals only, no integral."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dashboards import figures
 from dashboards.influxql import (
     ENV,
     MEASURABLE,
     NOT_MEASURABLE,
-    RECENT,
     SCENARIO,
     SCENARIOS_ONLY,
+    SERVER,
     TOTAL,
     outer,
     select,
@@ -24,7 +25,6 @@ from dashboards.panels import (
     by_name,
     ci_link,
     coloured,
-    figure,
     line_only,
     link,
     sorted_by,
@@ -48,7 +48,6 @@ BASELINE_FORMULA = (
     "one more of them lies in 95 % of cases (prediction interval, normal on a log scale)."
 )
 CHANGE = "energy_wh / baseline_wh * 100 - 100 AS change_pct"
-SERVERS = '"server" =~ /^$server$/'
 _WH = 'sum("w") * $__interval_ms / 3600000'
 
 
@@ -59,8 +58,20 @@ def per_server(where: str) -> str:
 
 def total_power(where: str) -> str:
     """Return the power of all servers together per interval: a sum of means, so that parts are never counted."""
+    return _of_all('sum("w")', where)
+
+
+def window_energy_wh(*, factor: str = "", name: str = "energy") -> str:
+    """Return watt-hours of each interval of the window: mean power × its length, none without readings.
+
+    Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps.
+    """
+    return _of_all(f'{_WH}{factor} AS "{name}"', "$timeFilter")
+
+
+def _of_all(expression: str, where: str) -> str:
     inner = _mean("mean(watts) AS w", where, "server")
-    return outer('sum("w")', inner, where=where, group="time($__interval)", tail="fill(none)")
+    return outer(expression, inner, where=where, group="time($__interval)", tail="fill(none)")
 
 
 def grouped_power(where: str, tag: str) -> str:
@@ -74,7 +85,7 @@ def _mean(expression: str, where: str, *tags: str) -> str:
         [expression],
         SERVER_POWER,
         ENV,
-        SERVERS,
+        SERVER,
         TOTAL,
         where,
         group=", ".join(["time($__interval)", *(f'"{tag}"' for tag in tags)]),
@@ -82,18 +93,10 @@ def _mean(expression: str, where: str, *tags: str) -> str:
     )
 
 
-def window_energy_wh(where: str, *, factor: str = "", name: str = "energy") -> str:
-    """Return watt-hours in the window: mean power of each interval that has readings × its length.
-
-    Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps. The outer query has no bound of
-    its own: with one InfluxDB 1.6.7 answers nothing.
-    """
-    inner = _mean("mean(watts) AS w", where, "server")
-    return outer(f'{_WH}{factor} AS "{name}"', inner)
-
-
 def window_energy_by(tag: str, columns: Mapping[str, str]) -> str:
     """Return sums over the watt-hours of the window per value of a tag, which may be a variable.
+
+    The outer queries have no bound of their own: with one InfluxDB 1.6.7 answers nothing.
 
     Args:
         tag: The tag.
@@ -108,11 +111,10 @@ def window_energy_by(tag: str, columns: Mapping[str, str]) -> str:
 
 def power_now() -> Json:
     """Return the present power of all servers."""
-    last = select(["last(watts) AS w"], SERVER_POWER, ENV, SERVERS, TOTAL, RECENT, group='"server"')
     text = (
         "Sum over the servers of their last reading, none older than 3 min at the right edge of the window."
     )
-    return figure("Power now", text, outer('sum("w") AS "power"', last), "power", "watt")
+    return figures.present("Power now", text, SERVER_POWER, "watts", "sum", "watt", TOTAL)
 
 
 def footprint_columns(*, cost_decimals: int) -> list[Json]:
@@ -129,8 +131,8 @@ def window_energy() -> Json:
         "Sum over servers and intervals of mean power × length of the interval; intervals without a reading count "
         "nothing. The energy of a step, with its interval, stands with the steps."
     )
-    return figure(
-        "Energy in the window", text, window_energy_wh("$timeFilter"), "energy", "watth", decimals=1
+    return figures.over_window(
+        "Energy in the window", text, window_energy_wh(), "energy", "watth", decimals=1
     )
 
 

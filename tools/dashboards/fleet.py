@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dashboards import common, frame, headroom
-from dashboards.influxql import ENV, KNOWN_SERVER, RECENT, TOTAL, select
+from dashboards.figures import over_window
+from dashboards.influxql import ENV, KNOWN_SERVER, RECENT, SERVER, TOTAL, select
 from dashboards.panels import (
     AS_WRITTEN,
     COARSE_POINTS,
     Json,
     bar_cell,
     by_name,
-    figure,
     joined,
     laid_out,
     link,
@@ -22,7 +22,6 @@ from dashboards.panels import (
 )
 from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, STATIC_TAGS
 
-SERVERS = common.SERVERS
 NOTE = "Energy in the window = Σ mean power × interval over servers, intervals without readings left out; "
 
 
@@ -31,8 +30,8 @@ CO2, COST = " / 1000 * $co2_g_per_kwh", " / 1000 * $price_per_kwh"
 
 
 def _scaled(title: str, text: str, factor: str, unit: str) -> Json:
-    query = common.window_energy_wh("$timeFilter", factor=factor, name="scaled")
-    return figure(title, NOTE + text, query, "scaled", unit, decimals=2)
+    query = common.window_energy_wh(factor=factor, name="scaled")
+    return over_window(title, NOTE + text, query, "scaled", unit, decimals=2)
 
 
 def _figures() -> list[tuple[int, Json]]:
@@ -49,7 +48,7 @@ def _figures() -> list[tuple[int, Json]]:
 
 def _consumers() -> Json:
     figures = ["mean(watts) AS mean_w", "max(watts) AS max_w", "min(watts) AS min_w"]
-    power = select(figures, SERVER_POWER, ENV, SERVERS, TOTAL, "$timeFilter", group='"server"')
+    power = select(figures, SERVER_POWER, ENV, SERVER, TOTAL, "$timeFilter", group='"server"')
     info = select(
         [
             "last(vendor) AS vendor",
@@ -60,14 +59,12 @@ def _consumers() -> Json:
         ],
         SERVER_INFO,
         ENV,
-        SERVERS,
+        SERVER,
         KNOWN_SERVER,
         group='"server"',
     )
     web = '"bmc_url" =~ /^https?:\\/\\//'
-    page = select(
-        ["last(bmc_url) AS bmc_url"], SERVER_INFO, ENV, SERVERS, web, KNOWN_SERVER, group='"server"'
-    )
+    page = select(["last(bmc_url) AS bmc_url"], SERVER_INFO, ENV, SERVER, web, KNOWN_SERVER, group='"server"')
     return table(
         "Servers",
         "Mean, largest and smallest power in the window (the smallest is about the idle floor when the window holds a "
@@ -90,7 +87,7 @@ def _consumers() -> Json:
             link("bmc_url", "The BMC's page", "${__value.raw:raw}", displayName="BMC"),
         ],
         transformations=[
-            *joined("outer"),
+            *joined("server", "outer"),
             sorted_by("mean_w", descending=True),
         ],
     )
@@ -98,7 +95,7 @@ def _consumers() -> Json:
 
 def _state() -> Json:
     columns = ["last(error) AS error", "last(host) AS host"]
-    query = select(columns, SERVER_BMC, ENV, SERVERS, RECENT, group='"server"')
+    query = select(columns, SERVER_BMC, ENV, SERVER, RECENT, group='"server"')
     return table(
         "State",
         "Last answer of each BMC within 3 min: why there is no reading, and whether the computer is on.",

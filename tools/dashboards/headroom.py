@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from dashboards import common
-from dashboards.influxql import ENV, KNOWN_SERVER, TOTAL, outer, select
-from dashboards.panels import NO_THRESHOLD, Json, by_name, joined, painted, quotient, sorted_by, table, target
+from dashboards.influxql import ENV, KNOWN_SERVER, SERVER, TOTAL, outer, select
+from dashboards.panels import (
+    NO_THRESHOLD,
+    Json,
+    by_name,
+    calculated,
+    joined,
+    painted,
+    sorted_by,
+    table,
+    target,
+)
 from energyrecorder.schema import SERVER_INFO, SERVER_POWER
 
 _TOO_MUCH = {"mode": "absolute", "steps": [*NO_THRESHOLD["steps"], {"color": "red", "value": 1}]}
@@ -17,7 +26,7 @@ _NO_SPARE = [
 
 def supplies() -> Json:
     """Return the highest power of each server against the rating of its supplies."""
-    servers, per_server = (ENV, common.SERVERS), '"server"'
+    servers, per_server = (ENV, SERVER), '"server"'
     power = select(
         ["max(watts) AS max_w"],
         SERVER_POWER,
@@ -48,9 +57,9 @@ def supplies() -> Json:
         ],
         # Of both tables: a quotient with a value that is missing would be shown as 0.
         transformations=[
-            *joined("inner"),
-            quotient("load", "max_w", "rated_w"),
-            quotient("spare_load", "max_w", "left_w"),
+            *joined("server", "inner"),
+            calculated("load", "max_w", "/", "rated_w"),
+            calculated("spare_load", "max_w", "/", "left_w"),
             sorted_by("load", descending=True),
         ],
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dashboards import frame
-from dashboards.influxql import ANNOTATOR, ENV, TELEGRAF, TOTAL, outer, select
+from dashboards.figures import figure, over_window
+from dashboards.influxql import ANNOTATOR, ENV, SERVER, TELEGRAF, TOTAL, outer, select
 from dashboards.panels import (
     FEW_POINTS,
     STATE_COLOURS,
@@ -11,7 +12,6 @@ from dashboards.panels import (
     by_name,
     by_pattern,
     coloured,
-    figure,
     laid_out,
     sorted_by,
     table,
@@ -20,17 +20,19 @@ from dashboards.panels import (
 )
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC, SERVER_POWER
 
-SERVERS = '"server" =~ /^$server$/'
 # Per interval and server, as the curves need it.
 GRID = {"group": 'time($__interval), "server"', "tail": "fill(none)"}
 
 
 def _figures() -> list[tuple[int, Json]]:
-    polls = select(["mean(up) AS up"], SERVER_BMC, ENV, SERVERS, "$timeFilter")
-    late = select(["sum(late_ticks) AS late"], SERVER_BMC, ENV, SERVERS, "$timeFilter")
-    lost = select(["count(step_id) AS lost"], ENERGY_STEPS, ENV, "\"state\" = 'lost'", "$timeFilter")
+    grid = {"group": "time($__interval)"}
+    polls = select(["mean(up) AS up"], SERVER_BMC, ENV, SERVER, "$timeFilter")
+    late = select(
+        ["sum(late_ticks) AS late"], SERVER_BMC, ENV, SERVER, "$timeFilter", tail="fill(none)", **grid
+    )
+    lost = select(["count(step_id) AS lost"], ENERGY_STEPS, ENV, "\"state\" = 'lost'", "$timeFilter", **grid)
     ended = ("\"quality\" = 'pending'", "\"state\" != 'running'")
-    pending = select(["count(step_id) AS pending"], ENERGY_STEPS, ENV, *ended, "$timeFilter")
+    pending = select(["count(step_id) AS pending"], ENERGY_STEPS, ENV, *ended, "$timeFilter", **grid)
     lost_text = (
         "Steps of the window that were never stopped and fell silent: their end is the last sign of life."
     )
@@ -40,16 +42,16 @@ def _figures() -> list[tuple[int, Json]]:
     late_text = "Polls that did not take place because the one before lasted too long."
     up_text = "Mean of up over all polls in the window."
     return [
-        (6, figure("Polls that gave a reading", up_text, polls, "up", "percentunit", decimals=1)),
-        (6, figure("Lost steps", lost_text, lost, "lost", "none", alarm=True)),
-        (6, figure("Steps without a result yet", pending_text, pending, "pending", "none")),
-        (6, figure("Missed ticks", late_text, late, "late", "none", alarm=True)),
+        (6, figure("Polls that gave a reading", up_text, [polls], "up", "percentunit", decimals=1)),
+        (6, over_window("Lost steps", lost_text, lost, "lost", "none", alarm=True)),
+        (6, over_window("Steps without a result yet", pending_text, pending, "pending", "none")),
+        (6, over_window("Missed ticks", late_text, late, "late", "none", alarm=True)),
     ]
 
 
 def _newest() -> Json:
     power = select(
-        ["last(watts) AS watts"], SERVER_POWER, ENV, SERVERS, TOTAL, "$timeFilter", group='"server"'
+        ["last(watts) AS watts"], SERVER_POWER, ENV, SERVER, TOTAL, "$timeFilter", group='"server"'
     )
     return table(
         "Last reading of each server",
@@ -69,7 +71,7 @@ def _errors() -> Json:
         ["error", "host", "protocol", "scrape_ms", "server"],
         SERVER_BMC,
         ENV,
-        SERVERS,
+        SERVER,
         '"up" = 0',
         "$timeFilter",
         tail="ORDER BY time DESC LIMIT 200",
@@ -84,7 +86,7 @@ def _errors() -> Json:
 
 
 def _down() -> Json:
-    inner = select(["min(up) * -1 + 1 AS down"], SERVER_BMC, ENV, SERVERS, "$timeFilter", **GRID)
+    inner = select(["min(up) * -1 + 1 AS down"], SERVER_BMC, ENV, SERVER, "$timeFilter", **GRID)
     query = outer('sum("down")', inner, where="$timeFilter", group="time($__interval)", tail="fill(none)")
     text = "Servers of which at least one poll in the interval gave no reading."
     return timeseries(
@@ -93,7 +95,7 @@ def _down() -> Json:
 
 
 def _durations() -> Json:
-    query = select(["mean(scrape_ms)"], SERVER_BMC, ENV, SERVERS, "$timeFilter", **GRID)
+    query = select(["mean(scrape_ms)"], SERVER_BMC, ENV, SERVER, "$timeFilter", **GRID)
     text = "Mean time from the first request to the last answer of a poll."
     return timeseries(
         "Duration of a poll", text, [target(query, alias="$tag_server")], unit="ms", most_points=FEW_POINTS

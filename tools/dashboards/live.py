@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dashboards import common, frame
-from dashboards.influxql import ENV, OVERLAPS, RECENT, SCENARIO, STEPS_ONLY, outer, select
-from dashboards.panels import Json, figure, gantt, laid_out
+from dashboards.figures import figure, present
+from dashboards.influxql import ENV, OVERLAPS, SCENARIO, STEPS_ONLY, select
+from dashboards.panels import Json, gantt, laid_out
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC
 
 
@@ -22,20 +23,17 @@ def _running() -> Json:
     text = (
         "The step or scenario that began last and still runs: state = running and end moved on within 15 min."
     )
-    return figure("Running", text, query, "title", "string")
+    return figure("Running", text, [query], "title", "string")
 
 
 def _polled() -> list[tuple[int, Json]]:
-    state = select(["last(up) AS up"], SERVER_BMC, ENV, common.SERVERS, RECENT, group='"server"')
-    up = outer('sum("up") AS "up"', state)
-    polled = outer('count("up") AS "polled"', state)
     up_text = "Servers whose last poll within 3 min gave all the totals that are expected of it."
     polled_text = (
         "Servers polled within 3 min, whatever came of it; more than Servers up means that some are down."
     )
     return [
-        (4, figure("Servers up", up_text, up, "up", "none")),
-        (4, figure("Servers polled", polled_text, polled, "polled", "none")),
+        (4, present("Servers up", up_text, SERVER_BMC, "up", "sum", "none")),
+        (4, present("Servers polled", polled_text, SERVER_BMC, "up", "count", "none")),
     ]
 
 

@@ -100,9 +100,9 @@ def coloured(name: str, values: Mapping[str, str], width: int = 100) -> Json:
     return by_name(name, mappings=colours(values), custom__width=width, **painted(NO_THRESHOLD))
 
 
-def quotient(name: str, dividend: str, divisor: str) -> Json:
+def calculated(name: str, left: str, operator: str, right: str) -> Json:
     """Return the transformation that adds a column made of two; neither may miss a value."""
-    halves = {"left": dividend, "operator": "/", "right": divisor}
+    halves = {"left": left, "operator": operator, "right": right}
     options = {"mode": "binary", "binary": halves, "alias": name, "replaceFields": False}
     return {"id": "calculateField", "options": options}
 
@@ -122,16 +122,18 @@ def ci_link() -> Json:
     return link("ci_url", "CI job", f"${{__value.raw:raw}}#{AS_WRITTEN}", displayName="CI")
 
 
-def joined(mode: str) -> list[Json]:
-    """Return the transformations that make one table of several by their servers, without their times.
+WITHOUT_TIME = {"id": "filterFieldsByName", "options": {"exclude": {"names": ["Time"]}}}
+
+
+def joined(by: str, mode: str) -> list[Json]:
+    """Return the transformations that make one table of several, without their times.
 
     Args:
-        mode: ``outer``, or ``inner`` for servers alone that are in all of them.
+        by: The column whose values belong together.
+        mode: ``outer`` for a row per value, ``inner`` for values alone that are in all of them, ``outerTabular`` for a
+            row per pair of rows.
     """
-    return [
-        {"id": "filterFieldsByName", "options": {"exclude": {"names": ["Time"]}}},
-        {"id": "joinByField", "options": {"byField": "server", "mode": mode}},
-    ]
+    return [WITHOUT_TIME, {"id": "joinByField", "options": {"byField": by, "mode": mode}}]
 
 
 def core_panel(
@@ -189,36 +191,6 @@ def timeseries(
         "timeseries", title, description, targets, defaults=defaults, options=options, overrides=styled
     )
     return panel if most_points is None else {**panel, "maxDataPoints": most_points}
-
-
-def figure(
-    title: str,
-    description: str,
-    query: str,
-    column: str,
-    unit: str,
-    *,
-    decimals: int | None = None,
-    mappings: Sequence[Json] = (),
-    alarm: bool = False,
-) -> Json:
-    """Return one column of a one-row answer as a figure or text; with ``alarm`` anything above 0 is red."""
-    alarming = [{"color": "green", "value": None}, {"color": "red", "value": 1}]
-    thresholds = {"mode": "absolute", "steps": alarming} if alarm else NO_THRESHOLD
-    defaults: Json = {"unit": unit, "noValue": "–", "mappings": list(mappings), "thresholds": thresholds}
-    if decimals is not None:
-        defaults["decimals"] = decimals
-    options = {
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": f"/^{column}$/", "values": False},
-        "colorMode": "value" if alarm or mappings else "none",
-        "graphMode": "none",
-        "justifyMode": "center",
-        "textMode": "auto",
-        "orientation": "auto",
-    }
-    found = [target(query, table=True)]
-    panel = core_panel("stat", title, description, found, defaults=defaults, options=options)
-    return {**panel, "maxDataPoints": FEW_POINTS}
 
 
 def table(

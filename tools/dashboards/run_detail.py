@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards import common, frame
+from dashboards import common, frame, run_figures
 from dashboards.influxql import (
     ENV,
     MEASURABLE,
@@ -19,84 +19,25 @@ from dashboards.influxql import (
 from dashboards.panels import (
     QUALITY_COLOURS,
     SIDE_COLOURS,
-    STATE_COLOURS,
     Json,
     bars,
     by_name,
     ci_link,
     coloured,
-    colours,
-    figure,
     laid_out,
     link,
     sorted_by,
     table,
     target,
 )
+from dashboards.run_figures import KNOWN
 from energyrecorder.schema import ENERGY_STEP_SERVERS, ENERGY_STEPS
-from energyrecorder_analysis.quality import COARSE_U95, RESOLVED_U95
-
-# The run is found by its id whenever it was; the look-back keeps the query off years of others.
-KNOWN = "time >= ${__from}ms - $lookback AND time < ${__to}ms"
 
 BASELINE = {
     "baseline_wh": "Baseline",
     "baseline_low_wh": "Usual from",
     "baseline_high_wh": "Usual to",
 }
-
-
-def _one(column: str, *where: str) -> str:
-    tail = "ORDER BY time DESC LIMIT 1"
-    return select([column], ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, KNOWN, *where, tail=tail)
-
-
-def _head() -> list[tuple[int, Json]]:
-    states, qualities = colours(STATE_COLOURS), colours(QUALITY_COLOURS)
-    quality_text = (
-        f"resolved: ± is at most {RESOLVED_U95:.0%} of the energy; coarse: at most {COARSE_U95:.0%}; unresolvable: more, or "
-        "shorter than two periods of the readings; pending: readings are still awaited."
-    )
-    energy, u95 = _one("energy_wh", MEASURABLE), _one("u95_j / 3600 AS u95_wh", MEASURABLE)
-    u95_text = f"Half width of the 95 % interval of the energy. {common.GAIN_FORMULA}"
-    coverage_text = "Part of the run covered by readings of all its servers."
-    panels = [
-        figure(
-            "State",
-            "How the run ended, or that it still runs.",
-            _one("state"),
-            "state",
-            "string",
-            mappings=states,
-        ),
-        figure("Quality", quality_text, _one("quality"), "quality", "string", mappings=qualities),
-        figure("Energy", common.INTERVAL_FORMULA, energy, "energy_wh", "watth", decimals=2),
-        figure("±", u95_text, u95, "u95_wh", "watth", decimals=2),
-        figure(
-            "Duration", "From the start to the end of the run.", _one("duration_s"), "duration_s", "dthms"
-        ),
-        figure("Coverage", coverage_text, _one("coverage"), "coverage", "percentunit", decimals=0),
-    ]
-    return [(4, panel) for panel in panels]
-
-
-def _footprint() -> list[tuple[int, Json]]:
-    energy = select(["energy_wh"], ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, MEASURABLE, KNOWN)
-    co2 = outer('sum("energy_wh") / 1000 * $co2_g_per_kwh AS "co2"', energy)
-    cost = outer('sum("energy_wh") / 1000 * $price_per_kwh AS "cost"', energy)
-    co2_text = "Energy in kWh × the factor in the title, which you set above; 400 is an example, not your supplier's."
-    cost_text = "Energy in kWh × the price in the title, in its currency, which you set above."
-    return [
-        (4, _change()),
-        (4, figure("gCO2e at $co2_g_per_kwh g/kWh", co2_text, co2, "co2", "massg", decimals=1)),
-        (4, figure("Cost at $price_per_kwh per kWh", cost_text, cost, "cost", "none", decimals=4)),
-        (12, _known()),
-    ]
-
-
-def _change() -> Json:
-    text = f"Energy ÷ baseline − 1; a dash where there is none. {common.BASELINE_FORMULA}"
-    return figure("Δ baseline", text, _one(common.CHANGE, MEASURABLE), "change_pct", "percent", decimals=1)
 
 
 def _known() -> Json:
@@ -205,8 +146,8 @@ def _run_variable() -> Json:
 def build() -> Json:
     """Return the dashboard."""
     rows = [
-        (4, _head()),
-        (4, _footprint()),
+        (4, [(4, panel) for panel in run_figures.quality()]),
+        (4, [*((4, panel) for panel in run_figures.footprint()), (12, _known())]),
         (9, [(24, common.power_curves("Power during the run", RUN))]),
         (9, [(10, _per_step()), (14, _per_server())]),
         (9, [(24, _steps())]),

@@ -1,5 +1,6 @@
 // Runs Grafana's published code on query results: annotations of a layer, transformations and overrides of a panel.
-// Standard input: [{layer, frames} | {panel, frames} | {length_ms, points}, …]; standard output: the answers in order.
+// Standard input: [{layer, frames} | {panel, frames} | {stat, frames} | {length_ms, points}, …]; standard output: the
+// answers in order.
 import { readFileSync } from 'node:fs';
 import { firstValueFrom } from 'rxjs';
 import {
@@ -8,6 +9,7 @@ import {
   formattedValueToString,
   getDisplayProcessor,
   getFieldDisplayName,
+  getFieldDisplayValues,
   getLinksSupplier,
   rangeUtil,
   standardTransformers,
@@ -26,6 +28,9 @@ globalThis.window = globalThis;
 // The order of day and month is the browser's.
 globalThis.navigator ??= { languages: ['en'] };
 globalThis.location ??= new URL('http://grafana.example/');
+// It warns of a filter whose column is missing, which then lets nothing pass: a case that tests want.
+const warn = console.warn;
+console.warn = (text, ...more) => text.startsWith('[FilterByValue]') || warn(text, ...more);
 // Two names of one transformer are in the list.
 const transformers = new Map(Object.values(standardTransformers).map((one) => [one.id, one]));
 standardTransformersRegistry.setInit(() =>
@@ -75,10 +80,14 @@ function cells(plain, frame, panel, frames) {
   };
 }
 
-async function tables({ panel, frames }) {
+function transformed(panel, frames) {
   // Only Grafana's core has this one; it is not in a published package.
   const known = (panel.transformations ?? []).filter(({ id }) => id !== 'partitionByValues');
-  const found = await firstValueFrom(transformDataFrame(known, frames));
+  return firstValueFrom(transformDataFrame(known, frames));
+}
+
+async function tables({ panel, frames }) {
+  const found = await transformed(panel, frames);
   return found.map((frame) => ({
     columns: frame.fields.map((field) => ({
       name: getFieldDisplayName(field, frame, found),
@@ -90,6 +99,27 @@ async function tables({ panel, frames }) {
   }));
 }
 
+// What a stat panel shows: figures, and the values (by their times, where it has these) that its sparkline joins.
+async function figures({ stat, frames }) {
+  const found = await transformed(stat, frames);
+  const { reduceOptions, graphMode } = stat.options;
+  const shown = getFieldDisplayValues({
+    data: found.map((frame) => ({ ...frame, fields: frame.fields.map((field) => configured(field, stat, frame, found)) })),
+    fieldConfig: stat.fieldConfig,
+    reduceOptions,
+    replaceVariables: (text) => text,
+    sparkline: graphMode !== 'none',
+    theme: createTheme(),
+    timeZone: 'utc',
+  });
+  return shown.map(({ display, sparkline }) => ({
+    text: formattedValueToString(display),
+    color: display.color,
+    times: sparkline?.x?.values,
+    line: sparkline?.y.values,
+  }));
+}
+
 function interval({ length_ms, points }) {
   return rangeUtil.calculateInterval({ from: 0, to: length_ms }, points, '10s').intervalMs;
 }
@@ -98,7 +128,7 @@ async function answered(job) {
   if (job.points) {
     return interval(job);
   }
-  return (job.layer ? annotations : tables)({ ...job, frames: job.frames.map(toDataFrame) });
+  return (job.layer ? annotations : job.stat ? figures : tables)({ ...job, frames: job.frames.map(toDataFrame) });
 }
 
 Promise.all(JSON.parse(readFileSync(0, 'utf-8')).map(answered)).then((answers) =>
