@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from line_protocol_parser import LineFormatError, parse_line
 
+from energyrecorder import figures
 from energyrecorder.errors import ConfigError
 from energyrecorder.settings import read_text
 from energyrecorder_analysis.integrate import integrate, parse_steps_json
@@ -60,34 +60,19 @@ def _points(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
 def _table(steps: list[dict[str, Any]]) -> str:
     rows = []
     for step in steps:
-        figures = step["energy_j"], step["u95_j"], step["quality"]
+        result = step["energy_j"], step["u95_j"], step["quality"]
         rows.append(
             (
                 words.shorten(step["env"]),
                 words.shorten(step["scenario"]),
                 words.shorten(step["step"] or ""),
-                words.duration(step["duration_s"]),
-                words.energy(*figures),
-                words.joules(*figures),
+                figures.duration(step["duration_s"]),
+                words.energy(*result),
+                words.joules(*result),
                 step["quality"],
                 str(len(step["servers"])),
                 step["reason"],
             )
         )
     header = ("env", "scenario", "step", "duration", "energy", "in J", "quality", "servers", "reason")
-    return _aligned(header, rows, right=(3, 4, 5, 7))
-
-
-def _aligned(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int]) -> str:
-    """Return lines of text with aligned columns, those of ``right`` to the right."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    lines.insert(1, ["─" * width for width in widths])
-    return "".join(
-        "  ".join(
-            cell.rjust(widths[column]) if column in right else cell.ljust(widths[column])
-            for column, cell in enumerate(line)
-        ).rstrip()
-        + "\n"
-        for line in lines
-    )
+    return figures.table(header, rows) + "\n"

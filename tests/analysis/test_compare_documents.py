@@ -2,11 +2,11 @@
 
 import pytest
 
+from energyrecorder import figures
 from energyrecorder_analysis.compare.budget import judge_budget
 from energyrecorder_analysis.compare.family import compare
 from energyrecorder_analysis.compare.judge import Rules
 from energyrecorder_analysis.compare.observe import observe
-from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.compare_junit import render_comparison_junit
 from energyrecorder_analysis.report.compare_markdown import render_comparison_markdown
 from energyrecorder_analysis.report.compared import ComparisonReport
@@ -101,11 +101,11 @@ def test_what_fails(candidate, budget_j, fail_on, failures):
         (1.0479, "+4.79 %"),
         (0.5, "-50 %"),
         (21.0, "+2,000 %"),
-        (None, words.UNKNOWN),
+        (None, figures.UNKNOWN),
     ],
 )
 def test_a_change_is_three_digits_without_exponent(ratio, text):
-    assert words.change(ratio) == text
+    assert figures.change(ratio) == text
 
 
 def test_a_budget_alone_is_enough():

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.html import render_html
 from energyrecorder_analysis.report.markdown import render_markdown
@@ -112,7 +113,7 @@ class Page(HTMLParser):
         (36, 0.5, "resolved", "0.01000 ± 0.00014 Wh"),
         (36_000, 20_000, "unresolvable", "not resolvable (4 … 16 Wh)"),
         (3_600, 7_200, "unresolvable", "not resolvable (≤ 3.0 Wh)"),
-        (0, 0, "unresolvable", "not resolvable (≤ 0.0 Wh)"),
+        (0, 0, "unresolvable", "not resolvable (≤ 0.000 Wh)"),
         (None, None, "unresolvable", "not resolvable"),
         (None, None, "pending", "pending"),
     ],
@@ -134,13 +135,13 @@ def test_energy_in_words(energy_j, u95_j, quality, shown):
     ],
 )
 def test_duration_in_words(seconds, shown):
-    assert words.duration(seconds) == shown
+    assert figures.duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
     ("watts", "shown"),
     [
-        (None, words.UNKNOWN),
+        (None, figures.UNKNOWN),
         (0.0, "0.0 W"),
         (99.94, "99.9 W"),
         (99.99999999999997, "100 W"),
@@ -148,7 +149,7 @@ def test_duration_in_words(seconds, shown):
     ],
 )
 def test_a_power_has_three_digits_or_whole_watts(watts, shown):
-    assert words.power(watts) == shown
+    assert figures.power(watts) == shown
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_as_a_table(files):
     )
     assert done.returncode == 0, done.stderr
     assert "Wh" in done.stdout
-    assert len(done.stdout.splitlines()) == 3
+    assert len(done.stdout.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

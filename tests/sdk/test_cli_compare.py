@@ -118,10 +118,10 @@ def test_the_gate_asks_for_what_was_given_and_tells_the_verdict(served, energy_s
     lines = done.stdout.splitlines()
     assert lines[:2] == ["commit:1 against branch:main: regression", "the change lies between +4 % and +6 %"]
     assert "+4 … – %" in done.stdout  # noqa: RUF001  # a dash for an end that nothing bounds
-    assert "3600 J → 3780 J" in done.stdout
+    assert "3,600 J → 3,780 J" in done.stdout
     assert "  outer / pi [2Jng: it did not run in the candidate" in lines
     assert "  left out of the baseline: 2 x ended as failed" in lines
-    assert "functest: budget of 11.94 Wh kept: 10.00 ± 0.10 Wh (36000 ± 360 J) over 2 runs" in lines
+    assert "functest: budget of 11.94 Wh kept: 10.00 ± 0.10 Wh (36,000 ± 360 J) over 2 runs" in lines
     assert "note: run by turns" in lines
     assert "\x1b" not in done.stdout
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from energyrecorder.cli import figures
+from energyrecorder import figures
 
 RUN_ID = "0a1b"
 
@@ -50,7 +50,7 @@ def served(annotator, monkeypatch):
         (3600.0, 36.0, "1.000 ± 0.010 Wh"),
         (3600.0, 3600.0, "1.0 ± 1.0 Wh"),
         (123_456.0, 7_200.0, "34.3 ± 2.0 Wh"),
-        (3_599_999.0, 360.0, "1000.00 ± 0.10 Wh"),
+        (3_599_999.0, 360.0, "1,000.00 ± 0.10 Wh"),
         (3_600_000.0, 36_000.0, "1.000 ± 0.010 kWh"),
         (360_000.0, 180_000.0, "100 ± 50 Wh"),
         (0.0, 36.0, "0.000 ± 0.010 Wh"),
@@ -111,7 +111,7 @@ def test_the_table_shows_each_step_with_interval_and_quality(served, energy_step
     assert lines[0] == f"functest on pod1, run {RUN_ID}"
     assert "2.000 ± 0.010 kWh" in lines[3]
     assert "5.00 ± 0.50 Wh" in lines[4]
-    assert "18000 ± 1800 J" in lines[4]
+    assert "18,000 ± 1,800 J" in lines[4]
     assert "coarse: few samples" in lines[4]
     assert "not resolvable (≤ 1.2 Wh)" in lines[5]
     assert " ± " not in lines[5]

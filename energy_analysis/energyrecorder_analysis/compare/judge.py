@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from energyrecorder.figures import change
 from energyrecorder_analysis.compare.measure import Measured
 from energyrecorder_analysis.compare.observe import LeftOut
 from energyrecorder_analysis.compare.power import cv_of, detectable, runs_needed
 from energyrecorder_analysis.compare.ranks import Shift
-from energyrecorder_analysis.report.words import change
 
 REGRESSION, IMPROVEMENT, NO_CHANGE = "regression", "improvement", "no-change"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not-comparable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from energyrecorder import figures
 from energyrecorder_analysis.compare.budget import BudgetVerdict
 from energyrecorder_analysis.compare.judge import Comparison, Side
 from energyrecorder_analysis.report import words
@@ -51,10 +52,10 @@ def _row(one: Comparison) -> list[str]:
     return [
         VERDICT_WORDS[one.verdict],
         name if one.step else f"**{name}**",
-        words.change(one.ratio),
-        words.change_interval(one.low, one.high),
-        words.change(one.duration_ratio),
-        words.change(one.power_ratio),
+        figures.change(one.ratio),
+        figures.change_interval(one.low, one.high),
+        figures.change(one.duration_ratio),
+        figures.change(one.power_ratio),
         energy_of(one.baseline.energy_j, per_work=one.per_work),
         energy_of(one.candidate.energy_j, per_work=one.per_work),
         f"{one.baseline.runs} / {one.candidate.runs}",

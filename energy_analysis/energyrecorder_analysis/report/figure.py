@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.lanes import draw_bars, draw_shades, lanes_height, pack
 from energyrecorder_analysis.report.markup import Markup, element, join, number, text
@@ -178,7 +179,7 @@ def about(figure: Figure) -> str:
     peak_w = max((point[1] for point in figure.total.points), default=None)
     servers = len(figure.traces)
     return (
-        f"{servers} server{'s' * (servers != 1)}, peak of their sum {words.power(peak_w)}; "
+        f"{servers} server{'s' * (servers != 1)}, peak of their sum {figures.power(peak_w)}; "
         f"{sum(len(run.steps) for run in figure.runs)} steps; the table below holds the figures."
     )
 

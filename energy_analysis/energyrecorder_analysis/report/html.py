@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.figure import Figure, draw, figure_of, pointer_data, server_style
 from energyrecorder_analysis.report.markup import Markup, element, join, text
@@ -94,10 +95,10 @@ def _card(run: ReportRun, report: Report) -> Markup:
         value_unit = shown[1].split(" ")
         number = [text(shown[0]), element("small", text(f" ± {value_unit[0]} ")), text(value_unit[1])]
     told = [row.duration]
-    if row.power != words.UNKNOWN:
+    if row.power != figures.UNKNOWN:
         told.append(f"{row.power} mean")
     if whole.max_w is not None:
-        told.append(f"peak {words.power(whole.max_w)}")
+        told.append(f"peak {figures.power(whole.max_w)}")
     told.append(f"{row.servers} server{'s' * (whole.servers != 1)}")
     return element(
         "article",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.markup import Markup, element, join, text
 from energyrecorder_analysis.report.model import ReportRun, ReportStep
@@ -104,7 +105,7 @@ def _bar(bar: Bar, x: Scale, top: float) -> Markup:
 
 def _told(step: ReportStep) -> str:
     energy = words.energy(step.energy_j, step.u95_j, step.quality)
-    return f"{words.duration(step.duration_s)} · {energy}"
+    return f"{figures.duration(step.duration_s)} · {energy}"
 
 
 def _state(step: ReportStep) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.markup import Markup, element, join, text
 from energyrecorder_analysis.report.model import Report, ReportRun, ReportStep, ServerPart
@@ -130,10 +131,10 @@ def _part(part: ServerPart) -> Markup:
     cells = (
         text(words.shorten(part.server)),
         text(shown),
-        text(words.power(power)),
+        text(figures.power(power)),
         join([badge(part.quality), element("small", text(part.reason)) if part.reason else Markup("")]),
         text(words.percent(part.coverage)),
-        text(words.UNKNOWN if part.samples is None else str(part.samples)),
+        text(figures.UNKNOWN if part.samples is None else str(part.samples)),
         text(part.method),
     )
     return element("tr", *(element("td", cell) for cell in cells))

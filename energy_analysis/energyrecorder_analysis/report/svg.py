@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.figure import (
     LEFT,
@@ -65,7 +66,7 @@ def _heading(report: Report) -> str:
     moment = words.moment(run.whole.start_ns, report.zone)
     offset = words.offset(run.whole.start_ns, report.zone)
     name, env = words.shorten(run.whole.name, 60), words.shorten(run.env, 30)
-    return f"{name} · {env} · {moment} {offset} · {words.duration(run.whole.duration_s)} · {energy}"
+    return f"{name} · {env} · {moment} {offset} · {figures.duration(run.whole.duration_s)} · {energy}"
 
 
 def _legend(figure: Figure, top: float) -> tuple[Markup, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.model import Report, ReportStep
 
@@ -46,13 +47,13 @@ class Row:
             step=step,
             name=words.shorten(step.name),
             start=words.moment(step.start_ns, report.zone, pattern="%H:%M:%S"),
-            duration=words.duration(step.duration_s),
+            duration=figures.duration(step.duration_s),
             energy=words.energy(step.energy_j, step.u95_j, step.quality),
             energy_j=words.joules(step.energy_j, step.u95_j, step.quality),
-            power=words.power(step.avg_w) if resolvable else words.UNKNOWN,
+            power=figures.power(step.avg_w) if resolvable else figures.UNKNOWN,
             true="" if step.true_j is None else words.exact_energy(step.true_j, step.u95_j),
             quality=step.quality,
-            servers=words.UNKNOWN if step.servers is None else str(step.servers),
+            servers=figures.UNKNOWN if step.servers is None else str(step.servers),
         )
 
 

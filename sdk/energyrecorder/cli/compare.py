@@ -19,10 +19,10 @@ from energyrecorder.cli.asking import (
     wants_summary,
 )
 from energyrecorder.cli.compare_table import comparison_text
-from energyrecorder.cli.figures import counted
 from energyrecorder.cli.job import Job
 from energyrecorder.cli.progress import answer_with_results
 from energyrecorder.errors import AnnotatorError
+from energyrecorder.figures import counted
 from energyrecorder.integrations.budget import parse_energy_j
 
 FORMATS = ("table", "junit", "md", "json")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from energyrecorder.cli.figures import J_PER_WH, UNKNOWN, energy_in_j, energy_wh, one_line, table
 from energyrecorder.errors import AnnotatorError
+from energyrecorder.figures import (
+    UNKNOWN,
+    change,
+    change_interval,
+    energy_in_j,
+    energy_wh,
+    one_line,
+    table,
+    wh_or_kwh,
+)
 
-_KWH = 1000 * J_PER_WH
 _HEAD = (
     "what",
     "verdict",
@@ -35,31 +43,12 @@ def comparison_text(answer: Mapping[str, Any]) -> str:
         raise AnnotatorError("the annotator answered something that is not a comparison") from None
 
 
-def change(ratio: Optional[float]) -> str:
-    """Return a ratio as a change: ``+4.8 %``."""
-    return UNKNOWN if ratio is None else f"{_signed(ratio)} %"
-
-
-def interval(low: Optional[float], high: Optional[float]) -> str:
-    """Return the interval of a ratio as changes; an end that nothing bounds is a dash."""
-    if low is None and high is None:
-        return UNKNOWN
-    ends = [UNKNOWN if end is None else _signed(end) for end in (low, high)]
-    return f"{' … '.join(ends)} %"
-
-
-def _signed(ratio: float) -> str:
-    # What rounds to nothing is 0, neither 1e-06 nor -0.
-    percent = round(100 * (ratio - 1), 2) + 0.0
-    return f"{percent:+.0f}" if abs(percent) >= 1000 else f"{percent:+.3g}"  # noqa: PLR2004  # no exponents
-
-
 def plain_wh(energy_j: Optional[float]) -> str:
     """Return an energy that has no interval of its own, such as a median, in Wh."""
     if energy_j is None:
         return UNKNOWN
-    scale, unit = (_KWH, "kWh") if energy_j >= _KWH else (J_PER_WH, "Wh")
-    return f"{energy_j / scale:.4g} {unit}"
+    unit_j, unit = wh_or_kwh(energy_j)
+    return f"{energy_j / unit_j:.4g} {unit}"
 
 
 def _lines(answer: Mapping[str, Any]) -> List[str]:
@@ -100,7 +89,7 @@ def _row(one: Mapping[str, Any]) -> List[str]:
         ("  " * len(one["step"])) + (_name(one, last=True)),
         str(one["verdict"]),
         change(one["ratio"]),
-        interval(one["low"], one["high"]),
+        change_interval(one["low"], one["high"]),
         change(one["duration_ratio"]),
         change(one["power_ratio"]),
         plain_wh(baseline["energy_j"]) + unit,
@@ -114,7 +103,7 @@ def energy_in_plain_j(energy_j: Optional[float]) -> str:
     """Return the same in joules."""
     if energy_j is None:
         return UNKNOWN
-    return f"{energy_j:.0f} J" if energy_j >= 1000 else f"{energy_j:.4g} J"  # noqa: PLR2004  # four digits
+    return f"{energy_j:,.0f} J" if energy_j >= 1000 else f"{energy_j:.4g} J"  # noqa: PLR2004  # four digits
 
 
 def _name(one: Mapping[str, Any], *, last: bool = False) -> str:

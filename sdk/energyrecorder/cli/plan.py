@@ -17,9 +17,9 @@ from energyrecorder.cli.asking import (
     rule_options,
 )
 from energyrecorder.cli.compare_table import plain_wh
-from energyrecorder.cli.figures import UNKNOWN, duration, one_line, table
 from energyrecorder.cli.job import Job, env_option
 from energyrecorder.errors import AnnotatorError
+from energyrecorder.figures import UNKNOWN, duration, one_line, table
 
 _HEAD = (
     "what",

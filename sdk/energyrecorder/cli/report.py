@@ -9,10 +9,11 @@ from urllib.parse import quote, urlencode
 import click
 
 from energyrecorder.cli.asking import connect, output_option, put_out, summarise, wants_summary
-from energyrecorder.cli.figures import counted, run_table
 from energyrecorder.cli.job import Job, env_option
 from energyrecorder.cli.progress import answer_with_results
+from energyrecorder.cli.run_table import run_table
 from energyrecorder.errors import AnnotatorError
+from energyrecorder.figures import counted
 from energyrecorder.transport import Transport
 
 FORMATS = ("table", "md", "json", "html", "junit", "svg")

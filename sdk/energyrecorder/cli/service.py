@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 import click
 
 from energyrecorder.cli.asking import connect
-from energyrecorder.cli.figures import counted, duration, local_time, one_line, table
 from energyrecorder.cli.job import STRICT_EXIT, Job, env_option, strict_option
 from energyrecorder.delivery import Delivery, spool_of
 from energyrecorder.errors import AnnotatorError
+from energyrecorder.figures import counted, duration, local_time, one_line, table
 from energyrecorder.transport import Transport
 
 _TIMEOUT_S = 2.0

@@ -6,7 +6,7 @@ import os
 from typing import Dict, Mapping
 from xml.etree import ElementTree as ET  # a file that this session has just written
 
-from energyrecorder.cli.figures import one_line
+from energyrecorder.figures import one_line
 from energyrecorder.integrations.run_results import MEASURED, StepResult
 
 _LONGEST_REASON = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from energyrecorder.cli.figures import UNKNOWN, counted, duration, energy_wh, one_line, power_w, table
+from energyrecorder.figures import UNKNOWN, counted, duration, energy_wh, one_line, power, table
 from energyrecorder.integrations.budget import EXCEEDED, KEPT, verdict
 from energyrecorder.integrations.run_results import MEASURED, PENDING, StepResult
 
@@ -75,7 +75,7 @@ def _row(what: str, step: StepResult) -> List[str]:
         one_line(step.name),
         duration(step.duration_s),
         energy_wh(step.energy_j, step.u95_j, step.quality),
-        power_w(_average_w(step.energy_j, step.duration_s), step.quality),
+        power(_average_w(step.energy_j, step.duration_s), step.quality),
         quality,
     ]
 
@@ -96,7 +96,7 @@ def _marker_rows(tests: Sequence[StepResult]) -> List[List[str]]:
         u95_j = sum(step.u95_j or 0.0 for step in measured)
         length_s = sum(step.duration_s for step in measured)
         counted = f"{len(measured)} of {len(members)} tests"
-        shown = (duration(length_s), energy_wh(energy_j, u95_j), power_w(_average_w(energy_j, length_s)))
+        shown = (duration(length_s), energy_wh(energy_j, u95_j), power(_average_w(energy_j, length_s)))
         rows.append(["marker", one_line(marker), *shown, counted])
     return rows
 

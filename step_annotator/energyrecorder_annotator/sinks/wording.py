@@ -7,6 +7,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from energyrecorder.figures import energy_wh
 from energyrecorder_annotator.journal.base import StoredResult
 from energyrecorder_annotator.lifecycle import Step
 
@@ -43,9 +44,7 @@ def energy_text(detail: Mapping[str, Any] | None) -> str:
     energy_j, u95_j = detail.get("energy_j"), detail.get("u95_j")
     if energy_j is None or u95_j is None:
         return f"energy unknown ({detail.get('reason') or 'no readings'})"
-    if detail["quality"] == "unresolvable":
-        return f"energy not resolvable (at most {_wh(energy_j + u95_j)})"
-    return f"{_wh(energy_j)} ± {_wh(u95_j)}"
+    return f"energy {energy_wh(energy_j, u95_j, detail['quality'])}"
 
 
 def html_text(step: Step, result: StoredResult | None) -> str:
@@ -65,8 +64,3 @@ def tag_list(step: Step) -> str:
     return ",".join(f"{key}={value}".replace(",", " ") for key, value in sorted(step.tags.items()))[
         :_MOST_TEXT
     ]
-
-
-def _wh(energy_j: float) -> str:
-    energy_wh = energy_j / 3600
-    return f"{energy_wh / 1000:.4g} kWh" if abs(energy_wh) >= 1000 else f"{energy_wh:.3g} Wh"  # noqa: PLR2004  # kWh from 1,000 Wh on

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from urllib.parse import quote, urlencode
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.markup import Markup, element, join, text
 from energyrecorder_analysis.report.resources import resource
@@ -103,9 +104,9 @@ def _run(line: RunLine, shown: Overview) -> Markup:
         ("name", _name(line)),
         ("", element("a", text(words.shorten(line.env, 40)), href=f"?{urlencode({'env': line.env})}")),
         ("when", text(start)),
-        ("n", text(words.duration(max(0, end_ns - whole.start_ns) / 1e9))),
+        ("n", text(figures.duration(max(0, end_ns - whole.start_ns) / 1e9))),
         ("n", text(energy)),
-        ("n", text(words.power(whole.avg_w if resolvable else None))),
+        ("n", text(figures.power(whole.avg_w if resolvable else None))),
         ("", join([badge(whole.quality), *reason])),
     )
     return element("tr", *(element("td", cell, class_=kind or None) for kind, cell in cells))

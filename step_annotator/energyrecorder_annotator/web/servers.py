@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
+from energyrecorder import figures
 from energyrecorder_analysis.report import words
 from energyrecorder_analysis.report.markup import Markup, element, join, number, text
 from energyrecorder_analysis.report.model import PowerPoint, PowerTrace
@@ -64,16 +65,16 @@ def _total(servers: Sequence[ServerNow], now_ns: int) -> str:
     whose = (
         f"{count} server{'s' * (count != 1)}" if len(fresh) == count else f"{len(fresh)} of {count} servers"
     )
-    return f"{words.power(sum(fresh))} · {whose}"
+    return f"{figures.power(sum(fresh))} · {whose}"
 
 
 def _server(server: ServerNow, now_ns: int) -> Markup:
     stale = _is_stale(server, now_ns)
-    age = words.duration(max(0, now_ns - server.sample_ns) / 1e9) if server.sample_ns else words.UNKNOWN
+    age = figures.duration(max(0, now_ns - server.sample_ns) / 1e9) if server.sample_ns else figures.UNKNOWN
     return element(
         "tr",
         element("td", text(words.shorten(server.server, 64)), class_="id"),
-        element("td", text(words.power(server.watts)), class_="n"),
+        element("td", text(figures.power(server.watts)), class_="n"),
         element("td", text(age), class_="n late" if stale else "n"),
         element("td", text(server.host), class_=f"host-{server.host}" if server.host.isalpha() else None),
         element("td", _curve(server.points, now_ns)),
@@ -87,12 +88,13 @@ def _is_stale(server: ServerNow, now_ns: int) -> bool:
 def _curve(points: Sequence[PowerPoint], now_ns: int) -> Markup:
     """Return the last hour from 0 W up, with holes where nothing was read."""
     if not points:
-        return text(words.UNKNOWN)
+        return text(figures.UNKNOWN)
     highest_w = max(point[3] for point in points)
     x = Scale(now_ns - HOUR_NS, now_ns, 1.0, CURVE_WIDTH - 1.0)
     y = Scale(0.0, max(highest_w, 1.0), CURVE_HEIGHT - 2.0, 2.0)
     lines = (_line(piece, x, y) for piece in pieces(PowerTrace("", tuple(points))))
-    told = f"{words.power(min(point[2] for point in points))} to {words.power(highest_w)} in the last hour"
+    lowest_w = min(point[2] for point in points)
+    told = f"{figures.power(lowest_w)} to {figures.power(highest_w)} in the last hour"
     return element(
         "svg",
         element("title", text(told)),
