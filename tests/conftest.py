@@ -64,7 +64,7 @@ def influxd_of_its_own(tmp_path):
 @pytest.fixture(scope="module")
 def browser():
     """A real Chromium."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # starts slowly, and few tests need it
+    from playwright.sync_api import sync_playwright  # starts slowly, and few tests need it
 
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=need("chromium"), args=CHROMIUM_FLAGS)

@@ -13,8 +13,8 @@ def main() -> None:
         sys.stderr.write("energy-bmcsim: needs Python 3.11 or newer\n")
         sys.exit(2)
     try:
-        from energyrecorder.errors import refusal_text  # noqa: PLC0415  # an old Python must get as far as the message above
-        from energyrecorder_bmcsim.cli import cli  # noqa: PLC0415  # its libraries are an extra
+        from energyrecorder.errors import refusal_text  # an old Python must get as far as the message above
+        from energyrecorder_bmcsim.cli import cli  # its libraries are an extra
     except ModuleNotFoundError as error:
         sys.stderr.write(f"energy-bmcsim: {error.name} is missing: pip install 'energyrecorder[simulator]'\n")
         sys.exit(2)

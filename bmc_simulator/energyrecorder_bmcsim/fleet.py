@@ -121,7 +121,7 @@ class Fleet:
         faults = FaultPlan(bmc.faults)
         live = self._live(bmc, faults)
         if bmc.protocol == "ipmi":
-            from energyrecorder_bmcsim.ipmi_bmc import IpmiServer  # noqa: PLC0415  # only fleets with IPMI need it
+            from energyrecorder_bmcsim.ipmi_bmc import IpmiServer  # only fleets with IPMI need it
 
             ipmi = IpmiServer(bmc, live, self.spec)
             return RunningBmc(bmc, ipmi, live, await ipmi.start(), None, None)

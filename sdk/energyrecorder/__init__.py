@@ -14,7 +14,7 @@ def __getattr__(name: str) -> object:
     """Load the SDK when one of its names is first asked for: collectors import this package too."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from energyrecorder import api  # noqa: PLC0415  # lazily, see above
+    from energyrecorder import api
 
     value: object = getattr(api, name)
     globals()[name] = value

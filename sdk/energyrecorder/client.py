@@ -242,7 +242,7 @@ class Client:
 
     def _as_json(self, events: List[Event], settings: SdkSettings) -> List[Event]:
         """Return events as they are sent and kept: instants written out, what is known of the job added."""
-        from energyrecorder.ci_context import ci_context  # noqa: PLC0415  # as in `_delivery`
+        from energyrecorder.ci_context import ci_context
 
         context = ci_context(self._origin[0] if self._origin else os.environ)
         known = {} if settings.env is None else {"env": settings.env}
@@ -260,10 +260,10 @@ class Client:
 
     def _delivery(self) -> Delivery:
         """Return a delivery as the environment and the project's file said when the first event came."""
-        from pathlib import Path  # noqa: PLC0415  # as below
+        from pathlib import Path
 
-        from energyrecorder.delivery import Delivery  # noqa: PLC0415  # 30 ms that no caller waits for
-        from energyrecorder.sdk_settings import load, load_from_variables  # noqa: PLC0415  # as above
+        from energyrecorder.delivery import Delivery  # 30 ms that no caller waits for
+        from energyrecorder.sdk_settings import load, load_from_variables
 
         if self._settings is None:
             environ, cwd = self._origin or (dict(os.environ), _cwd())

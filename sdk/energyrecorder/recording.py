@@ -140,7 +140,7 @@ def _case_name(args: Tuple[Any, ...]) -> Optional[str]:
 
 
 def _wrapper_of_kind(function: Callable[..., Any]) -> Callable[[Recording, Any], Any]:
-    import inspect  # noqa: PLC0415  # 10 ms that `import energyrecorder` need not cost
+    import inspect  # 10 ms that `import energyrecorder` need not cost
 
     if inspect.iscoroutinefunction(function):
         return _coroutine_function

@@ -87,7 +87,7 @@ def load_toml(path: Path) -> Mapping[str, Any]:
             no ``tomllib`` (before 3.11).
     """
     try:
-        import tomllib  # noqa: PLC0415  # novermin  # only commands that read files need it
+        import tomllib  # novermin  # only commands that read files need it
     except ModuleNotFoundError:
         raise ConfigError(
             f"{path}: reading TOML needs Python 3.11 or newer; use environment variables"

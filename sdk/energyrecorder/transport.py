@@ -85,7 +85,7 @@ class Transport:
         self._deadline_ns = 0
         self._route = _route(url)
         if self._route.tls_name:
-            import ssl  # noqa: F401, PLC0415  # only where it is used, and before a test may patch sockets
+            import ssl  # noqa: F401  # only where it is used, and before a test may patch sockets
 
     def exchange(
         self, method: str, path: str, body: Body = None, *, timeout_s: float = 2.0
@@ -205,7 +205,7 @@ def _proxy_for(scheme: str, host: str) -> Optional[str]:
     """Return the proxy that the environment names for this host, or None."""
     if host.startswith(_LOOPBACK) or not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
-    from urllib.request import getproxies_environment, proxy_bypass  # noqa: PLC0415  # rare
+    from urllib.request import getproxies_environment, proxy_bypass
 
     if proxy_bypass(host):
         return None
@@ -267,7 +267,7 @@ def _open(route: _Route, remaining: Callable[[], float]) -> Connection:
             sock.settimeout(remaining())
             Connection(sock, remaining, MAX_ANSWER_BYTES).tunnel(route.tunnel, route.tunnel_headers)
         if route.tls_name:
-            import ssl  # noqa: PLC0415  # only where it is used
+            import ssl
 
             sock.settimeout(remaining())
             sock = ssl.create_default_context().wrap_socket(sock, server_hostname=route.tls_name)
@@ -280,8 +280,8 @@ def _open(route: _Route, remaining: Callable[[], float]) -> Connection:
 def _proxy_authorization(user: Optional[str], password: Optional[str]) -> Dict[str, str]:
     if user is None:
         return {}
-    from base64 import b64encode  # noqa: PLC0415  # rare
-    from urllib.parse import unquote  # noqa: PLC0415  # rare
+    from base64 import b64encode
+    from urllib.parse import unquote
 
     pair = f"{unquote(user)}:{unquote(password or '')}".encode()
     return {"Proxy-Authorization": f"Basic {b64encode(pair).decode('ascii')}"}

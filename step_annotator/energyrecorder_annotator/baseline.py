@@ -33,7 +33,7 @@ class Baselines:
         if result is None or run.run_id != run.step_id or (mine := _observed((run, result))) is None:
             return {}
         # Loads numpy, which a service that has no result yet does not pay for.
-        from energyrecorder_analysis.compare.baseline import baseline  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_analysis.compare.baseline import baseline
 
         query = StepQuery(
             env=run.env, scenario=run.scenario, state="passed", roots=True, to_ns=run.start_ns, limit=LAST

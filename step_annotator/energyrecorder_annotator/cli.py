@@ -80,9 +80,9 @@ def cli() -> None:
 def serve(**options: Any) -> None:
     """Serve the HTTP API until SIGTERM or SIGINT."""
     logs.set_up(level=options["log_level"], log_format=options["log_format"], file=options["log_file"])
-    from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.reload import reload_settings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.serve import serve as serve_until_stopped  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder.state_dir import StateLock, state_dir
+    from energyrecorder_annotator.reload import reload_settings
+    from energyrecorder_annotator.serve import serve as serve_until_stopped
 
     state = state_dir(options["state"])
     config, warnings = _load(options, state)
@@ -116,9 +116,9 @@ cli.add_command(import_legacy)
 def check(**options: Any) -> None:
     """Validate the settings and print those in force. Secrets are masked."""
     config, warnings = _load(options)
-    from energyrecorder_annotator.http_server import check_tls  # noqa: PLC0415  # as below
-    from energyrecorder_annotator.reload import NEED_RESTART  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.settings_text import settings_text  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.http_server import check_tls
+    from energyrecorder_annotator.reload import NEED_RESTART
+    from energyrecorder_annotator.settings_text import settings_text
 
     check_tls(config.tls_certificate, config.tls_key)
     click.echo(settings_text(config), nl=False)
@@ -137,7 +137,7 @@ def check(**options: Any) -> None:
 @click.option("--format", "output_format", type=click.Choice(["json", "table"]), default="json")
 def integrate(power_file: str, steps_file: str, window_s: float | None, output_format: str) -> None:
     """Joules per step from files, without a service."""
-    from energyrecorder_annotator.integrate_files import integrate_files  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.integrate_files import integrate_files
 
     click.echo(
         integrate_files(power_file, steps_file, window_s=window_s, as_table=output_format == "table"),
@@ -146,8 +146,8 @@ def integrate(power_file: str, steps_file: str, window_s: float | None, output_f
 
 
 def _load(options: dict[str, Any], state: Path | None = None) -> tuple[Any, tuple[str, ...]]:
-    from energyrecorder_annotator.auth.tokens import FILE_NAME  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.config import check_exposure  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.auth.tokens import FILE_NAME
+    from energyrecorder_annotator.config import check_exposure
 
     config = _load_config(options)
     if state is not None and (state / FILE_NAME).exists():
@@ -157,7 +157,7 @@ def _load(options: dict[str, Any], state: Path | None = None) -> tuple[Any, tupl
 
 
 def _load_config(options: dict[str, Any]) -> Any:
-    from energyrecorder_annotator.config import load_config  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.config import load_config
 
     return load_config(
         config=options["config"],

@@ -32,8 +32,8 @@ def calibrate(
     --load 'ssh node-01 stress-ng --cpu 0 --timeout {seconds}'
     """
     logs.set_up(level=None, log_format="text", file=None)
-    from energyrecorder_annotator import calibrating  # noqa: PLC0415  # loads numpy
-    from energyrecorder_annotator.config import collector_command  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator import calibrating  # loads numpy
+    from energyrecorder_annotator.config import collector_command
 
     plan = calibrating.Plan(server, load, seconds, loads)
     collector = [

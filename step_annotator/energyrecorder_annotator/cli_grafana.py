@@ -32,8 +32,8 @@ def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None
 
     Makes the service account energyrecorder (role Editor) if need be and a token in --token-file.
     """
-    from energyrecorder.errors import ConfigError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.grafana_setup import Grafana  # noqa: PLC0415  # loads `requests`
+    from energyrecorder.errors import ConfigError
+    from energyrecorder_annotator.grafana_setup import Grafana  # loads `requests`
 
     password = os.environ.get(PASSWORD_VARIABLE)
     if not password:

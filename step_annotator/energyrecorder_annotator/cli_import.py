@@ -41,11 +41,11 @@ def import_legacy(**options: Any) -> None:
 
     Its samples and sessions go to the running service. Doing it again is harmless.
     """
-    from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import InfluxSettings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.original.history.hand_over import HandOver  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.original.history.read import OriginalDatabase  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.doctor import Service
+    from energyrecorder_annotator.influx.client import InfluxClient  # loads `requests`
+    from energyrecorder_annotator.influx.settings import InfluxSettings
+    from energyrecorder_annotator.original.history.hand_over import HandOver  # loads `requests`
+    from energyrecorder_annotator.original.history.read import OriginalDatabase  # loads `requests`
 
     from_ns, to_ns = (_time(f"--{name}", options[key]) for name, key in (("from", "from_"), ("to", "to")))
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")

@@ -56,11 +56,11 @@ def init_influxdb(
     (ENERGY_INFLUX_WRITER_PASSWORD; for Telegraf and annotator), energy_reader
     (ENERGY_INFLUX_READER_PASSWORD; for Grafana).
     """
-    from energyrecorder.errors import EnergyError  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder.secret import Secret  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.influx import setup  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.influx.settings import InfluxSettings  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder.errors import EnergyError
+    from energyrecorder.secret import Secret
+    from energyrecorder_annotator.influx import setup  # loads `requests`
+    from energyrecorder_annotator.influx.client import InfluxClient  # loads `requests`
+    from energyrecorder_annotator.influx.settings import InfluxSettings
 
     settings = InfluxSettings(url=url, database=database)
     for kept in filter(None, (raw_retention, rollup_retention)):

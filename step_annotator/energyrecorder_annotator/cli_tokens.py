@@ -14,8 +14,8 @@ from energyrecorder_annotator.auth.caller import READ, SCOPES, WRITE
 @click.pass_context
 def token(context: click.Context, state: str | None) -> None:
     """Make, list and revoke tokens of callers. They are kept as digests; changes act at once."""
-    from energyrecorder.state_dir import state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.auth.tokens import FILE_NAME  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder.state_dir import state_dir
+    from energyrecorder_annotator.auth.tokens import FILE_NAME
 
     context.obj = state_dir(state) / FILE_NAME
 
@@ -27,7 +27,7 @@ def token(context: click.Context, state: str | None) -> None:
 @click.pass_context
 def create(context: click.Context, name: str, scopes: tuple[str, ...], envs: tuple[str, ...]) -> None:
     """Print a new token, which is never shown again."""
-    from energyrecorder_annotator.auth.tokens import create_token  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.auth.tokens import create_token
 
     click.echo(create_token(context.obj, name, scopes or (READ, WRITE), envs))
 
@@ -36,7 +36,7 @@ def create(context: click.Context, name: str, scopes: tuple[str, ...], envs: tup
 @click.pass_context
 def list_tokens(context: click.Context) -> None:
     """List names, ids, scopes and environments."""
-    from energyrecorder_annotator.auth.tokens import read_tokens  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.auth.tokens import read_tokens
 
     for one in read_tokens(context.obj):
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.created_s))
@@ -49,6 +49,6 @@ def list_tokens(context: click.Context) -> None:
 @click.pass_context
 def revoke(context: click.Context, name: str) -> None:
     """Revoke a token by its name or id."""
-    from energyrecorder_annotator.auth.tokens import revoke_token  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.auth.tokens import revoke_token
 
     revoke_token(context.obj, name)

@@ -14,7 +14,7 @@ from energyrecorder_annotator.options import checked_url, service_options
 
 
 def _config(config: str | None) -> Any:
-    from energyrecorder_annotator.config import load_config  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.config import load_config
 
     return load_config(config=config, fleet=None, environ=os.environ, flags={})
 
@@ -27,8 +27,8 @@ def _config(config: str | None) -> Any:
 @service_options
 def doctor(config: str | None, grafana: str | None, url: str, token_env: str) -> int:
     """Look at service, clocks, samples and sinks. Exit 3 if something is not as it should be."""
-    from energyrecorder_annotator.config import is_configured  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.doctor import Service, examine  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.config import is_configured
+    from energyrecorder_annotator.doctor import Service, examine
 
     failed = False
     settings = _config(config) if config or is_configured(os.environ) else None
@@ -51,7 +51,7 @@ def recompute(url: str, token_env: str, **chosen: str | None) -> None:
 
     At least one option says which steps; a step must fit all that are given.
     """
-    from energyrecorder_annotator.doctor import Service  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.doctor import Service
 
     body = {name.rstrip("_"): value for name, value in chosen.items() if value is not None}
     status, text = Service(url, os.environ.get(token_env)).ask("POST", "/v1/recompute", body)
@@ -68,8 +68,8 @@ def recompute(url: str, token_env: str, **chosen: str | None) -> None:
 @click.option("--state", metavar="DIR", help="State directory.")
 def backup(directory: Path, config: str | None, state: str | None) -> None:
     """Copy journal, samples and tokens into DIRECTORY. The service may run meanwhile."""
-    from energyrecorder.state_dir import state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.backup import backup as copy  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder.state_dir import state_dir
+    from energyrecorder_annotator.backup import backup as copy
 
     store = _config(config).store if config is not None else None
     for path in copy(state_dir(state), store, directory):
@@ -81,9 +81,9 @@ def backup(directory: Path, config: str | None, state: str | None) -> None:
 @click.option("--state", metavar="DIR", help="State directory.")
 def migrate(config: str | None, state: str | None) -> None:
     """Bring the databases up to this version. `serve` does so too; stop it first."""
-    from energyrecorder.state_dir import StateLock, state_dir  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.journal.sqlite import SqliteJournal  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-    from energyrecorder_annotator.samples.embedded import EmbeddedSamples  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder.state_dir import StateLock, state_dir
+    from energyrecorder_annotator.journal.sqlite import SqliteJournal
+    from energyrecorder_annotator.samples.embedded import EmbeddedSamples
 
     directory = state_dir(state)
     store = _config(config).store if config is not None else None

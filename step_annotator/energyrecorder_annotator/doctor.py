@@ -197,7 +197,7 @@ def _steps(service: Service) -> Iterator[Finding]:
 
 def _influxdb(config: Config, service: Service) -> Iterator[Finding]:
     if config.influxdb is not None:
-        from energyrecorder_annotator.doctor_influx import look  # noqa: PLC0415  # loads `requests`
+        from energyrecorder_annotator.doctor_influx import look  # loads `requests`
 
         yield from look(config.influxdb, service if config.samples_kind == "embedded" else None)
 
@@ -205,7 +205,7 @@ def _influxdb(config: Config, service: Service) -> Iterator[Finding]:
 def _grafana(config: Config | None, url: str | None) -> Iterator[Finding]:
     settings = None if config is None else config.grafana
     if settings is not None or url is not None:
-        from energyrecorder_annotator.doctor_grafana import look  # noqa: PLC0415  # loads `requests`
+        from energyrecorder_annotator.doctor_grafana import look  # loads `requests`
 
         yield from look(settings, url)
 
@@ -213,7 +213,7 @@ def _grafana(config: Config | None, url: str | None) -> Iterator[Finding]:
 def _certificate(config: Config) -> Iterator[Finding]:
     if config.tls_certificate is None:
         return
-    from energyrecorder_annotator.http_server import check_tls  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.http_server import check_tls
 
     try:
         check_tls(config.tls_certificate, config.tls_key)

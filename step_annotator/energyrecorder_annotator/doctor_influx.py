@@ -35,7 +35,7 @@ def look(settings: InfluxSettings, embedded: Service | None) -> Iterator[Finding
         except EnergyError as error:
             yield Finding("InfluxDB", ok=False, text=f"{error}; is it running, and is this its URL?")
             return
-        readings = f'SELECT "up" FROM {table(settings.raw_retention_policy, SERVER_BMC)} LIMIT 1'  # noqa: S608  # quoted
+        readings = f'SELECT "up" FROM {table(settings.raw_retention_policy, SERVER_BMC)} LIMIT 1'
         yield _tried("reading", lambda: client.query(readings), settings)
         # Without a line nothing is written, but right, database and mapping are checked.
         yield _tried("writing", lambda: client.write(""), settings)
@@ -89,7 +89,7 @@ def _what_to_make(told: str, settings: InfluxSettings) -> str:
 def _both(client: InfluxClient) -> Iterator[Finding]:
     """Yield that two collectors write to InfluxDB."""
     polls = table(client.settings.raw_retention_policy, SERVER_BMC)
-    select = f'SELECT "up" FROM {polls} WHERE time > now() - 1h'  # noqa: S608  # quoted
+    select = f'SELECT "up" FROM {polls} WHERE time > now() - 1h'
     try:
         (found,) = client.query(f'{select} GROUP BY "env", "server" ORDER BY time DESC LIMIT {LOOKED_AT}')
     except EnergyError:
@@ -111,7 +111,7 @@ def _one_beside(client: InfluxClient, service: Service) -> Iterator[Finding]:
     where = f"\"scope\" = 'server' AND \"part\" = '' AND {in_span(from_ns, to_ns)}"
     try:
         (found,) = client.query(
-            f'SELECT "watts" FROM {power} WHERE {where} GROUP BY "env", "server" SLIMIT {MOST_BESIDE}'  # noqa: S608  # quoted
+            f'SELECT "watts" FROM {power} WHERE {where} GROUP BY "env", "server" SLIMIT {MOST_BESIDE}'
         )
         theirs = {(one.tags["env"], one.tags["server"]): {row[0] for row in one.rows} for one in found}
         ours = service.times({server for _, server in theirs}, from_ns, to_ns)

@@ -19,7 +19,7 @@ def checked_url(_context: click.Context, option: click.Parameter, value: str | N
     Raises:
         ConfigError: It is none.
     """
-    from energyrecorder_annotator.influx.settings import http_url  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.influx.settings import http_url
 
     if value is None:
         return None

@@ -135,7 +135,7 @@ class Results:
 
     def _do(self, look: Look) -> Future[bool] | None:
         # Loads numpy, which a service that has no result to compute does not pay for.
-        from energyrecorder_annotator.energy import failed_result  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.energy import failed_result
 
         now_ns = self._clock()
         found = self._journal.step(look.step_id)
@@ -163,7 +163,7 @@ class Results:
         self, step: Step, before: StoredResult | None, now_ns: int
     ) -> tuple[StoredResult | None, bool]:
         """Return the result, None when the stored one stands, and whether steps of this run need new ones."""
-        from energyrecorder_annotator.energy import says_the_same, step_result  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.energy import says_the_same, step_result
 
         end_ns = step.start_ns if step.end_ns is None else step.end_ns
         expected, seen = self._expected(step)
@@ -198,7 +198,7 @@ class Results:
 
     def _known_timings(self, step: Step) -> ServerTimings:
         """Return what the readings of the whole run tell of its sensors; nothing before it has its result."""
-        from energyrecorder_annotator.energy import timings_of  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.energy import timings_of
 
         if step.run_id == step.step_id:
             return {}

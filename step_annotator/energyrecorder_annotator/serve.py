@@ -100,13 +100,13 @@ def _hold_no_call_up() -> None:
 def _open_samples(config: Config, state: Path) -> SampleStore:
     if config.samples_kind == "embedded" or config.influxdb is None:
         return EmbeddedSamples(state / "samples.db")
-    from energyrecorder_annotator.samples.influx import InfluxSamples  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.samples.influx import InfluxSamples  # loads `requests`
 
     return InfluxSamples(config.influxdb)
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
-    import uvloop  # noqa: PLC0415  # only the service needs it
+    import uvloop
 
     loop = uvloop.new_event_loop()
     loop.set_default_executor(DaemonThreads())
@@ -162,8 +162,8 @@ def _assemble(config: Config, state: Path, journal: Journal, samples: SampleStor
 def _mirror(config: Config, journal: Journal) -> SampleMirror | None:
     if config.mirror is None:
         return None
-    from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.original.mirror import SampleMirror  # noqa: PLC0415  # loads `requests`
+    from energyrecorder_annotator.influx.client import InfluxClient  # loads `requests`
+    from energyrecorder_annotator.original.mirror import SampleMirror  # loads `requests`
 
     return SampleMirror(InfluxClient(config.mirror), journal)
 
@@ -180,8 +180,8 @@ async def _watch(service: Service) -> None:
     """Follow readings that do not come by us; nothing to do when they do."""
     if service.config.samples_kind == "embedded":
         return
-    from energyrecorder_annotator.samples.influx import InfluxSamples  # noqa: PLC0415  # loads `requests`
-    from energyrecorder_annotator.samples.influx_watch import InfluxWatch  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_annotator.samples.influx import InfluxSamples  # loads `requests`
+    from energyrecorder_annotator.samples.influx_watch import InfluxWatch
 
     if isinstance(service.samples, InfluxSamples):
         watch = InfluxWatch(

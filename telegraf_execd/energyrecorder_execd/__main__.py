@@ -13,10 +13,10 @@ def main() -> None:
         sys.stderr.write("E! energy-execd needs Python 3.11 or newer\n")
         sys.exit(2)
     try:
-        import click  # noqa: PLC0415  # an old Python must get as far as the message above
+        import click  # an old Python must get as far as the message above
 
-        from energyrecorder.errors import EnergyError, refusal_text  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-        from energyrecorder_execd.cli import cli  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder.errors import EnergyError, refusal_text
+        from energyrecorder_execd.cli import cli
     except ModuleNotFoundError as error:
         sys.stderr.write(f"E! {error.name!r} is not installed; run: pip install 'energyrecorder[execd]'\n")
         sys.exit(2)

@@ -77,7 +77,7 @@ def run(
     selection = Selection(Path(fleet), protocol, shard, servers, interval_s)
     loaded = selection.load()
     folder = state_folder(state)
-    from energyrecorder_execd import process  # noqa: PLC0415  # asyncio and the loops, which help does not need
+    from energyrecorder_execd import process  # asyncio and the loops, which help does not need
 
     process.run(selection, loaded, folder, registry or Registry())
 
@@ -103,7 +103,7 @@ def once(
     if not loaded.servers:
         raise ConfigError(f"{fleet}: no enabled server")
     folder = state_folder(state)
-    from energyrecorder_execd import process  # noqa: PLC0415  # as above
+    from energyrecorder_execd import process
 
     sys.exit(process.once(loaded, folder, registry or Registry()))
 
@@ -113,7 +113,7 @@ def once(
 @log_options
 def check(fleet: str) -> None:
     """Validate the fleet file and print it expanded. Secrets are masked."""
-    from energyrecorder_execd.check import fleet_table  # noqa: PLC0415  # only this command needs it
+    from energyrecorder_execd.check import fleet_table
 
     click.echo(fleet_table(Selection(Path(fleet)).load()))
 

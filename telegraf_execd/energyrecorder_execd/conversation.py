@@ -138,11 +138,11 @@ def _tools(
 ) -> Tools:
     def make(protocol: str, target: Target, context: Context) -> Reader:
         if protocol == "redfish":
-            from energyrecorder_execd.readers.redfish import RedfishReader  # noqa: PLC0415  # when it is needed
+            from energyrecorder_execd.readers.redfish import RedfishReader
 
             return RedfishReader(target, context, clients)
         if protocol == "ilo":
-            from energyrecorder_execd.readers.ilo import IloReader  # noqa: PLC0415  # as above
+            from energyrecorder_execd.readers.ilo import IloReader
 
             return IloReader(target, context, clients)
         if protocol == "ipmi":

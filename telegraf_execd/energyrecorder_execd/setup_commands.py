@@ -48,7 +48,7 @@ def init_command(hosts: tuple[str, ...], user: str | None, password_env: str, ou
 
     Nothing logs in: `energy-execd once --fleet FILE` does afterwards.
     """
-    from energyrecorder_execd.init import first_fleet, look_around  # noqa: PLC0415  # asyncio and HTTP
+    from energyrecorder_execd.init import first_fleet, look_around  # asyncio and HTTP
 
     names, parsed = _hosts(hosts)
     path = Path(out)
@@ -80,9 +80,9 @@ def probe_command(
 
     Exit code: 0 all hosts gave a reading, 3 some did not, 4 none did.
     """
-    from energyrecorder_execd import probe  # noqa: PLC0415  # the readers' libraries
-    from energyrecorder_execd.conversation import converse  # noqa: PLC0415  # as above
-    from energyrecorder_execd.init import look_around  # noqa: PLC0415  # as above
+    from energyrecorder_execd import probe
+    from energyrecorder_execd.conversation import converse
+    from energyrecorder_execd.init import look_around
 
     names, parsed = _hosts(hosts)
     folder = state_folder(state)
@@ -113,8 +113,8 @@ def record_command(fleet: str, server: str, out: str, state: str | None) -> None
 
     Nothing is uploaded. The vendor's terms may apply to what a BMC says.
     """
-    from energyrecorder_execd import record  # noqa: PLC0415  # the readers' libraries
-    from energyrecorder_execd.conversation import converse  # noqa: PLC0415  # as above
+    from energyrecorder_execd import record
+    from energyrecorder_execd.conversation import converse
 
     chosen = Selection(Path(fleet)).load().only([server]).servers[0]
     record.make_folder(Path(out))
@@ -136,8 +136,8 @@ def pin_command(fleet: str, servers: tuple[str, ...], *, yes: bool, state: str |
     With --server the certificate of that server is pinned whatever it is trusted by now.
     Exit code: 0 done or nothing to do, 3 some BMC showed no certificate.
     """
-    from energyrecorder_execd import pin  # noqa: PLC0415  # cryptography, which only this command needs
-    from energyrecorder_execd.state import FactsStore, known_pin  # noqa: PLC0415  # as above
+    from energyrecorder_execd import pin  # cryptography, which only this command needs
+    from energyrecorder_execd.state import FactsStore, known_pin
 
     loaded = Selection(Path(fleet)).load()
     wanted = loaded.only(servers) if servers else loaded
@@ -160,8 +160,8 @@ def pin_command(fleet: str, servers: tuple[str, ...], *, yes: bool, state: str |
 @log_options
 def unlock_command(fleet: str, server: str | None, credentials: str | None, state: str | None) -> None:
     """Release lock-outs: the next poll logs in at once. Without an option: all of them."""
-    from energyrecorder_execd.lockout_file import LockoutFile  # noqa: PLC0415  # as all here
-    from energyrecorder_execd.unlock import unlock  # noqa: PLC0415  # as above
+    from energyrecorder_execd.lockout_file import LockoutFile
+    from energyrecorder_execd.unlock import unlock
 
     if server is not None and credentials is not None:
         raise click.UsageError("--server and --credentials exclude each other")
@@ -185,7 +185,7 @@ def unlock_command(fleet: str, server: str | None, credentials: str | None, stat
 @log_options
 def import_csv_command(file: str) -> None:
     """Print a fleet file made of an inventory in CSV. Comments name what cannot be carried over."""
-    from energyrecorder_execd.import_csv import fleet_from_csv  # noqa: PLC0415  # only this command needs it
+    from energyrecorder_execd.import_csv import fleet_from_csv
 
     click.echo(fleet_from_csv(read_text(Path(file), encoding="utf-8-sig"), Path(file).name), nl=False)
 
@@ -195,7 +195,7 @@ def import_csv_command(file: str) -> None:
 @log_options
 def import_pods_command(file: str) -> None:
     """Print a fleet file made of the original's YAML (PODS:). Comments name what is left out."""
-    from energyrecorder_execd.import_pods import fleet_from_pods  # noqa: PLC0415  # only this command needs YAML
+    from energyrecorder_execd.import_pods import fleet_from_pods
 
     click.echo(fleet_from_pods(read_text(Path(file), encoding="utf-8-sig"), Path(file).name), nl=False)
 
@@ -220,8 +220,8 @@ def _agreed(question: str) -> bool:
 
 
 def _hosts(texts: Sequence[str]) -> tuple[list[str], list[Host]]:
-    from energyrecorder_execd.fleet.hosts import parse_host  # noqa: PLC0415  # as its users
-    from energyrecorder_execd.fleet.ranges import expand  # noqa: PLC0415  # as above
+    from energyrecorder_execd.fleet.hosts import parse_host
+    from energyrecorder_execd.fleet.ranges import expand
 
     try:
         # [v6]:port begins like a range and is none.
@@ -232,8 +232,8 @@ def _hosts(texts: Sequence[str]) -> tuple[list[str], list[Host]]:
 
 
 def _server(host: Host, identity: Identity, protocol: str, tls: str) -> Server:
-    from energyrecorder_execd.fleet.tables import DEFAULTS  # noqa: PLC0415  # as its users
-    from energyrecorder_execd.identify import nobody  # noqa: PLC0415  # as above
+    from energyrecorder_execd.fleet.tables import DEFAULTS
+    from energyrecorder_execd.identify import nobody
 
     check = next(setting.check for setting in DEFAULTS if setting.name == "tls")
     try:

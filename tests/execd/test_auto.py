@@ -155,6 +155,6 @@ async def test_facts_of_another_shape_are_ignored(web, stored):
 @pytest.fixture
 def free_tcp_port():
     """A port of loopback that nobody listens on."""
-    from influxd import free_port  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from influxd import free_port
 
     return free_port()

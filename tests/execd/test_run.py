@@ -311,9 +311,9 @@ def test_a_reader_of_our_lines_that_sleeps_stops_neither_polls_nor_the_end(tmp_p
 @pytest.mark.parametrize("value", ["0/2", "3/2", "1", "a/b", "1/0"])
 def test_a_bad_shard_is_a_usage_error(tmp_path, value):
     """Exit 2, naming what is allowed."""
-    from click.testing import CliRunner  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from click.testing import CliRunner
 
-    from energyrecorder_execd.cli import cli  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder_execd.cli import cli
 
     result = CliRunner().invoke(cli, ["run", "--shard", value])
     assert result.exit_code == 2

@@ -228,7 +228,7 @@ def test_the_comparison_is_in_1970():
 
 def test_a_wrong_name_is_refused_while_building():
     """Column, tag in a condition, measurement."""
-    from dashboards.influxql import select, tag_values  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from dashboards.influxql import select, tag_values
 
     for wrong in (
         lambda: select(["volts"], "server_power"),

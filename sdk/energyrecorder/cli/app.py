@@ -71,7 +71,7 @@ class _Verbs(click.Group):
 def _print_version(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # slow, and only here
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
         known = version("energyrecorder")

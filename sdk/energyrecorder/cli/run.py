@@ -218,8 +218,8 @@ def _repeat(runner: Runner, at_least: int, min_duration_s: float) -> Tuple[int, 
 
 
 def _report(job: Job, run_id: str) -> None:
-    from energyrecorder.cli.report import print_report  # noqa: PLC0415  # only when asked for
-    from energyrecorder.errors import AnnotatorError  # noqa: PLC0415  # as above
+    from energyrecorder.cli.report import print_report
+    from energyrecorder.errors import AnnotatorError
 
     try:
         sys.stdout.flush()

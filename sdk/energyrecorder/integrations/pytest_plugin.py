@@ -58,13 +58,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     if not config.getoption("--energy") or config.option.collectonly:
         return
-    from energyrecorder.integrations.pytest_recording import SessionRecording, read_options  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    from energyrecorder.integrations.pytest_recording import SessionRecording, read_options
 
     options = read_options(config)
     config.pluginmanager.register(SessionRecording(config, options), "energyrecorder-recording")
     if hasattr(config, "workerinput"):
         return
-    from energyrecorder.integrations.pytest_results import SessionResults  # noqa: PLC0415  # as above
+    from energyrecorder.integrations.pytest_results import SessionResults
 
     config.pluginmanager.register(SessionResults(config, options), "energyrecorder-results")
 
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def energy_steps() -> Iterator[Any]:
     """Steps that the test records, kept in memory instead of being sent: see `energyrecorder.testing`."""
-    from energyrecorder.testing import recorded  # noqa: PLC0415  # only for tests that use it
+    from energyrecorder.testing import recorded
 
     with recorded() as steps:
         yield steps

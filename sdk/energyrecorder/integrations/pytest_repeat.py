@@ -70,7 +70,7 @@ class Repetition:
 
 
 def _is_testcase(item: pytest.Item) -> bool:
-    import unittest  # noqa: PLC0415  # only for tests that repeat
+    import unittest
 
     owner = getattr(item, "cls", None)
     return isinstance(owner, type) and issubclass(owner, unittest.TestCase)

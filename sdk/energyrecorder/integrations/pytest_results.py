@@ -91,7 +91,7 @@ class SessionResults:
         Args:
             left_s: What sending the last steps has left of it.
         """
-        import os  # noqa: PLC0415  # not needed while tests are collected
+        import os  # not needed while tests are collected
 
         root = self._root
         if root is None or is_disabled(os.environ):
@@ -130,7 +130,7 @@ class SessionResults:
     def _write_junit(self) -> None:
         path = getattr(self._config.option, "xmlpath", None)
         if path and self._steps:
-            from energyrecorder.integrations.junit_properties import add_energy  # noqa: PLC0415  # most sessions write no file
+            from energyrecorder.integrations.junit_properties import add_energy  # most sessions write no file
 
             add_energy(path, {step.step_id: step for step in self._steps}, key=STEP_ID)
 

@@ -104,14 +104,14 @@ async def plan(query: Annotated[PlanQuery, Query()], arrival: ArrivalDep, servic
 
 
 def _comparing(arrival: ArrivalDep, service: Service) -> Comparing:
-    from energyrecorder_annotator.comparing import Comparing  # noqa: PLC0415  # loads numpy: only who asks pays
+    from energyrecorder_annotator.comparing import Comparing  # loads numpy: only who asks pays
 
     return Comparing(service.journal, envs=arrival.caller.envs, now_ns=service.clock())
 
 
 def _compared(body: GateBody, arrival: ArrivalDep, service: Service) -> dict[str, Any]:
-    from energyrecorder_analysis.compare.judge import Rules  # noqa: PLC0415  # loads numpy
-    from energyrecorder_annotator.comparing import Task, UnknownRunError  # noqa: PLC0415  # loads numpy
+    from energyrecorder_analysis.compare.judge import Rules  # loads numpy
+    from energyrecorder_annotator.comparing import Task, UnknownRunError  # loads numpy
 
     task = Task(
         candidate=parse_selector(body.candidate),
@@ -131,7 +131,7 @@ def _compared(body: GateBody, arrival: ArrivalDep, service: Service) -> dict[str
 
 
 def _planned(query: PlanQuery, arrival: ArrivalDep, service: Service) -> dict[str, Any]:
-    from energyrecorder_analysis.compare.judge import Rules  # noqa: PLC0415  # loads numpy
+    from energyrecorder_analysis.compare.judge import Rules  # loads numpy
 
     runs = StepQuery(
         env=query.env,

@@ -159,7 +159,7 @@ class InfluxClient:
             terms = [f"{identifier(key)} = {string(value)}" for key, value in tags.items()]
             if time_ns is not None:
                 terms.append(f"time = {int(time_ns)}")
-            self.query(f"DELETE FROM {identifier(measurement)} WHERE {' AND '.join(terms)}")  # noqa: S608  # quoted
+            self.query(f"DELETE FROM {identifier(measurement)} WHERE {' AND '.join(terms)}")
             return
         terms = [f"_measurement={json.dumps(measurement)}"]
         terms += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in tags.items()]

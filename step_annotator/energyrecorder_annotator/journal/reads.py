@@ -26,10 +26,10 @@ from energyrecorder_annotator.lifecycle.model import RUNNING
 
 _STEP_COLUMNS = ", ".join(f"s.{name}" for name in STEP_COLUMNS.split(", "))
 _SELECT = (
-    f"SELECT {_STEP_COLUMNS}, "  # noqa: S608  # column names only
+    f"SELECT {_STEP_COLUMNS}, "
     "r.samples, r.newest_ns, r.detail FROM steps s LEFT JOIN results r ON r.step_id = s.step_id"
 )
-_STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608  # column names only
+_STEPS = f"SELECT {STEP_COLUMNS} FROM steps"
 _LOOKS = "SELECT * FROM (SELECT step_id, look, due_ns, edges FROM looks"
 _TAGGED = (
     "EXISTS (SELECT 1 FROM json_each(s.detail, '$.tags') t WHERE t.key IN (SELECT value FROM json_each(?)) "
@@ -40,7 +40,7 @@ _TOLD_LIMIT = 1000
 _MOST_NS = 2**63 - 1
 _ODD_STATES = ("failed", "aborted", "lost")
 _OVERLAPPING = (
-    f"{_STEPS} WHERE env = ?1 AND end_ns IS NULL AND start_ns < ?3 AND step_id != ?4 UNION ALL "  # noqa: S608  # column names only
+    f"{_STEPS} WHERE env = ?1 AND end_ns IS NULL AND start_ns < ?3 AND step_id != ?4 UNION ALL "
     f"SELECT {_STEP_COLUMNS} FROM json_each(?5) span "
     "CROSS JOIN steps s INDEXED BY steps_span ON s.env = ?1 AND s.end_ns IS NOT NULL "
     "AND length(printf('%x', s.end_ns - s.start_ns)) = json_extract(span.value, '$[0]') "
@@ -120,7 +120,7 @@ class SqliteReads:
     ) -> list[StepWithResult]:
         where = f"WHERE {' AND '.join(terms)}" if terms else ""
         query = (
-            f"SELECT {_STEP_COLUMNS}, r.samples, r.newest_ns, r.detail FROM {source} "  # noqa: S608  # our own texts; values are bound
+            f"SELECT {_STEP_COLUMNS}, r.samples, r.newest_ns, r.detail FROM {source} "
             f"LEFT JOIN results r ON r.step_id = s.step_id {where} "
             "ORDER BY s.start_ns DESC, s.step_id DESC LIMIT ?"
         )
@@ -151,7 +151,7 @@ class SqliteReads:
     def marks(self, env: str, from_ns: int, to_ns: int) -> list[Mark]:
         """See `Journal`."""
         query = (
-            f"SELECT {MARK_COLUMNS} FROM marks WHERE env = ? AND t_ns BETWEEN ? AND ? ORDER BY t_ns, mark_id"  # noqa: S608  # our own column names; values are bound
+            f"SELECT {MARK_COLUMNS} FROM marks WHERE env = ? AND t_ns BETWEEN ? AND ? ORDER BY t_ns, mark_id"
         )
         return [row_mark(row) for row in self._rows(query, (env, from_ns, to_ns))]
 
@@ -181,7 +181,7 @@ class SqliteReads:
 
     def mark_changes(self, after: int, limit: int) -> list[tuple[int, Mark]]:
         """See `Journal`."""
-        query = f"SELECT seq, {MARK_COLUMNS} FROM marks WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  # our own column names; values are bound
+        query = f"SELECT seq, {MARK_COLUMNS} FROM marks WHERE seq > ? ORDER BY seq LIMIT ?"
         return [(row[0], row_mark(row[1:])) for row in self._rows(query, (after, limit))]
 
     def last_seq(self) -> int:
@@ -205,7 +205,7 @@ class SqliteReads:
         """See `Journal`."""
         query = "SELECT step_id, memo FROM deliveries WHERE sink = ? AND step_id IN "
         rows = self._rows(
-            f"{query} (SELECT value FROM json_each(?))",  # noqa: S608  # no value in it
+            f"{query} (SELECT value FROM json_each(?))",
             (sink, json.dumps(list(step_ids))),
         )
         return {row[0]: row[1] for row in rows}
@@ -216,7 +216,7 @@ class SqliteReads:
             "SELECT step_id, changed_seq FROM steps WHERE changed_seq <= ? ORDER BY changed_seq DESC LIMIT ?"
         )
         query = (
-            f"SELECT s.step_id FROM ({newest}) s JOIN deliveries d ON d.sink = ? AND d.step_id = s.step_id "  # noqa: S608  # our own text; values are bound
+            f"SELECT s.step_id FROM ({newest}) s JOIN deliveries d ON d.sink = ? AND d.step_id = s.step_id "
             "WHERE d.memo != '' ORDER BY s.changed_seq DESC LIMIT 1"
         )
         rows = self._rows(query, (up_to, _TOLD_LIMIT, sink))

@@ -27,16 +27,13 @@ _STEP_NAMES = STEP_COLUMNS.split(", ")
 _STEP_VALUES = ",".join("?" * (STEP_COLUMNS.count(",") + 1))
 _MARK_VALUES = ",".join("?" * (MARK_COLUMNS.count(",") + 1))
 # Column names only, no value from outside.
-_ADD_STEP = f"INSERT INTO steps ({STEP_COLUMNS}, changed_seq) VALUES ({_STEP_VALUES}, ?)"  # noqa: S608  # our own column names; values are bound
-_ADD_MARK = (
-    f"INSERT OR IGNORE INTO marks ({MARK_COLUMNS}, seq) "  # noqa: S608  # our own column names; values are bound
-    f"VALUES ({_MARK_VALUES}, ?)"
-)
+_ADD_STEP = f"INSERT INTO steps ({STEP_COLUMNS}, changed_seq) VALUES ({_STEP_VALUES}, ?)"
+_ADD_MARK = f"INSERT OR IGNORE INTO marks ({MARK_COLUMNS}, seq) VALUES ({_MARK_VALUES}, ?)"
 _OWN_NAME = (
     "INSERT OR IGNORE INTO step_names SELECT ?1, ?2, ?3, ?4 WHERE "
     "(SELECT count(*) FROM step_names WHERE env = ?1 AND scenario = ?2 AND day = ?4) < ?5"
 )
-_STEPS = f"SELECT {STEP_COLUMNS} FROM steps"  # noqa: S608  # our own column names; values are bound
+_STEPS = f"SELECT {STEP_COLUMNS} FROM steps"
 _GET_STEP = f"{_STEPS} WHERE step_id = ?"
 _CHILDREN = f"{_STEPS} WHERE parent_id = ?"
 _OPEN_RUNS = f"{_STEPS} WHERE env = ? AND end_ns IS NULL AND run_id = step_id ORDER BY start_ns"
@@ -157,7 +154,7 @@ class SqliteTransaction:
         changed = [(f"{name} = ?", value) for name, old, value in columns if value != old]
         terms = ", ".join(["changed_seq = ?", *(term for term, _ in changed)])
         self._connection.execute(
-            f"UPDATE steps SET {terms} WHERE step_id = ?",  # noqa: S608  # our own column names; values are bound
+            f"UPDATE steps SET {terms} WHERE step_id = ?",
             (seq, *(value for _, value in changed), step.step_id),
         )
 
@@ -230,7 +227,7 @@ class SqliteTransaction:
         """See `Transaction`."""
         terms, values = query_terms(query)
         where = " AND ".join(["s.end_ns IS NOT NULL", "s.started = 1", *terms])
-        ended = f"SELECT {STEP_COLUMNS} FROM steps s WHERE {where}"  # noqa: S608  # column names only
+        ended = f"SELECT {STEP_COLUMNS} FROM steps s WHERE {where}"
         steps = [row_step(row) for row in self._connection.execute(ended, values)]
         for step in steps:
             known = self._connection.execute(

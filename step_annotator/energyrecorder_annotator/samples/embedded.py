@@ -195,7 +195,7 @@ class EmbeddedSamples:
         self, series_id: int, from_ns: int, to_ns: int
     ) -> tuple[Ints, Floats, Ints, list[int]] | None:
         """Return times, watts, sources and the ids of those; None without a valid reading."""
-        import numpy as np  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        import numpy as np
 
         query = (
             "SELECT t_ns, watts, source_id FROM readings "
@@ -214,7 +214,7 @@ class EmbeddedSamples:
         return rows["t_ns"].copy(), rows["watts"].copy(), source, source_ids.tolist()
 
     def _source(self, source_id: int) -> SourceTuple:
-        [row] = self._rows(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE source_id = ?", (source_id,))  # noqa: S608  # our own column names; values are bound
+        [row] = self._rows(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE source_id = ?", (source_id,))
         window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct = row
         return window_s, refresh_s, quantum_w, clock, source, side, accuracy_pct
 
@@ -251,7 +251,7 @@ class EmbeddedSamples:
         values = [value for name in ("env", "server") if name in filters for value in filters[name]]
         where = f"WHERE {' AND '.join(terms)}" if terms else ""
         series = self._rows(
-            f"SELECT * FROM series {where} ORDER BY env, server, scope, part",  # noqa: S608  # our own column names; values are bound
+            f"SELECT * FROM series {where} ORDER BY env, server, scope, part",
             values,
         )
         span_ns = max(1, -(-(to_ns - from_ns) // max_points))
@@ -287,7 +287,7 @@ class EmbeddedSamples:
                 (env, server),
             )
             newest = self._rows(
-                f"SELECT {READING_COLUMNS} FROM series s JOIN readings r USING (series_id) JOIN sources "  # noqa: S608  # our own column names; values are bound
+                f"SELECT {READING_COLUMNS} FROM series s JOIN readings r USING (series_id) JOIN sources "
                 "USING (source_id) WHERE s.env = ? AND s.server = ? AND s.scope = 'server' AND s.part = '' "
                 "AND r.watts IS NOT NULL AND r.t_ns >= ? ORDER BY r.t_ns DESC LIMIT 1",
                 (env, server, since_ns),

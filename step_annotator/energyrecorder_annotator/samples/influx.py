@@ -74,7 +74,7 @@ class InfluxSamples:
         for server in sorted(set(servers)):
             where = f"{tag_is('env', env)} AND {tag_is('server', server)} AND {_TOTALS}"
             [found] = self._query(
-                f"SELECT {columns} FROM {self._power} WHERE {where} AND {in_span(from_ns, to_ns)} "  # noqa: S608  # parts are quoted by `influxql`
+                f"SELECT {columns} FROM {self._power} WHERE {where} AND {in_span(from_ns, to_ns)} "
                 'GROUP BY "part"'
             )
             usable = sorted(
@@ -92,8 +92,8 @@ class InfluxSamples:
         wanted = set(servers)
         where = f'{tag_is("env", env)} AND {_TOTALS} AND {in_span(from_ns, to_ns)} GROUP BY "server", "part"'
         counted, newest = self._query(
-            f'SELECT count("watts") FROM {self._power} WHERE {where}',  # noqa: S608  # parts are quoted by `influxql`
-            f'SELECT last("watts") FROM {self._power} WHERE {where}',  # noqa: S608  # parts are quoted by `influxql`
+            f'SELECT count("watts") FROM {self._power} WHERE {where}',
+            f'SELECT last("watts") FROM {self._power} WHERE {where}',
         )
         ours = [series for series in counted if series.tags["server"] in wanted]
         return (
@@ -105,8 +105,8 @@ class InfluxSamples:
         """See `SampleStore`."""
         where = f"{tag_is('env', env)} AND {in_span(from_ns, to_ns)}"
         found = self._query(
-            f'SELECT last("up") FROM {self._bmc} WHERE {where} GROUP BY "server"',  # noqa: S608  # parts are quoted by `influxql`
-            f'SELECT last("watts") FROM {self._power} WHERE {where} AND {_TOTALS} GROUP BY "server"',  # noqa: S608  # parts are quoted by `influxql`
+            f'SELECT last("up") FROM {self._bmc} WHERE {where} GROUP BY "server"',
+            f'SELECT last("watts") FROM {self._power} WHERE {where} AND {_TOTALS} GROUP BY "server"',
         )
         return {series.tags["server"] for answer in found for series in answer}
 
@@ -118,7 +118,7 @@ class InfluxSamples:
         terms = [tag_in(name, filters[name]) for name in ("env", "server") if name in filters]
         where = " AND ".join([*terms, in_span(from_ns, to_ns)])
         [found] = self._query(
-            f'SELECT mean("watts"), min("watts"), max("watts") FROM {self._power} WHERE {where} GROUP BY '  # noqa: S608  # parts are quoted by `influxql`
+            f'SELECT mean("watts"), min("watts"), max("watts") FROM {self._power} WHERE {where} GROUP BY '
             f'"env", "server", "scope", "part", time({span_ns}ns, {from_ns % span_ns}ns) fill(none)'
         )
         return [
@@ -137,7 +137,7 @@ class InfluxSamples:
         """See `SampleStore`: the place told last in the span."""
         tags = ", ".join(map(identifier, ("server", *STATIC_TAGS)))
         where = f"{tag_is('env', env)} AND {in_span(from_ns, to_ns)}"
-        [found] = self._query(f'SELECT last("watts") FROM {self._power} WHERE {where} GROUP BY {tags}')  # noqa: S608  # parts are quoted by `influxql`
+        [found] = self._query(f'SELECT last("watts") FROM {self._power} WHERE {where} GROUP BY {tags}')
         newest = sorted((one.rows[0][0], one.tags["server"], one) for one in found if one.rows)
         return {
             server: {name: one.tags[name] for name in STATIC_TAGS if one.tags[name]}
@@ -171,9 +171,9 @@ class InfluxSamples:
         columns = ", ".join(identifier(name) for name in _ROW)
         order = f"time >= {since_ns} GROUP BY"
         power, polls = self._query(
-            f'SELECT {columns} FROM {self._power} WHERE {_TOTALS} AND "watts" >= 0 AND {order} '  # noqa: S608  # parts are quoted by `influxql`
+            f'SELECT {columns} FROM {self._power} WHERE {_TOTALS} AND "watts" >= 0 AND {order} '
             '"env", "server", "part" ORDER BY time DESC LIMIT 1',
-            f'SELECT "host", "up", "error" FROM {self._bmc} WHERE {order} '  # noqa: S608  # parts are quoted by `influxql`
+            f'SELECT "host", "up", "error" FROM {self._bmc} WHERE {order} '
             '"env", "server" ORDER BY time DESC LIMIT 1',
         )
         return Batch(
@@ -209,7 +209,7 @@ class InfluxSamples:
 
 
 def _columns(server: str, preference: str, series: Series) -> ServerReadings:
-    import numpy as np  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+    import numpy as np
 
     index: dict[SourceTuple, int] = {}
     source = [index.setdefault(_source(row), len(index)) for row in series.rows]

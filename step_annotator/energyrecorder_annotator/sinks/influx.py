@@ -108,7 +108,7 @@ class InfluxSink:
                 self._client.clock_offset_s()
             return True
         where = f"{_series_is(item.step, shape.step)} AND time = {shape.start_ns}"
-        query = f'SELECT "step_id" FROM {identifier(ENERGY_STEPS)} WHERE {where}'  # noqa: S608  # all quoted
+        query = f'SELECT "step_id" FROM {identifier(ENERGY_STEPS)} WHERE {where}'
         try:
             with _translated():
                 series = self._client.query(query)[0]

@@ -24,10 +24,10 @@ def deliveries(
     found: list[tuple[Sink, float]] = []
     # A service without sinks does not pay for `requests`.
     if config.influxdb is not None:
-        from energyrecorder_annotator.baseline import Baselines  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-        from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-        from energyrecorder_annotator.sinks.influx import InfluxSink  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-        from energyrecorder_annotator.sinks.profile import Profiles  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.baseline import Baselines
+        from energyrecorder_annotator.influx.client import InfluxClient
+        from energyrecorder_annotator.sinks.influx import InfluxSink
+        from energyrecorder_annotator.sinks.profile import Profiles
 
         influx = InfluxSink(
             InfluxClient(config.influxdb),
@@ -38,16 +38,16 @@ def deliveries(
         )
         found.append((influx, config.influxdb.retry_most_s))
     if config.mirror is not None:
-        from energyrecorder_annotator.influx.client import InfluxClient  # noqa: PLC0415  # only what needs it loads it: short start, little memory
-        from energyrecorder_annotator.original.mirror import ScenarioMirror  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.influx.client import InfluxClient
+        from energyrecorder_annotator.original.mirror import ScenarioMirror
 
         found.append((ScenarioMirror(InfluxClient(config.mirror), journal), config.mirror.retry_most_s))
     if config.grafana is not None:
-        from energyrecorder_annotator.sinks.grafana import GrafanaSink  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.sinks.grafana import GrafanaSink
 
         found.append((GrafanaSink(config.grafana, clock=clock), config.grafana.retry_most_s))
     if config.webhook is not None:
-        from energyrecorder_annotator.sinks.webhook import WebhookSink  # noqa: PLC0415  # only what needs it loads it: short start, little memory
+        from energyrecorder_annotator.sinks.webhook import WebhookSink
 
         found.append((WebhookSink(config.webhook), config.webhook.retry_most_s))
     return tuple(

@@ -50,17 +50,14 @@ class OriginalDatabase:
             (SENSOR_MEASUREMENT, "value"),
             (POWER_MEASUREMENT, "power"),
         )
-        asked = [
-            f"SELECT first({identifier(field)}) FROM {self._source(name)}"  # noqa: S608  # quoted
-            for name, field in sources
-        ]
+        asked = [f"SELECT first({identifier(field)}) FROM {self._source(name)}" for name, field in sources]
         times = (row[0] for found in self._client.query(*asked) for one in found for row in one.rows)
         return min(times, default=None)
 
     def moments(self, from_ns: int, to_ns: int) -> dict[str, list[Moment]]:
         """Return for each environment what it was told of sessions, in order of time."""
         asked = (
-            f"SELECT {identifier('started')} FROM {self._source(RUNNING_SCENARIOS)} "  # noqa: S608  # quoted
+            f"SELECT {identifier('started')} FROM {self._source(RUNNING_SCENARIOS)} "
             f"WHERE {in_span(from_ns, to_ns)} GROUP BY *"
         )
         [found] = self._client.query(asked)
@@ -80,8 +77,8 @@ class OriginalDatabase:
         for start_ns in range(from_ns, to_ns, HOUR_NS):
             span = in_span(start_ns, min(to_ns, start_ns + HOUR_NS))
             new, old = self._client.query(
-                f"SELECT value FROM {self._source(SENSOR_MEASUREMENT)} WHERE {span} GROUP BY *",  # noqa: S608  # quoted
-                f"SELECT power FROM {self._source(POWER_MEASUREMENT)} WHERE {span} GROUP BY *",  # noqa: S608  # quoted
+                f"SELECT value FROM {self._source(SENSOR_MEASUREMENT)} WHERE {span} GROUP BY *",
+                f"SELECT power FROM {self._source(POWER_MEASUREMENT)} WHERE {span} GROUP BY *",
             )
             found = [sample for one in new for sample in _of_sensor(one, totals)]
             found += [sample for one in old for sample in _of_power(one)]
@@ -96,7 +93,7 @@ class OriginalDatabase:
 
         As for posted samples: ``power``, or the only one in a unit of power, whatever its name.
         """
-        [found] = self._client.query(f"SELECT last(value) FROM {self._source(SENSOR_MEASUREMENT)} GROUP BY *")  # noqa: S608  # quoted
+        [found] = self._client.query(f"SELECT last(value) FROM {self._source(SENSOR_MEASUREMENT)} GROUP BY *")
         sensors: dict[str, set[str]] = {}
         for one in found:
             if one.tags.get("unit", "").strip() in WATTS:
