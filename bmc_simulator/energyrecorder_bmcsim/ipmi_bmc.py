@@ -8,7 +8,7 @@ from typing import Any
 
 from energyrecorder.errors import ConfigError
 from energyrecorder.secret import resolve
-from energyrecorder.settings import Setting, read_table
+from energyrecorder.settings import Setting, read_table, read_text
 from energyrecorder_bmcsim.ipmi.faults import KINDS, IpmiFault
 from energyrecorder_bmcsim.ipmi.proxy import UdpProxy, Weather
 from energyrecorder_bmcsim.ipmi.recording import Recording
@@ -164,11 +164,10 @@ class IpmiServer:
 
 def _recording(name: str, spec: BmcSpec, fleet: FleetSpec) -> Recording:
     where = f"{spec.where}: key 'payload' is {name!r}"
+    text = read_text(fleet.base / name, where=where)
     try:
-        return Recording(json.loads((fleet.base / name).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{where}, which cannot be read: {error.strerror}") from None
-    except ValueError as error:
+        return Recording(json.loads(text))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: {error}") from None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from energyrecorder.errors import ConfigError
-from energyrecorder.settings import Setting, read_table
+from energyrecorder.settings import Setting, read_table, read_text
 
 LIVE_VALUES = ("power", "average", "minimum", "maximum", "energy", "host", "clock")
 """What a live pointer shows: the sensor's watts; their mean, least and greatest over ``over_s``; joules
@@ -111,10 +111,8 @@ def load_payload(name: str, *, base: Path, where: str) -> Payload:
         raise ConfigError(
             f"{where} is {name!r}; allowed: a folder, a .json file, or one of {', '.join(shipped_names())}"
         )
-    try:
-        return _from_json(path.read_text("utf-8"), where=f"{where} {name!r}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where} is {name!r}, which cannot be read: {error}") from None
+    named = f"{where} {name!r}"
+    return _from_json(read_text(path, where=named), where=named)
 
 
 def _from_folder(folder: Path, *, where: str) -> Payload:
@@ -133,7 +131,7 @@ def _from_folder(folder: Path, *, where: str) -> Payload:
 def _from_json(text: str, *, where: str) -> Payload:
     try:
         parsed = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: not valid JSON: {error}") from None
     if not isinstance(parsed, dict):
         raise ConfigError(f"{where}: must be an object {{path: body}}")

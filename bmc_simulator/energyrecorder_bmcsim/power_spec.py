@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from energyrecorder.errors import ConfigError
-from energyrecorder.settings import Setting, read_table
+from energyrecorder.settings import Setting, read_table, read_text
 from energyrecorder_bmcsim.formula import parse_formula
 from energyrecorder_bmcsim.payload import shipped_names
 from energyrecorder_bmcsim.power import Adjusted, Constant, Looped, PowerSeries, Sampled, Steps
@@ -81,14 +81,12 @@ def _series(form: str, values: dict[str, Any], *, base: Path, where: str, cell_s
             return Steps(*zip(*values["steps"], strict=True))
         case "trace":
             return _shipped_trace(values["trace"], where=where)
-    file = (base / values["csv"]).expanduser()
+    named = f"{where}: key 'csv' is {values['csv']!r}"
+    text = read_text((base / values["csv"]).expanduser(), where=named)
     try:
-        return parse_csv(file.read_text("utf-8"))
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
+        return parse_csv(text)
     except ValueError as error:
-        reason = str(error)
-    raise ConfigError(f"{where}: key 'csv' is {values['csv']!r}: {reason}")
+        raise ConfigError(f"{named}: {error}") from None
 
 
 def _shipped_trace(name: str, *, where: str) -> PowerSeries:

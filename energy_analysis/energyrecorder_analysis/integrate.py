@@ -59,6 +59,8 @@ def parse_steps_json(text: str, *, name: str) -> list[StepWindow]:
         raise ConfigError(
             f"{name}: line {error.lineno} column {error.colno}: not valid JSON: {error.msg}"
         ) from None
+    except (ValueError, RecursionError) as error:  # a number too long, or what is nested too deeply
+        raise ConfigError(f"{name}: not valid JSON: {error}") from None
     if not isinstance(parsed, list):
         raise ConfigError(f"{name}: must be a list of steps, not {type(parsed).__name__}")
     times = FileTimes()

@@ -61,22 +61,23 @@ class Setting:
     check: Optional[Callable[[Any], Any]] = None
 
 
-def read_text(path: Path, *, encoding: str = "utf-8") -> str:
-    """Return the text of a file that a user named.
+def read_text(path: Path, *, where: Optional[str] = None) -> str:
+    """Return the text of a UTF-8 file, without a byte order mark.
 
     Args:
         path: The file.
-        encoding: ``utf-8``, or ``utf-8-sig`` for what a spreadsheet may have written.
+        where: What names it in a message; None means its path.
 
     Raises:
-        ConfigError: It cannot be read, or is not UTF-8.
+        ConfigError: It cannot be read.
     """
+    named = str(path) if where is None else where
     try:
-        return path.read_text(encoding=encoding)
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{named}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
+        raise ConfigError(f"{named}: not UTF-8 at byte {error.start}") from None
 
 
 def load_toml(path: Path) -> Mapping[str, Any]:
@@ -92,9 +93,10 @@ def load_toml(path: Path) -> Mapping[str, Any]:
         raise ConfigError(
             f"{path}: reading TOML needs Python 3.11 or newer; use environment variables"
         ) from None
+    text = read_text(path)
     try:
-        parsed: Mapping[str, Any] = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+        parsed: Mapping[str, Any] = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also a number too long, and what is nested too deeply
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     return parsed
 

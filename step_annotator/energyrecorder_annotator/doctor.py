@@ -125,7 +125,18 @@ def examine(config: Config | None, service: Service, *, grafana: str | None = No
 
 def _service(service: Service) -> Iterator[Finding]:
     status, text = service.ask("GET", "/readyz")
+    if not _is_ours(text):
+        raise EnergyError(f"what answers is no energy-annotator: HTTP {status}: {text[:200].strip()!r}")
     yield Finding("service", ok=status == HTTPStatus.OK, text=f"/readyz answers {status}: {text[:200]}")
+
+
+def _is_ours(text: str) -> bool:
+    """Tell whether this is an answer of ``/readyz``, or our envelope of an error."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and not answer.keys().isdisjoint({"away", "error"})
 
 
 def _samples(service: Service) -> Iterator[Finding]:

@@ -54,12 +54,16 @@ def fleet_from_csv(text: str, name: str) -> str:
         name: Of the file, for messages and the comment at the top.
 
     Raises:
-        ConfigError: There is no header with a column for the BMC's address, or no row.
+        ConfigError: It is no CSV, has no header with a column for the BMC's address, or no row that can be
+            carried over.
     """
     lines = text.lstrip("\ufeff").splitlines()
     header = lines[0] if lines else ""
     separator = max(",;\t", key=header.count)
-    rows = list(csv.reader(lines, delimiter=separator))
+    try:
+        rows = list(csv.reader(lines, delimiter=separator))
+    except csv.Error as error:
+        raise ConfigError(f"{name}: not CSV: {error}") from None
     chosen = _chosen(rows[0] if rows else [], name)
     accounts = Accounts()
     notes = [f"Made of {name} by energy-execd import-csv."]
@@ -67,6 +71,7 @@ def fleet_from_csv(text: str, name: str) -> str:
     if left_out:
         notes.append("Columns that were not carried over: " + ", ".join(repr(cell) for cell in left_out))
     entries: list[Entry] = []
+    refused: list[str] = []
     taken: set[str] = set()
     for number, row in enumerate(rows[1:], start=2):
         cells = {key: row[index].strip() for key, index in chosen.items() if index < len(row)}
@@ -74,11 +79,13 @@ def fleet_from_csv(text: str, name: str) -> str:
             continue
         entry = _entry(cells, accounts, taken)
         if isinstance(entry, str):
-            notes.append(f"Line {number} was not carried over: {entry}")
+            refused.append(f"Line {number} was not carried over: {entry}")
         else:
             entries.append(entry)
     if not entries:
-        raise ConfigError(f"{name}: no row that names a BMC; allowed: a header, then one row per server")
+        why = refused[0] if refused else "no row that names a BMC"
+        raise ConfigError(f"{name}: {why}; allowed: a header, then one row per server")
+    notes += refused
     if "password" in chosen:
         notes.append("Passwords were not carried over: put them into the variables named below.")
     return fleet_file(entries, notes=notes, accounts=accounts.tables())

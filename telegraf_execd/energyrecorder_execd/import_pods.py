@@ -55,14 +55,15 @@ def fleet_from_pods(text: str, name: str) -> str:
     """
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such day
         mark = getattr(error, "problem_mark", None)
         where = f"{name}: line {mark.line + 1}" if mark else name
         why = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{where}: not valid YAML: {why}") from None
     pods = document.get("PODS") if isinstance(document, dict) else None
     if not isinstance(pods, list):
-        raise ConfigError(f"{name}: missing key 'PODS'; allowed: a list of environments with their servers")
+        found = "missing key 'PODS'" if pods is None else f"key 'PODS' is {pods!r}"
+        raise ConfigError(f"{name}: {found}; allowed: a list of environments with their servers")
     work = _Import(name)
     for number, pod in enumerate(pods, start=1):
         if isinstance(pod, dict):

@@ -187,7 +187,7 @@ def import_csv_command(file: str) -> None:
     """Print a fleet file made of an inventory in CSV. Comments name what cannot be carried over."""
     from energyrecorder_execd.import_csv import fleet_from_csv
 
-    click.echo(fleet_from_csv(read_text(Path(file), encoding="utf-8-sig"), Path(file).name), nl=False)
+    click.echo(fleet_from_csv(read_text(Path(file)), Path(file).name), nl=False)
 
 
 @click.command("import-pods")
@@ -197,7 +197,7 @@ def import_pods_command(file: str) -> None:
     """Print a fleet file made of the original's YAML (PODS:). Comments name what is left out."""
     from energyrecorder_execd.import_pods import fleet_from_pods
 
-    click.echo(fleet_from_pods(read_text(Path(file), encoding="utf-8-sig"), Path(file).name), nl=False)
+    click.echo(fleet_from_pods(read_text(Path(file)), Path(file).name), nl=False)
 
 
 COMMANDS = (

@@ -75,6 +75,8 @@ def test_a_mistake_in_a_csv_is_one_line_that_names_it(text, told):
     ("text", "told"),
     [
         ("{", "s.json: line 1 column 2: not valid JSON"),
+        ("[" * 100_000, "s.json: not valid JSON: "),
+        ("1" * 10_000, "s.json: not valid JSON: "),
         ("{}", "s.json: must be a list of steps, not dict"),
         ("[1]", "s.json: step 1: must be an object with the keys env, scenario"),
         (steps_json(step=3), "step 1: key 'step' is 3; allowed: a name, or null"),

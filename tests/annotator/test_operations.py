@@ -67,6 +67,17 @@ class TestDoctor:
         found = command("doctor", ENERGY_URL="nonsense")
         assert (found.returncode, "--url or ENERGY_URL is 'nonsense'" in found.stderr) == (2, True)
 
+    @pytest.mark.parametrize("answer", ["<html>hello</html>", [1], {"status": "ok"}])
+    def test_another_service_is_told_as_such(self, answer):
+        other = FakeServer(lambda *_: (200, answer, {}))
+        try:
+            found = command("doctor", "--url", other.url)
+        finally:
+            other.close()
+        assert (found.returncode, found.stderr) == (3, "")
+        [line] = found.stdout.splitlines()
+        assert line.startswith("FAIL service: what answers is no energy-annotator: HTTP 200: ")
+
     def test_it_says_when_the_token_is_wrong_and_no_sample_comes(self, tmp_path):
         with running(tmp_path, environ={"ENERGY_ANNOTATOR_TOKEN": "right"}) as annotator:
             url = f"http://127.0.0.1:{annotator.port}"

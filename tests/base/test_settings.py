@@ -78,6 +78,15 @@ def test_each_mistake_is_one_clear_line(raw, message):
     assert "\n" not in text
 
 
+@pytest.mark.parametrize("text", ["a = [", "a = " + "[" * 100_000, "a = " + "1" * 10_000])
+def test_a_file_that_is_no_toml_is_one_line(tmp_path, text):
+    """Also one that is nested too deeply, and a number that Python does not read."""
+    file = tmp_path / "f.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"f\.toml: not valid TOML: [^\n]+$"):
+        load_toml(file)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("10s", 10), ("500ms", 0.5), ("5m", 300), ("2h", 7200), ("90d", 7776000)]
 )

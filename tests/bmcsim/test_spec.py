@@ -56,6 +56,11 @@ MISTAKES = [
     ),
     (DELL + "power = { trace = 'x' }\n", "power: key 'trace' is 'x'; allowed: hpe-dl325-idle"),
     (DELL + "power = { csv = 'x.csv' }\n", "power: key 'csv' is 'x.csv': cannot be read"),
+    (DELL + "power = { csv = 'latin' }\n", "power: key 'csv' is 'latin': not UTF-8 at byte 0"),
+    (DELL.replace("dell-r640-idrac9", "latin"), "key 'payload' 'latin': not UTF-8 at byte 0"),
+    (IPMI + "payload = 'latin'\n", "key 'payload' is 'latin': not UTF-8 at byte 0"),
+    (DELL.replace("dell-r640-idrac9", "deep.json"), "key 'payload' 'deep.json': not valid JSON"),
+    (IPMI + "payload = 'deep.json'\n", "key 'payload' is 'deep.json': maximum recursion depth"),
     (DELL + "power = { csv = 'bad.csv' }\n", "power: key 'csv' is 'bad.csv': allowed: a CSV file"),
     (DELL + "power = { formula = 'x' }\n", "power: key 'formula' is 'x'; allowed: numbers, t, + - * / % **"),
     (
@@ -97,7 +102,7 @@ MISTAKES = [
         IPMI + POWER + "payload = 'x'\n",
         "[[bmc]] 'a': key 'payload' and key 'power' exclude each other",
     ),
-    (IPMI + "payload = 'x'\n", "[[bmc]] 'a': key 'payload' is 'x', which cannot be read: No such file"),
+    (IPMI + "payload = 'x'\n", "[[bmc]] 'a': key 'payload' is 'x': cannot be read: No such file"),
     (IPMI + "payload = 'odd.json'\n", "key 'payload' is 'odd.json': request 'Chassis'; allowed: 'NETFN/"),
     (IPMI + POWER + "suites = [1]\n", "[[bmc]] 'a': key 'suites' is (1,); allowed: "),
     (IPMI + POWER + "sensors = [{ m = 4 }]\n", "[[bmc]] 'a': sensors: missing key 'name'"),
@@ -114,6 +119,8 @@ def folder(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     (tmp_path / "odd.json").write_text('{"Chassis": {}}')
     (tmp_path / "flat.json").write_text('{"/redfish/v1": {}, "/redfish/v1/Chassis/1/Power": {}}')
+    (tmp_path / "latin").write_bytes(b"\xe4\xf6")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     return tmp_path
 

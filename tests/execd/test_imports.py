@@ -61,6 +61,8 @@ def test_an_inventory_becomes_a_fleet(loaded):
         ("", "no column for the BMC's address"),
         ("name,colour\na,red\n", "no column for the BMC's address"),
         ("name,bmc\n", "no row that names a BMC"),
+        ("name,bmc\na,h:99999\n", "Line 2 was not carried over: the BMC's address is 'h:99999'; allowed: "),
+        ("name,bmc\na," + "x" * 200_000, "x.csv: not CSV: field larger than"),
     ],
 )
 def test_a_file_that_is_no_inventory(text, message):
@@ -126,6 +128,9 @@ def test_the_originals_yaml_becomes_a_fleet(loaded):
         ("PODS: [", "not valid YAML"),
         ("a: 1", "missing key 'PODS'"),
         ("- 1", "missing key 'PODS'"),
+        ("PODS: 3", "key 'PODS' is 3; allowed: a list"),
+        ("PODS: 2026-13-45", "not valid YAML: month must be in"),
+        ("[" * 5000, "not valid YAML: maximum recursion depth"),
         ("PODS: []", "none of its servers can be carried over: it names none$"),
         ("PODS: [3]", "none of its servers can be carried over: PODS: 3 was not carried over"),
         ("PODS:\n  - {a: [}", "^x.yaml: line 2: not valid YAML: "),

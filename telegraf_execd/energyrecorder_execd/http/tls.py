@@ -73,8 +73,8 @@ def verifying_context(ca_file: str = "") -> ssl.SSLContext:
         return context
     try:
         context.load_verify_locations(cafile=str(Path(ca_file).expanduser()))
-    except (OSError, ssl.SSLError) as error:
-        detail = error.strerror if isinstance(error, FileNotFoundError) else "no PEM certificates in it"
+    except OSError as error:
+        detail = "no PEM certificates in it" if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigError(f"tls = 'ca:{ca_file}': {detail}") from None
     return context
 
