@@ -170,6 +170,8 @@ class History:
         side: ``ac``, ``dc`` or ``unknown``.
         seen: Where.
         fixture: Folder below ``tests/testcases`` that shows it.
+        source: One of `energyrecorder.schema.SOURCES`; never that of the total: the analysis takes window and
+            spacing of the readings of one source as one.
     """
 
     resource: str
@@ -182,6 +184,7 @@ class History:
     side: str
     seen: str
     fixture: str
+    source: str = "oem"
 
 
 HISTORIES: tuple[History, ...] = (
@@ -201,8 +204,25 @@ HISTORIES: tuple[History, ...] = (
         seen="Supermicro SYS-821GE-TNHR: twelve averages over 5 minutes, texts for numbers",
         fixture="redfish/supermicro-sys821ge-x13",
     ),
+    History(
+        "FastPowerMeter",
+        *("PowerDetail", "Time", "Average", "Minimum", "Peak"),
+        record_s=10.0,
+        side="unknown",
+        seen="HPE iLO 4, 5, 6: 120 records 10 s apart (five iLO 5 2.46 captures)",
+        fixture="redfish/hpe-dl380-gen10-meter-only",
+        source="ilo_fast_meter",
+    ),
+    History(
+        "PowerMeter",
+        *("PowerDetail", "Time", "Average", "Minimum", "Peak"),
+        record_s=300.0,
+        side="unknown",
+        seen="HPE iLO 4, 5, 6: 288 records, 302 s apart, for what the ring of 10-s records does not reach",
+        fixture="",
+    ),
 )
-"""Asked for after an outage alone, in this order; the first that is there counts."""
+"""Asked for after an outage alone, in this order, until nothing is left of the hole: the finer one first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from energyrecorder_execd.readers.redfish.backfill import Record, parse_history
 from support.fake_http import FakeHttp
 
 CASES = Path(__file__).parents[2] / "testcases"
-LENOVO, SUPERMICRO = HISTORIES
+LENOVO, SUPERMICRO, *_ = HISTORIES
 START_S = 1_700_000_100
 MIDNIGHT_S = 1_699_920_000
 POWER = "/redfish/v1/Chassis/1/Power"
@@ -176,7 +176,7 @@ async def test_a_history_that_fails_is_tried_again_and_costs_no_reading():
 
 
 async def test_a_bmc_without_history_is_asked_once_per_hole():
-    """Two requests, both answered by 404."""
+    """All requests are answered by 404."""
     bmc = Bmc(LENOVO)
     bmc.path = "/nowhere"
     bmc.documents = {path: body for path, body in bmc.documents.items() if "History" not in path}

@@ -21,12 +21,13 @@ OUTAGE_S = 900
 
 @dataclass(frozen=True)
 class Kept:
-    """One kind of BMC with a history."""
+    """One kind of BMC with a history; without a case it is an iLO 5."""
 
     case: str
     power: str
     history: str
     record_s: float
+    source: str = "oem"
 
 
 TSM = Kept(
@@ -40,6 +41,15 @@ HOURLY = Kept(
     "/redfish/v1/Chassis/1/Power",
     "/redfish/v1/TelemetryService/MetricReports/AvgPowerConsumptionHour",
     300.0,
+)
+
+
+METER = Kept(
+    "",
+    "/redfish/v1/Chassis/1/Power",
+    "/redfish/v1/Chassis/1/Power/FastPowerMeter",
+    10.0,
+    "ilo_fast_meter",
 )
 
 
@@ -90,10 +100,12 @@ def wall(monkeypatch):
 
 
 def _table(kept):
+    power = 'scheme = "http"\npower = { formula = "300 + 100*sin(t/170)" }\n'
+    if not kept.case:
+        return f'[[bmc]]\nid = "a"\nprotocol = "ilo5"\n{power}'
     return (
-        f'[[bmc]]\nid = "a"\nprotocol = "redfish"\nscheme = "http"\n'
+        f'[[bmc]]\nid = "a"\nprotocol = "redfish"\n{power}'
         f'payload = "{CASES / kept.case / "responses.json"}"\n'
-        f'power = {{ formula = "300 + 100*sin(t/170)" }}\n'
         f'live = [{{ path = "{kept.power}", pointer = "/PowerControl/0/PowerConsumedWatts" }}]\n'
     )
 
@@ -103,7 +115,7 @@ async def _assert_filled(sim, life, kept, found):
     live = sorted(one.sampled_at_ns for one in life.readings if not one.backfill)
     records = [one for one in life.readings if one.backfill]
     assert records == [one for one in found if one.backfill]
-    assert {(one.window_s, one.clock, one.source) for one in records} == {(kept.record_s, "bmc", "oem")}
+    assert {(one.window_s, one.clock, one.source) for one in records} == {(kept.record_s, "bmc", kept.source)}
     spans = [(one.sampled_at_ns - int(kept.record_s * 1e9), one.sampled_at_ns) for one in records]
     assert all(end == begin for (_, end), (begin, _) in itertools.pairwise(spans))
     before, after = max(itertools.pairwise(live), key=lambda pair: pair[1] - pair[0])
@@ -116,7 +128,7 @@ async def _assert_filled(sim, life, kept, found):
     assert len({one.watts for one in records}) > 1
 
 
-@pytest.mark.parametrize("kept", [TSM, HOURLY], ids=["lenovo", "supermicro"])
+@pytest.mark.parametrize("kept", [TSM, HOURLY, METER], ids=["lenovo", "supermicro", "hpe"])
 @pytest.mark.parametrize("log_out", [True, False], ids=["stopped", "killed"])
 async def test_a_collector_that_was_away(tmp_path, wall, kept, log_out):
     """Stopped or killed between two writes of its state; what was filled is not filled again."""
@@ -129,7 +141,7 @@ async def test_a_collector_that_was_away(tmp_path, wall, kept, log_out):
         await _assert_filled(sim, life, kept, found)
 
 
-@pytest.mark.parametrize("kept", [TSM, HOURLY], ids=["lenovo", "supermicro"])
+@pytest.mark.parametrize("kept", [TSM, HOURLY, METER], ids=["lenovo", "supermicro", "hpe"])
 async def test_a_network_that_was_away(tmp_path, wall, kept):
     """The collector goes on and is cut off each time; then it is killed and started again."""
     async with simulated(tmp_path, _table(kept)) as sim:
@@ -142,7 +154,7 @@ async def test_a_network_that_was_away(tmp_path, wall, kept):
         await _assert_filled(sim, life, kept, found)
 
 
-@pytest.mark.parametrize("kept", [TSM, HOURLY], ids=["lenovo", "supermicro"])
+@pytest.mark.parametrize("kept", [TSM, HOURLY, METER], ids=["lenovo", "supermicro", "hpe"])
 async def test_a_history_that_fails_at_first(tmp_path, wall, kept):
     """It is asked for again by the next collector, and costs no reading."""
     async with simulated(tmp_path, _table(kept)) as sim:
@@ -153,3 +165,19 @@ async def test_a_history_that_fails_at_first(tmp_path, wall, kept):
         assert len(await life.of(OUTAGE_S, 10, log_out=False)) == 2
         found = await life.of(10, 10)
         await _assert_filled(sim, life, kept, found)
+
+
+async def test_beyond_the_finer_records_the_coarser_ones_fill(tmp_path, wall):
+    """An iLO that was not read for two hours: twenty minutes of 10-s records, five-minute ones before."""
+    async with simulated(tmp_path, _table(METER)) as sim:
+        life = Life(sim, tmp_path / "state", wall)
+        await life.of(*[10] * 3)
+        found = await life.of(7200, 10, 10)
+        kept = sorted((one for one in found if one.backfill), key=lambda one: one.sampled_at_ns)
+        spans = [(one.sampled_at_ns - int(one.window_s * 1e9), one.sampled_at_ns) for one in kept]
+        assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans))
+        assert {(one.window_s, one.source) for one in kept} == {(10.0, "ilo_fast_meter"), (300.0, "oem")}
+        assert sum(one.window_s for one in kept) > 7200 - 2 * 300
+        for (begin_ns, end_ns), one in zip(spans, kept, strict=True):
+            truth = await sim.ask("/truth", **{"server": "a", "from": begin_ns, "to": end_ns})
+            assert one.watts == pytest.approx(truth["mean_w"], abs=0.51)

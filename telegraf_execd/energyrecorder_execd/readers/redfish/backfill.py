@@ -132,16 +132,18 @@ class Backfill:
             return []
         # Counted before it is tried: the deadline of the poll may end it at any moment.
         keep_hole(self._facts, Hole(hole.from_s, hole.to_s, hole.attempts + 1))
+        kept: list[Reading] = []
         try:
             async with asyncio.timeout(HISTORY_LIMIT_S):
-                shown = await _history(http, path)
+                await _collect(kept, http, hole, total=total, path=path, host=host)
         except BmcAuthError:
             raise
         except (BmcError, TimeoutError) as error:
             _log.debug("%s: no back-fill: %r", self._server, error)
-            return []
+            if not kept:
+                return []
         keep_hole(self._facts, None)
-        return [] if shown is None else _in_hole(*shown, hole, total=total, path=path, host=host)
+        return kept
 
     @property
     def _learned(self) -> MutableMapping[str, Any]:
@@ -163,27 +165,34 @@ class Backfill:
         return Hole(last_ns / 1e9, now_ns / 1e9) if gap_s >= SHORTEST_S else None
 
 
-async def _history(http: BmcHttp, total: str) -> tuple[quirk_places.History, Answer] | None:
+async def _collect(
+    kept: list[Reading], http: BmcHttp, hole: Hole, *, total: Reading, path: str, host: str
+) -> None:
+    """Add to ``kept`` what lies wholly in the hole: a record that reaches over an end blurs what is there."""
+    to_s = hole.to_s
     for row in quirk_places.HISTORIES:
-        below = "" if row.resource.startswith("/") else total.rstrip("/") + "/"
+        if to_s - hole.from_s < row.record_s:
+            continue
+        below = "" if row.resource.startswith("/") else path.rstrip("/") + "/"
         try:
-            return row, await http.get(below + row.resource)
+            records = _records(row, await http.get(below + row.resource), path)
         except HttpStatusError as error:
             if not error.absent:
                 raise
-    return None
+            continue
+        for one in records:
+            within = one.end_s - row.record_s >= hole.from_s and one.end_s <= to_s
+            if within and (one.watts > 0 or host == "off"):
+                kept.append(_reading(one, row, total))
+        if records:
+            to_s = min(to_s, records[0].end_s - row.record_s)
 
 
-def _in_hole(
-    row: quirk_places.History, answer: Answer, hole: Hole, *, total: Reading, path: str, host: str
-) -> list[Reading]:
-    """Return the records that lie wholly in the hole: one that reaches over an end blurs what is there."""
+def _records(row: quirk_places.History, answer: Answer, path: str) -> tuple[Record, ...]:
     now_s = answer.middle_ns / 1e9
     # A Date header shows whole seconds, cut off.
     bmc_now_s = now_s if answer.date_s is None else answer.date_s + 0.5
-    records = parse_history(answer.document, row, total=path, bmc_now_s=bmc_now_s, now_s=now_s)
-    inside = [one for one in records if one.end_s - row.record_s >= hole.from_s and one.end_s <= hole.to_s]
-    return [_reading(one, row, total) for one in inside if one.watts > 0 or host == "off"]
+    return parse_history(answer.document, row, total=path, bmc_now_s=bmc_now_s, now_s=now_s)
 
 
 def _reading(record: Record, row: quirk_places.History, total: Reading) -> Reading:
@@ -192,8 +201,7 @@ def _reading(record: Record, row: quirk_places.History, total: Reading) -> Readi
         sampled_at_ns=round(record.end_s * 1e9),
         clock="bmc",
         protocol=total.protocol,
-        # Not that of the total: the analysis takes window and spacing of the readings of one source as one.
-        source="oem",
+        source=row.source,
         side=row.side,
         scope=total.scope,
         window_s=row.record_s,
