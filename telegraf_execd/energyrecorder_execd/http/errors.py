@@ -29,8 +29,11 @@ MAX_RETRY_AFTER_S = 3600.0
 
 # iDRAC9 with 503 and SYS518, data sources unavailable: "retry ... after 30 seconds" in the message, no
 # Retry-After header (metal-operator#170).
+_DURATION = r"\b(?P<number{0}>\d{{1,4}}|one)[ -]?(?P<unit{0}>s|secs?|seconds?|min|mins|minutes?)\b"
+_AGAIN = r"\b(?:wait|retry|try again|resubmit)\b"
 _WAIT_IN_TEXT = re.compile(
-    r"\b(?:wait|retry|try again)\b[^.]{0,80}?\b(\d{1,4})[ -]?(second|minute)", re.IGNORECASE
+    _AGAIN + r"[^.]{0,80}?" + _DURATION.format(1) + "|" + _DURATION.format(2) + r"[^.]{0,80}?" + _AGAIN,
+    re.IGNORECASE,
 )
 _TEXT_BYTES = 4096
 
@@ -119,8 +122,9 @@ def asked_wait_s(value: str | None, body: bytes, *, now_s: float) -> float | Non
     found = _WAIT_IN_TEXT.search(body[:_TEXT_BYTES].decode("utf-8", "replace"))
     if found is None:
         return None
-    unit_s = 60.0 if found[2].lower() == "minute" else 1.0
-    return min(float(found[1]) * unit_s, MAX_RETRY_AFTER_S)
+    number, unit = (found["number1"] or found["number2"]).lower(), found["unit1"] or found["unit2"]
+    unit_s = 60.0 if unit.lower().startswith("m") else 1.0
+    return min((1.0 if number == "one" else float(number)) * unit_s, MAX_RETRY_AFTER_S)
 
 
 @functools.lru_cache(maxsize=64)
