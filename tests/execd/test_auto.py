@@ -6,11 +6,16 @@ import asyncio
 import time
 
 import pytest
+from aiohttp import web as web_server
 
 from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder.secret import Secret
+from energyrecorder_execd.http import HttpClients
 from energyrecorder_execd.readers.auto import AutoReader, remembered_protocol
 from energyrecorder_execd.readers.base import Context, Memory, Poll, Target
+from energyrecorder_execd.readers.ilo import IloReader
+from energyrecorder_execd.readers.redfish import RedfishReader
+from support.scripted import scripted
 
 
 class Protocols:
@@ -95,6 +100,30 @@ async def test_only_not_supported_leads_on(web, reason):
         await reader.poll()
     assert protocols.asked == ["redfish"]
     assert remembered_protocol(facts) == ""
+
+
+async def test_a_web_server_that_shows_its_page_for_everything_leads_on_to_ipmi():
+    """As those of boards from before Redfish do; nothing logs in to it, and IPMI is remembered."""
+
+    def page(_request):
+        return web_server.Response(text="<!DOCTYPE html><title>Log in</title>", content_type="text/html")
+
+    protocols = Protocols(ipmi="ok")
+    clients = HttpClients()
+    readers = {"redfish": RedfishReader, "ilo": IloReader}
+
+    def make(protocol, target, context):
+        if protocol in readers:
+            return readers[protocol](target, context, clients)
+        return protocols.make(protocol, target, context)
+
+    async with scripted({}, page) as bmc:
+        facts = {}
+        reader = AutoReader(bmc.target(), Context(Memory(facts), time.time_ns), make)
+        assert (await reader.poll()).protocol == "ipmi"
+        assert {method for method, _ in bmc.asked} == {"GET"}
+    assert remembered_protocol(facts) == "ipmi"
+    await clients.close()
 
 
 async def test_ipmi_is_asked_at_its_own_port_when_a_web_server_holds_the_given_one(web):

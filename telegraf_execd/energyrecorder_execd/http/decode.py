@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from energyrecorder.errors import BmcDataError
+from energyrecorder_execd.readers.base import WebPageError
 
 
 def decode(body: bytes, resource: str) -> Any:
@@ -21,7 +22,8 @@ def decode(body: bytes, resource: str) -> Any:
         resource: Path, for the message.
 
     Raises:
-        BmcDataError: It is no JSON.
+        WebPageError: It is HTML or XML.
+        BmcDataError: It is something else that is no JSON.
     """
     try:
         return orjson.loads(body)
@@ -34,7 +36,8 @@ def decode(body: bytes, resource: str) -> Any:
     if objects:
         return objects[-1]
     start = text[:40]
-    raise BmcDataError(f"{resource}: the body is not JSON ({wrong}), it begins {start!r}", reason="data")
+    kind = WebPageError if start.lstrip().startswith("<") else BmcDataError
+    raise kind(f"{resource}: the body is not JSON ({wrong}), it begins {start!r}", reason="data")
 
 
 def _concatenated(text: str) -> list[Any]:

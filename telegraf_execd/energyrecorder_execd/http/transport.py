@@ -155,6 +155,8 @@ class Endpoint:
             if self._scheme == "http" and (there.scheme, there.hostname) == ("https", self._own_name()):
                 advice = "; it wants TLS: leave http:// out of its entry"
             port = there.port or _PORTS.get(there.scheme)
+            if (there.scheme, there.hostname) == (self._scheme, self._own_name()) and port != self._port:
+                advice = f"; if that is the BMC as well, give its port, {port}, in its entry"
             same = (there.scheme, there.hostname, port) == (self._scheme, self._own_name(), self._port)
         except ValueError:
             same = False

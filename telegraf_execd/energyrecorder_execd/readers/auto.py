@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from energyrecorder.errors import BmcError
-from energyrecorder_execd.readers.base import Context, Poll, Reader, Target
+from energyrecorder_execd.readers.base import Context, Poll, Reader, Target, WebPageError
 from energyrecorder_execd.readers.fast_meter import SOURCE as METER
 
 ORDER = ("redfish", "ilo", "ipmi")
@@ -31,9 +31,10 @@ def remembered_protocol(facts: Mapping[str, Any]) -> str:
 class AutoReader:
     """Finds the protocol of one BMC, then reads by it.
 
-    Only "not supported" and "nobody listens" lead to the next protocol: never a refused log-in, a
-    certificate that is not trusted, a full or a busy BMC, nor a time-out after the connection stood. One that
-    shows nothing by Redfish but an iLO's power meter is left to the reader of iLOs.
+    Only "not supported", "nobody listens" and a web page in place of a service lead to the next protocol: an
+    old board's server answers so to everything. Never does a refused log-in, a certificate that is not
+    trusted, a full or a busy BMC, nor a time-out after the connection stood. One that shows nothing by
+    Redfish but an iLO's power meter is left to the reader of iLOs.
 
     Args:
         target: The BMC.
@@ -86,7 +87,8 @@ class AutoReader:
             try:
                 poll = await self._poll_by(protocol)
             except BmcError as error:
-                if error.reason not in {"unsupported", "unreachable"} and protocol != order[-1]:
+                leads_on = error.reason in {"unsupported", "unreachable"} or isinstance(error, WebPageError)
+                if not leads_on and protocol != order[-1]:
                     raise
                 if error.reason == "auth":
                     raise

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from energyrecorder.clock import Clock
+from energyrecorder.errors import BmcDataError
 from energyrecorder.secret import Secret
 
 
@@ -154,6 +155,10 @@ class Poll:
     error: str = ""
     message: str = ""
     info: ServerInfo | None = None
+
+
+class WebPageError(BmcDataError):
+    """In place of a resource there is a web page: old boards answer so to whatever they are asked."""
 
 
 class Reader(Protocol):

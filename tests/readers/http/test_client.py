@@ -251,6 +251,7 @@ async def test_a_redirect_elsewhere_is_not_followed(elsewhere):
         assert refused.value.reason == "protocol"
         # Never followed from plain HTTP either: but the fleet file may say so.
         assert ("leave http:// out" in str(refused.value)) == elsewhere.startswith("https://127.0.0.1")
+        assert ("give its port, 1," in str(refused.value)) == elsewhere.startswith("http://127.0.0.1:1")
         assert [path for _, path in bmc.asked] == [SESSIONS, "/moved"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
-from energyrecorder_execd.readers.base import ServerInfo
+from energyrecorder_execd.readers.base import ServerInfo, WebPageError
 from energyrecorder_execd.readers.fast_meter import RECORD_S, fast_meter_link, has_records
 from energyrecorder_execd.readers.json_values import (
     Json,
@@ -64,8 +64,13 @@ async def find_meter(http: BmcHttp) -> Meter:
     Raises:
         BmcError: The iLO cannot be reached, refuses the log-in, or has no meter (reason ``unsupported``).
     """
+    nothing: BmcError = BmcError("no FastPowerMeter at any chassis", reason="unsupported")
     for root_path in ROOTS:
-        root = await _get(http, root_path, anonymous=True)
+        try:
+            root = await _get(http, root_path, anonymous=True)
+        except WebPageError as error:
+            nothing = error
+            continue
         if root is None:
             continue
         body = root.document
@@ -96,7 +101,7 @@ async def find_meter(http: BmcHttp) -> Meter:
                 ),
                 whole=described is not None,
             )
-    raise BmcError("no FastPowerMeter at any chassis", reason="unsupported")
+    raise nothing
 
 
 async def _described(
