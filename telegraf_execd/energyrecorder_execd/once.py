@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from energyrecorder_execd.fleet import Fleet
+from energyrecorder.errors import ConfigError
+from energyrecorder_execd.fleet import Fleet, Server
 from energyrecorder_execd.loop import Voice, Write
 from energyrecorder_execd.poller import Poller, Tools
 from energyrecorder_execd.readers.base import Memory
-from energyrecorder_execd.state import FactsStore, pins_only
+from energyrecorder_execd.server_locks import ServerLocks
+from energyrecorder_execd.state import FactsStore, pins_only, with_new_pins
 
 logger = logging.getLogger(__name__)
 
@@ -17,24 +19,40 @@ ALL_UP, SOME_DOWN, ALL_DOWN = 0, 3, 4
 LOG_OUT_S = 5.0
 
 
-async def poll_once(fleet: Fleet, tools: Tools, facts: FactsStore, write: Write) -> int:
+async def poll_once(fleet: Fleet, tools: Tools, facts: FactsStore, locks: ServerLocks, write: Write) -> int:
     """Poll every server of the fleet once, all at the same time, and return the exit code.
 
-    Of what ``run`` remembers only trusted certificates are used, and only the lock-out guard's state is
-    changed: a record that is shown here is still new to ``run``, and no session of a ``run`` is touched.
+    Of what ``run`` remembers only trusted certificates are used, and only new ones and the lock-out guard's
+    state are written: a record that is shown here is still new to ``run``, and no session of it is touched.
     """
-    pollers = [
-        Poller(server, Memory(pins_only(facts.load(server.id, server.bmc))), tools)
-        for server in fleet.servers
-    ]
+    memories = [Memory(pins_only(facts.load(server.id, server.bmc))) for server in fleet.servers]
+    pollers = [Poller(server, memory, tools) for server, memory in zip(fleet.servers, memories, strict=True)]
     try:
         up = await asyncio.gather(*(_poll(poller, write) for poller in pollers))
     finally:
         # Also after Ctrl-C: a session left behind is one that the BMC has not for others.
         await _close(pollers)
+        for server, memory in zip(fleet.servers, memories, strict=True):
+            _keep_pins(server, memory, facts, locks)
     if all(up):
         return ALL_UP
     return SOME_DOWN if any(up) else ALL_DOWN
+
+
+def _keep_pins(server: Server, memory: Memory, facts: FactsStore, locks: ServerLocks) -> None:
+    """Remember a certificate that was trusted on first use; a ``run`` of this server remembers it itself."""
+    pins = pins_only(memory.facts)
+    if not pins:
+        return
+    known = facts.load(server.id, server.bmc)
+    after = with_new_pins(known, pins)
+    if after == known:
+        return
+    try:
+        locks.acquire([server.id])
+    except ConfigError:
+        return
+    facts.save(server.id, server.bmc, after)
 
 
 async def _poll(poller: Poller, write: Write) -> bool:

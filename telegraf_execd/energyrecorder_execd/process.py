@@ -84,7 +84,7 @@ def once(fleet: Fleet, folder: Path, registry: Registry) -> int:
         registry.require({server.protocol for server in fleet.servers})
         writer = LineWriter(take_stdout(), lambda: None)
         facts = FactsStore(folder / "servers")
-        code = await poll_once(fleet, _tools(folder, registry), facts, writer.write)
+        code = await poll_once(fleet, _tools(folder, registry), facts, ServerLocks(folder), writer.write)
         await registry.close()
         await writer.finish(LAST_LINES_S)
         _raise_unless_left(writer)

@@ -71,6 +71,18 @@ def pins_only(facts: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def with_new_pins(facts: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts with certificates of `pins_only`; one that was trusted before stays."""
+    merged = dict(facts)
+    for name, value in pins.items():
+        if name == "pin":
+            merged.setdefault(name, value)
+        else:
+            inner = merged.get(name)
+            merged[name] = with_new_pins(inner if isinstance(inner, dict) else {}, value)
+    return merged
+
+
 def known_pin(facts: Mapping[str, Any]) -> str:
     """Return the certificate that was trusted on first use, SHA-256 in hex; empty when there is none."""
     for name, value in pins_only(facts).items():
