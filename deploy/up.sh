@@ -1,25 +1,42 @@
 #!/usr/bin/env bash
 # Starts the stack of compose.yaml: names whoever holds a port, makes secrets.env once, waits for Grafana.
-# PROFILE=fleet polls the servers of deploy/fleet.toml; the default is three simulated ones.
+# PROFILE=fleet polls the servers of deploy/fleet.toml; the default is three simulated ones. PROFILE="fleet legacy" opens the
+# original's port as well.
 set -euo pipefail
 cd "$(dirname "$0")"
-profile=${PROFILE:-simulator}
+read -ra profiles <<<"${PROFILE:-simulator}"
+ports=("${INFLUXDB_PORT:-8086}" "${ANNOTATOR_PORT:-8742}" "${GRAFANA_PORT:-3000}")
+[[ " ${profiles[*]} " != *" legacy "* ]] || ports+=("${LEGACY_PORT:-8888}")
+
+# Says who listens on a port, as far as we may see it; fails when nobody does.
+holder() {
+  local listening container
+  listening=$(ss -Hltnp "sport = :$1" 2>/dev/null) && [[ -n $listening ]] || return 1
+  container=$(docker ps --filter "publish=$1" --format '{{.Names}}')
+  if [[ -n $container ]]; then
+    echo "container $container"
+  elif [[ $listening == *users:* ]]; then
+    echo "${listening##* }"
+  else
+    echo "a process of somebody else, which 'sudo ss -ltnp' names"
+  fi
+}
 
 if ! docker compose version >/dev/null 2>&1; then
   echo "make up needs Docker with the compose plugin; without it: docs/telegraf.md and docs/grafana.md" >&2
   exit 2
 fi
-if [[ $profile == fleet && ! -f ${ENERGY_FLEET_FILE:-fleet.toml} ]]; then
+if [[ " ${profiles[*]} " == *" fleet "* && ! -f ${ENERGY_FLEET_FILE:-fleet.toml} ]]; then
   echo "deploy/fleet.toml is not there; energy-execd check --fleet FILE validates one" >&2
   exit 2
 fi
 
 running=$(docker compose ps --quiet 2>/dev/null || true)
 if [[ -z $running ]]; then
-  for port in "${INFLUXDB_PORT:-8086}" "${ANNOTATOR_PORT:-8742}" "${GRAFANA_PORT:-3000}"; do
-    if holder=$(ss -Hltnp "sport = :$port" 2>/dev/null) && [[ -n $holder ]]; then
-      echo "port $port is taken: ${holder##* }" >&2
-      echo "choose another: INFLUXDB_PORT, ANNOTATOR_PORT or GRAFANA_PORT" >&2
+  for port in "${ports[@]}"; do
+    if who=$(holder "$port"); then
+      echo "port $port is taken: $who" >&2
+      echo "choose another: INFLUXDB_PORT, ANNOTATOR_PORT, GRAFANA_PORT or LEGACY_PORT" >&2
       exit 1
     fi
   done
@@ -39,7 +56,7 @@ while IFS='=' read -r name _; do
   fi
 done <secrets.env.sample
 
-docker compose --profile "$profile" up --detach --build --wait
+docker compose "${profiles[@]/#/--profile=}" up --detach --build --wait
 password=$(sed -n 's/^GF_SECURITY_ADMIN_PASSWORD=//p' secrets.env)
 echo "Grafana: http://127.0.0.1:${GRAFANA_PORT:-3000}  user admin, password ${password:+in deploy/secrets.env}"
 echo "Annotator: http://127.0.0.1:${ANNOTATOR_PORT:-8742}/  asks for ENERGY_TOKEN of deploy/secrets.env as password"

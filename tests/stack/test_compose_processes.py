@@ -32,7 +32,12 @@ NO_PROCESS = {
 }
 DOCKER = """#!/bin/sh
 echo "$@" >>{notes}
+if [ "$1" = ps ]; then echo "$CONTAINER_THERE"; fi
 """
+SS_OF_NOBODY = """#!/bin/sh
+echo "LISTEN 0      5      127.0.0.1:1 0.0.0.0:*"
+"""
+"""Without root: processes of others have no name."""
 
 
 @pytest.fixture
@@ -76,7 +81,7 @@ def test_make_up_makes_passwords_once_and_starts_the_profile(deploy, tmp_path):
     assert up(deploy).returncode == 0
     assert variables(secrets) == made
     started = [line for line in (tmp_path / "notes").read_text().splitlines() if " up " in line]
-    assert started == ["compose --profile simulator up --detach --build --wait"] * 2
+    assert started == ["compose --profile=simulator up --detach --build --wait"] * 2
 
 
 def test_make_up_names_a_password_that_is_missing(deploy, tmp_path):
@@ -96,6 +101,28 @@ def test_make_up_names_who_holds_a_port(deploy, tmp_path):
     assert f"port {port} is taken" in done.stderr
     assert f"pid={os.getpid()}" in done.stderr
     assert " up " not in (tmp_path / "notes").read_text()
+
+
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [("", "a process of somebody else, which 'sudo ss"), ("their-db", "container their-db")],
+)
+def test_make_up_without_root_names_who_holds_a_port(deploy, tmp_path, container, said):
+    """A container's port is held by Docker's own proxy, whose name would say nothing."""
+    (tmp_path / "bin" / "ss").write_text(SS_OF_NOBODY, encoding="utf-8")
+    (tmp_path / "bin" / "ss").chmod(0o755)
+    done = up(deploy, CONTAINER_THERE=container)
+    assert (done.returncode, f"is taken: {said}" in done.stderr) == (1, True), done.stderr
+
+
+def test_make_up_opens_the_originals_port_beside_a_fleet(deploy, tmp_path):
+    (deploy / "fleet.toml").touch()
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = str(held.getsockname()[1])
+        assert f"port {port} is taken" in up(deploy, PROFILE="fleet legacy", LEGACY_PORT=port).stderr
+    assert up(deploy, PROFILE="fleet legacy", LEGACY_PORT=port).returncode == 0
+    started = "compose --profile=fleet --profile=legacy up --detach --build --wait"
+    assert started in (tmp_path / "notes").read_text().splitlines()
 
 
 def test_make_up_for_servers_of_yours_asks_for_their_file(deploy):
