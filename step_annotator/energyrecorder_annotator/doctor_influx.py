@@ -39,6 +39,8 @@ def look(settings: InfluxSettings, embedded: Service | None) -> Iterator[Finding
         yield _tried("reading", lambda: client.query(readings), settings)
         # Without a line nothing is written, but right, database and mapping are checked.
         yield _tried("writing", lambda: client.write(""), settings)
+        if settings.bucket is not None:
+            yield from _mapped_elsewhere(client, settings.bucket)
         yield from _both(client)
         if embedded is not None:
             yield from _one_beside(client, embedded)
@@ -81,9 +83,29 @@ def _what_to_make(told: str, settings: InfluxSettings) -> str:
     if settings.bucket is None:
         return f"an administrator makes {settings.database!r}: energy-annotator init-influxdb"
     if "dbrp" in told:
-        mapping = f"--db {settings.database} --rp autogen --bucket-id ID --default"
-        return f"map the database name to the bucket: influx v1 dbrp create {mapping}"
+        return f"map the database name to the bucket: {_mapping_of(settings)}"
     return f"make bucket {settings.bucket!r}, or correct 'bucket' and 'org' in [influxdb]"
+
+
+def _mapping_of(settings: InfluxSettings) -> str:
+    names = f"--db {settings.database} --rp {settings.raw_retention_policy}"
+    return f"influx v1 dbrp create {names} --bucket-id ID --default"
+
+
+def _mapped_elsewhere(client: InfluxClient, bucket: str) -> Iterator[Finding]:
+    """Yield that another bucket is read than the one that is written to, as far as this token may see it."""
+    settings = client.settings
+    try:
+        mappings = client.listed("dbrps", "content", db=settings.database)
+        written = {one.get("id") for one in client.listed("buckets", "buckets", name=bucket)}
+    except EnergyError:
+        return
+    policy = settings.raw_retention_policy
+    read = {one.get("bucketID") for one in mappings if one.get("retention_policy") == policy}
+    if read and written and read.isdisjoint(written):
+        told = f"{settings.database!r} is read from another bucket than {bucket!r}, which is written to"
+        advice = f"influx v1 dbrp list, delete that mapping, then {_mapping_of(settings)}"
+        yield Finding("InfluxDB, mapping", ok=False, text=f"{told}: {advice}")
 
 
 def _both(client: InfluxClient) -> Iterator[Finding]:

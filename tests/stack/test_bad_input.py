@@ -144,6 +144,41 @@ def test_a_wrong_token_and_a_missing_mapping_of_influxdb_2(tmp_path, status, bod
     assert line_of(lines, "InfluxDB, reading").startswith("FAIL")
 
 
+@pytest.mark.parametrize(
+    ("mapped", "policy", "status", "told"),
+    [
+        ("theirs", "autogen", 200, True),
+        ("ours", "autogen", 200, False),
+        ("theirs", "other", 200, False),
+        ("theirs", "autogen", 403, False),
+    ],
+)
+def test_a_mapping_of_influxdb_2_to_another_bucket(tmp_path, mapped, policy, status, told):
+    """What is written is never read, which nothing else tells; without the right to look: no verdict."""
+    listed = {
+        "/api/v2/dbrps": {"content": [{"bucketID": mapped, "retention_policy": policy, "default": True}]},
+        "/api/v2/buckets": {"buckets": [{"id": "ours", "name": "energy"}]},
+        "/query": {"results": [{}]},
+    }
+
+    def answer(method, path, query, *_):
+        if path not in listed:
+            return 204, b"", {}
+        assert path == "/query" or query["org"] == "lab"
+        return (200 if path == "/query" else status), listed[path], {}
+
+    server = FakeServer(answer)
+    try:
+        settings = influx(server.url, bucket="energy", org="lab", token="{env=INFLUX_TOKEN}")
+        lines = [
+            line for line in doctor(tmp_path, settings=settings, INFLUX_TOKEN=TOKEN) if "mapping" in line
+        ]
+    finally:
+        server.close()
+    assert bool(lines) is told, lines
+    assert all("delete that mapping, then influx v1 dbrp create --db" in line for line in lines)
+
+
 PLUGIN, SOURCE = "/api/plugins/influxdb/settings", "/api/datasources/uid/energy-influxdb/health"
 
 

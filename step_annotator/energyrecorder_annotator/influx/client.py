@@ -142,6 +142,18 @@ class InfluxClient:
             raise InfluxAwayError(f"{self._peer} does not answer in InfluxDB's way: {_shown(answer)}")
         return found
 
+    def listed(self, what: str, key: str, **asked: str) -> list[dict[str, Any]]:
+        """Return what 2.x lists of its organisation under ``/api/v2``; nothing where it may not, as in 3.x.
+
+        Raises:
+            InfluxAwayError: Try again later.
+        """
+        answer = self._ask(f"/api/v2/{what}", {"org": self.settings.org, **asked}, None)
+        try:
+            return [dict(one) for one in answer.json()[key]] if answer.ok else []
+        except (ValueError, LookupError, TypeError):
+            return []
+
     def create_database(self) -> None:
         """Create the database; on 2.x and 3.x nothing, because a bucket needs an owner and a retention."""
         if self.settings.bucket is None:
