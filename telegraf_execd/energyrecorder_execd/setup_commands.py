@@ -174,10 +174,11 @@ def unlock_command(fleet: str, server: str | None, credentials: str | None, stat
         known = sorted({one.credentials for one in loaded.servers})
         if credentials not in known:
             raise ConfigError(f"--credentials is {credentials!r}; allowed: {', '.join(map(repr, known))}")
-    released = unlock(LockoutFile(state_folder(state)), loaded, credentials=credentials)
+    folder = state_folder(state)
+    released = unlock(LockoutFile(folder), loaded, credentials=credentials)
     for pair in released:
         click.echo(f"released: {pair.credential.partition(':')[0]!r} on {pair.bmc}")
-    click.echo(f"{len(released)} lock-outs released")
+    click.echo(f"{len(released)} lock-outs released of the collector with state directory {folder.parent}")
 
 
 @click.command("import-csv")

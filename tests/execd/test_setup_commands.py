@@ -351,7 +351,7 @@ def test_unlock_lets_the_next_poll_log_in(sim, execd, tmp_path, option):
     held = execd("once", "--fleet", fleet, code=4, password="wrong-two")
     assert "refused once" in held.stderr
     done = execd("unlock", "--fleet", fleet, *option, password="wrong-two")
-    assert "1 lock-outs released" in done.stdout
+    assert f"1 lock-outs released of the collector with state directory {tmp_path}" in done.stdout
     again = execd("once", "--fleet", fleet, code=4, password="wrong-two")
     assert "refused the log-in" in again.stderr
 
