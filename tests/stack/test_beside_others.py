@@ -26,6 +26,9 @@ THEIRS = """
   dc = "south"
 [[inputs.cpu]]
   percpu = false
+[[processors.starlark]]
+  source = "def apply(metric):\\n    metric.tags['theirs'] = 'yes'\\n    return metric"
+  {namedrop}
 [[outputs.influxdb]]
   urls = ["{url}"]
   database = "{database}"
@@ -124,6 +127,7 @@ def test_the_whole_folder_in_an_existing_telegraf(tmp_path, influxd, databases):
             telegraf.until(lambda: all(len(polls(influxd, ours, one)) >= POLLS for one in PROTOCOLS), 120)
             telegraf.until(lambda: "cpu" in names(influxd, "SHOW MEASUREMENTS", theirs))
     assert names(influxd, "SHOW MEASUREMENTS", theirs) == {"cpu"}
+    assert names(influxd, "SHOW TAG KEYS", theirs) == {"cpu", "dc", "host", "theirs"}
     collected = {schema.SERVER_POWER, schema.SERVER_BMC, schema.SERVER_INFO}
     assert names(influxd, "SHOW MEASUREMENTS", ours) == {*collected, "energy_telegraf"}
     for measurement in collected:
