@@ -120,7 +120,9 @@ def test_panels_use_columns_that_their_queries_have(filled, uid):
         assert not shown or shown.strip("/^$") in found, (panel["title"], shown)
 
 
-UNITS = {"w": "watt", "wh": "watth", "j": "joule", "s": "dthms", "ms": "ms", "pct": "percent", "g": "massg"}
+# Those that scale themselves would not show rows in one unit.
+UNITS = {unit.lower(): f"suffix:{unit}" for unit in ("W", "Wh", "kWh", "kJ", "g")}
+UNITS |= {"s": "dthms", "ms": "ms", "pct": "percent"}
 WITH_UNIT = re.compile(rf"\w+_({'|'.join(UNITS)})|watts")
 
 
@@ -142,7 +144,7 @@ def test_every_column_with_a_unit_shows_it(filled, uid):
             for series in ask(influxd, board, target["query"], now, 30 * DAY_MS):
                 for name in filter(WITH_UNIT.fullmatch, series["columns"]):
                     whole = panel["fieldConfig"]["defaults"]["unit"]
-                    wanted = UNITS[name.rpartition("_")[2]] if "_" in name else "watt"
+                    wanted = UNITS[name.rpartition("_")[2] if "_" in name else "w"]
                     assert said.get(name, whole) == wanted, (panel["title"], name)
 
 
@@ -183,10 +185,10 @@ def test_energy_by_groups_adds_up_to_that_of_all(filled, tag, groups):
     found = ask(influxd, board, asked["Energy by ${group_by}/A"], now, 2 * DAY_MS, {"group_by": tag})
     assert {series["tags"][tag] for series in found} == groups
     rows = [dict(zip(series["columns"], row, strict=True)) for series in found for row in series["values"]]
-    assert sum(row["energy"] for row in rows) == pytest.approx(whole_wh)
+    assert sum(row["energy_kwh"] for row in rows) == pytest.approx(whole_wh / 1000)
     for row in rows:
-        per_day, co2_g, cost = row["energy"] / 2, row["energy"] * 0.4, row["energy"] * 0.00025
-        assert (row["per_day"], row["co2_g"], row["cost"]) == pytest.approx((per_day, co2_g, cost))
+        per_day, co2_g, cost = (row["energy_kwh"] * factor for factor in (0.5, 400, 0.25))
+        assert (row["per_day_kwh"], row["co2_g"], row["cost"]) == pytest.approx((per_day, co2_g, cost))
 
 
 def test_the_page_of_a_run_shows_the_bands_of_this_run_alone(filled):

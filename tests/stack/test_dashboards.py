@@ -143,6 +143,14 @@ def test_links_and_overrides(uid, panel):
                 assert entry["value"] != "dtdurations", "2.5 h would show as 2 hours"
 
 
+@pytest.mark.parametrize(("uid", "panel"), PANELS, ids=IDS)
+def test_energy_scales_itself_in_single_figures_alone(uid, panel):
+    """Rows, bars and points are compared: 950 Wh above 1.2 kWh misleads. A figure is kWh from 1,000 Wh on."""
+    units = {text for text in texts(panel["fieldConfig"]) if text in ("watth", "kwatth", "massg", "joule")}
+    assert panel["type"] == "stat" or not units
+    assert panel["type"] != "stat" or "suffix:" not in panel["fieldConfig"]["defaults"]["unit"]
+
+
 # Texts, and a mean over all polls, which is none of the means of its intervals.
 WITHOUT_SPARKLINE = {"Running", "State", "Quality", "Polls that gave a reading"}
 

@@ -18,10 +18,13 @@ from dashboards.influxql import (
 )
 from dashboards.panels import (
     AS_WRITTEN,
+    GRAMS,
     QUALITY_COLOURS,
     SIDE_COLOURS,
     STATE_COLOURS,
+    WH,
     Json,
+    W,
     by_name,
     ci_link,
     coloured,
@@ -120,7 +123,7 @@ def power_now() -> Json:
 def footprint_columns(*, cost_decimals: int) -> list[Json]:
     """Return the overrides of the columns ``co2_g`` and ``cost``, whose titles name their factors."""
     return [
-        by_name("co2_g", unit="massg", displayName="gCO2e at $co2_g_per_kwh g/kWh", decimals=1),
+        by_name("co2_g", unit=GRAMS, displayName="gCO2e at $co2_g_per_kwh g/kWh", decimals=1),
         by_name("cost", unit="none", displayName="Cost at $price_per_kwh per kWh", decimals=cost_decimals),
     ]
 
@@ -190,14 +193,12 @@ def _result_columns(uid: str) -> list[Json]:
         coloured("side", SIDE_COLOURS, 75),
         by_name("duration_s", unit="dthms", displayName="Duration", custom__width=100),
         by_name("time_end", unit="dateTimeAsIso", displayName="End", custom__width=165),
-        by_name("energy_wh", unit="watth", displayName="Energy", decimals=2, custom__width=100),
-        by_name("u95_wh", unit="watth", displayName="±", decimals=2, custom__width=90),
-        by_name("net_wh", unit="watth", displayName="Above idle", decimals=2, custom__width=100),
-        by_name(
-            "gain_wh", unit="watth", displayName="Gain", decimals=2, noValue="relative to the BMC's sensor"
-        ),
-        by_name("avg_w", unit="watt", displayName="Mean", decimals=1, custom__width=85),
-        by_name("max_w", unit="watt", displayName="Max", decimals=1, custom__width=85),
+        by_name("energy_wh", unit=WH, displayName="Energy", decimals=2, custom__width=100),
+        by_name("u95_wh", unit=WH, displayName="±", decimals=2, custom__width=90),
+        by_name("net_wh", unit=WH, displayName="Above idle", decimals=2, custom__width=100),
+        by_name("gain_wh", unit=WH, displayName="Gain", decimals=2, noValue="relative to the BMC's sensor"),
+        by_name("avg_w", unit=W, displayName="Mean", decimals=1, custom__width=85),
+        by_name("max_w", unit=W, displayName="Max", decimals=1, custom__width=85),
         by_name("coverage", unit="percentunit", displayName="Coverage", decimals=0, custom__width=85),
         by_name("overlap", displayName="Overlapping steps", custom__width=80),
         ci_link(),

@@ -18,21 +18,24 @@ from dashboards.panels import (
     QUALITY_COLOURS,
     SIDE_COLOURS,
     STATE_COLOURS,
+    WH,
     Json,
+    W,
     by_name,
     coloured,
     laid_out,
     line_only,
     table,
     target,
+    texts,
     timeseries,
 )
 from energyrecorder.schema import ENERGY_RUN_PROFILE, ENERGY_STEPS
 
 FIGURES = {
-    "energy_wh": by_name("energy_wh", unit="watth", displayName="Energy", decimals=2),
-    "u95_wh": by_name("u95_wh", unit="watth", displayName="±", decimals=2),
-    "avg_w": by_name("avg_w", unit="watt", displayName="Mean", decimals=1),
+    "energy_wh": by_name("energy_wh", unit=WH, displayName="Energy", decimals=2),
+    "u95_wh": by_name("u95_wh", unit=WH, displayName="±", decimals=2),
+    "avg_w": by_name("avg_w", unit=W, displayName="Mean", decimals=1),
     "duration_s": by_name("duration_s", unit="dthms", displayName="Duration"),
 }
 # Not bounded by the window, which is in 1970 here; the runs that have a profile are few.
@@ -102,7 +105,8 @@ def _side_by_side() -> Json:
         "A row per step, a column per run; a step that occurs several times shows the sum of its instances; empty "
         "where it cannot be resolved.",
         [target(query, table=True)],
-        unit="watth",
+        unit=WH,
+        overrides=[texts(unit="string")],
         transformations=[
             {"id": "groupBy", "options": {"fields": {**grouped, **summed}}},
             {"id": "groupingToMatrix", "options": matrix},

@@ -8,7 +8,9 @@ from dashboards.influxql import ENV, KNOWN_SERVER, RECENT, SERVER, TOTAL, select
 from dashboards.panels import (
     AS_WRITTEN,
     COARSE_POINTS,
+    KWH,
     Json,
+    W,
     bar_cell,
     by_name,
     joined,
@@ -26,7 +28,8 @@ NOTE = "Energy in the window = Σ mean power × interval over servers, intervals
 
 
 PER_DAY = " / ((${__to} - ${__from}) / 86400000)"
-CO2, COST = " / 1000 * $co2_g_per_kwh", " / 1000 * $price_per_kwh"
+KILO = " / 1000"
+CO2, COST = f"{KILO} * $co2_g_per_kwh", f"{KILO} * $price_per_kwh"
 
 
 def _scaled(title: str, text: str, factor: str, unit: str) -> Json:
@@ -78,10 +81,10 @@ def _consumers() -> Json:
                 "/d/energy-live?var-server=${__value.raw:percentencode}&${env:queryparam}&${datasource:queryparam}"
                 f"&{AS_WRITTEN}",
             ),
-            by_name("mean_w", unit="watt", displayName="Mean", decimals=1, **bar_cell()),
-            by_name("max_w", unit="watt", displayName="Max", decimals=1),
-            by_name("min_w", unit="watt", displayName="Min", decimals=1),
-            by_name("cap_w", unit="watt", displayName="Power cap"),
+            by_name("mean_w", unit=W, displayName="Mean", decimals=1, **bar_cell()),
+            by_name("max_w", unit=W, displayName="Max", decimals=1),
+            by_name("min_w", unit=W, displayName="Min", decimals=1),
+            by_name("cap_w", unit=W, displayName="Power cap"),
             by_name("bmc_fw", displayName="BMC firmware"),
             # As it stands: not every Grafana undoes the escaping of an IPv6 address's brackets.
             link("bmc_url", "The BMC's page", "${__value.raw:raw}", displayName="BMC"),
@@ -120,7 +123,7 @@ def _grouped() -> Json:
 
 
 def _shares() -> Json:
-    columns = {"energy": "", "per_day": PER_DAY, "co2_g": CO2, "cost": COST}
+    columns = {"energy_kwh": KILO, "per_day_kwh": f"{KILO}{PER_DAY}", "co2_g": CO2, "cost": COST}
     query = common.window_energy_by("${group_by}", columns)
     panel = table(
         "Energy by ${group_by}",
@@ -129,11 +132,11 @@ def _shares() -> Json:
         [target(query, table=True)],
         overrides=[
             by_name("Time", custom__hidden=True),
-            by_name("energy", unit="watth", displayName="Energy", decimals=1),
-            by_name("per_day", unit="watth", displayName="Per day", decimals=1),
+            by_name("energy_kwh", unit=KWH, displayName="Energy", decimals=3),
+            by_name("per_day_kwh", unit=KWH, displayName="Per day", decimals=3),
             *common.footprint_columns(cost_decimals=2),
         ],
-        transformations=[sorted_by("energy", descending=True)],
+        transformations=[sorted_by("energy_kwh", descending=True)],
     )
     return {**panel, "maxDataPoints": COARSE_POINTS}
 

@@ -6,6 +6,7 @@ from dashboards.influxql import ENV, KNOWN_SERVER, SERVER, TOTAL, outer, select
 from dashboards.panels import (
     NO_THRESHOLD,
     Json,
+    W,
     by_name,
     calculated,
     joined,
@@ -48,10 +49,10 @@ def supplies() -> Json:
         "iLO.",
         [target(power, table=True), target(outer(left, info, group=per_server), table=True)],
         overrides=[
-            by_name("max_w", unit="watt", displayName="Highest", decimals=0),
-            by_name("rated_w", unit="watt", displayName="Rated", decimals=0),
+            by_name("max_w", unit=W, displayName="Highest", decimals=0),
+            by_name("rated_w", unit=W, displayName="Rated", decimals=0),
             by_name("supplies", displayName="Supplies"),
-            by_name("left_w", unit="watt", displayName="With one lost", decimals=0),
+            by_name("left_w", unit=W, displayName="With one lost", decimals=0),
             by_name("load", displayName="Load", **share),
             by_name("spare_load", displayName="Load with one lost", mappings=_NO_SPARE, **share),
         ],

@@ -9,6 +9,7 @@ from dashboards.panels import (
     FEW_POINTS,
     STATE_COLOURS,
     Json,
+    W,
     by_name,
     by_pattern,
     coloured,
@@ -60,7 +61,7 @@ def _newest() -> Json:
         [target(power, table=True)],
         overrides=[
             by_name("Time", unit="dateTimeFromNow", displayName="Age"),
-            by_name("watts", unit="watt", displayName="Power"),
+            by_name("watts", unit=W, displayName="Power"),
         ],
         transformations=[sorted_by("Time", descending=False)],
     )

@@ -17,6 +17,8 @@ STATE_COLOURS = {
 }
 QUALITY_COLOURS = {"resolved": "green", "coarse": "yellow", "unresolvable": "#808080", "pending": "blue"}
 SIDE_COLOURS = {"ac": "green", "dc": "blue", "mixed": "orange", "unknown": "#808080"}
+W, WH, KWH, KJ, GRAMS = (f"suffix:{unit}" for unit in ("W", "Wh", "kWh", "kJ", "g"))
+"""Units of columns and axes along which one compares: Grafana's own would show 950 Wh above 1.2 kWh."""
 FEW_POINTS = 100
 """Intervals where a finer grid shows nothing more: one figure, a cell of a heat map, a sum over a large fleet."""
 COARSE_POINTS = 40
@@ -53,6 +55,11 @@ def colours(values: Mapping[str, str]) -> list[Json]:
 def by_name(name: str, **properties: Any) -> Json:
     """Return an override of one field; ``__`` in a property's name stands for a dot."""
     return _override("byName", name, properties)
+
+
+def texts(**properties: Any) -> Json:
+    """Return an override of all columns of texts, which want the unit ``string``: else a step 007 would be shown as 7."""
+    return _override("byType", "string", properties)
 
 
 def by_pattern(pattern: str, **properties: Any) -> Json:
@@ -198,12 +205,15 @@ def table(
     description: str,
     targets: Sequence[Json],
     *,
-    unit: str = "none",
+    unit: str = "string",
     overrides: Sequence[Json] = (),
     transformations: Sequence[Json] = (),
     total_of: Sequence[str] = (),
 ) -> Json:
-    """Return a table; a missing value is a dash, never green and never 0."""
+    """Return a table; a missing value is a dash, never green and never 0.
+
+    Its unit is that of columns without one of their own.
+    """
     custom = {"align": "auto", "displayMode": "auto", "cellOptions": {"type": "auto"}, "filterable": True}
     defaults = {"unit": unit, "noValue": "–", "thresholds": NO_THRESHOLD, "custom": custom}
     footer = {"show": bool(total_of), "reducer": ["sum"], "fields": list(total_of), "countRows": False}
@@ -234,7 +244,8 @@ def bars(
         "tooltip": {"mode": "single"},
         "text": {"valueSize": 12},
     }
-    overrides = [by_name("Time", custom__hideFrom={"viz": True, "legend": True, "tooltip": True})]
+    hidden = {"viz": True, "legend": True, "tooltip": True}
+    overrides = [by_name("Time", custom__hideFrom=hidden), texts(unit="string")]
     if colour_by:
         options["colorByField"] = colour_by
         overrides.append(by_name(colour_by, mappings=colours(STATE_COLOURS)))
@@ -260,10 +271,7 @@ def gantt(title: str, description: str, query: str) -> Json:
         "tooltip": {"mode": "single"},
     }
     # A default displayName is ignored on partitioned frames; an override by type is not.
-    name = {
-        "matcher": {"id": "byType", "options": "string"},
-        "properties": [{"id": "displayName", "value": "${__field.labels.step}"}],
-    }
+    name = texts(displayName="${__field.labels.step}")
     conversion = {"targetField": "time_end", "destinationType": "time"}
     return core_panel(
         "state-timeline",

@@ -17,9 +17,12 @@ from dashboards.influxql import (
     select,
 )
 from dashboards.panels import (
+    KJ,
     QUALITY_COLOURS,
     SIDE_COLOURS,
+    WH,
     Json,
+    W,
     bars,
     by_name,
     ci_link,
@@ -67,7 +70,7 @@ def _known() -> Json:
             link("scenario", "Zoom to this run", f"{common.zoom_link('energy-run')}&${{run:queryparam}}"),
             ci_link(),
             coloured("side", SIDE_COLOURS, 75),
-            *(by_name(name, unit="watth", displayName=shown, decimals=2) for name, shown in BASELINE.items()),
+            *(by_name(name, unit=WH, displayName=shown, decimals=2) for name, shown in BASELINE.items()),
             by_name("run_id", displayName="Report", links=report),
         ],
     )
@@ -96,10 +99,10 @@ def _per_server() -> Json:
         ],
         overrides=[
             coloured("quality", QUALITY_COLOURS, 110),
-            by_name("energy_wh", unit="watth", displayName="Energy", decimals=2),
-            by_name("u95_wh", unit="watth", displayName="±", decimals=2),
-            by_name("avg_w", unit="watt", displayName="Mean", decimals=1),
-            by_name("max_w", unit="watt", displayName="Max", decimals=1),
+            by_name("energy_wh", unit=WH, displayName="Energy", decimals=2),
+            by_name("u95_wh", unit=WH, displayName="±", decimals=2),
+            by_name("avg_w", unit=W, displayName="Mean", decimals=1),
+            by_name("max_w", unit=W, displayName="Max", decimals=1),
             by_name("coverage", unit="percentunit", displayName="Coverage", decimals=0),
         ],
     )
@@ -110,7 +113,7 @@ def _per_step() -> Json:
     where = (ENV, RUN, STEPS_ONLY, MEASURABLE, KNOWN)
     query = select(columns, ENERGY_STEPS, *where, tail="ORDER BY time ASC")
     found = [target(query, table=True)]
-    return bars("Energy per step", common.INTERVAL_FORMULA, found, unit="watth", x="step", colour_by="state")
+    return bars("Energy per step", common.INTERVAL_FORMULA, found, unit=WH, x="step", colour_by="state")
 
 
 def _steps() -> Json:
@@ -122,12 +125,12 @@ def _steps() -> Json:
         STEPS_ONLY,
         KNOWN,
         figures=[
-            "energy_j",
+            "energy_j / 1000 AS energy_kj",
             f"{footprint}$co2_g_per_kwh AS co2_g",
             f"{footprint}$price_per_kwh AS cost",
         ],
         columns=[
-            by_name("energy_j", unit="joule", displayName="Energy (J)", decimals=1, custom__width=100),
+            by_name("energy_kj", unit=KJ, displayName="Energy (kJ)", decimals=3, custom__width=115),
             *common.footprint_columns(cost_decimals=4),
             by_name("scenario", custom__hidden=True),
         ],

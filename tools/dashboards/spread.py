@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.influxql import ENV, FINISHED, MEASURABLE, SCENARIO, STEP, STEPS_ONLY, select
-from dashboards.panels import AS_WRITTEN, Json, by_name, core_panel, link, table, target
+from dashboards.panels import AS_WRITTEN, WH, Json, by_name, core_panel, link, table, target
 from energyrecorder.schema import ENERGY_STEPS
 
 FEW_BOXES = 4
@@ -26,9 +26,7 @@ def _figures_of(*where: str, group: str, tail: str = "") -> str:
 
 
 def _columns() -> list[Json]:
-    figures = [
-        by_name(key, unit="watth", displayName=shown, decimals=2) for key, (_, shown) in _FIGURES.items()
-    ]
+    figures = [by_name(key, unit=WH, displayName=shown, decimals=2) for key, (_, shown) in _FIGURES.items()]
     return [*figures, by_name("instances", unit="none", displayName="Instances")]
 
 
@@ -71,7 +69,7 @@ def over_time() -> Json:
         "tooltip": {"mode": "multi"},
     }
     custom = {"drawStyle": "points", "pointSize": 7, "showPoints": "always", "fillOpacity": 30}
-    columns = [by_name("lower", unit="watth", displayName=_FIGURES["quarter"][1], decimals=2)]
+    columns = [by_name("lower", unit=WH, displayName=_FIGURES["quarter"][1], decimals=2)]
     columns += [column for column in _columns() if column["matcher"]["options"] != "quarter"]
     panel = core_panel(
         "candlestick",
@@ -82,7 +80,7 @@ def over_time() -> Json:
         "open = 25 %, close = 75 %, low = least, high = most; its colour means nothing. Instances that cannot be "
         "resolved are left out. Steps are chosen above the panels or in the table below.",
         [target(_figures_of(STEP, group="time($__interval)", tail="fill(none)"), table=True)],
-        defaults={"unit": "watth", "color": {"mode": "fixed", "fixedColor": "orange"}, "custom": custom},
+        defaults={"unit": WH, "color": {"mode": "fixed", "fixedColor": "orange"}, "custom": custom},
         options=options,
         overrides=columns,
         transformations=_LOWER_EDGE,

@@ -15,7 +15,9 @@ from dashboards.influxql import (
     tag_values,
 )
 from dashboards.panels import (
+    WH,
     Json,
+    W,
     bars,
     by_name,
     by_pattern,
@@ -50,7 +52,7 @@ def _over_time() -> Json:
             target(runs("baseline_low_wh"), alias="from $tag_scenario"),
             target(runs("baseline_high_wh"), alias="to $tag_scenario"),
         ],
-        unit="watth",
+        unit=WH,
         points=True,
         overrides=[
             by_pattern("/, not passed$/", color={"mode": "fixed", "fixedColor": "red"}),
@@ -66,7 +68,7 @@ def _over_time() -> Json:
 
 def _runs() -> Json:
     figures = {
-        "baseline_wh": ("Baseline", "watth", 2),
+        "baseline_wh": ("Baseline", WH, 2),
         "low_pct": ("Usual from", "percent", 1),
         "high_pct": ("Usual to", "percent", 1),
     }
@@ -106,8 +108,8 @@ def _ranking(title: str, tag: str, level: str) -> Json:
         [target(query, table=True)],
         overrides=[
             by_name("Time", custom__hidden=True),
-            by_name("mean_w", unit="watt", displayName="Mean power", decimals=1),
-            by_name("mean_wh", unit="watth", displayName="Mean energy", decimals=2),
+            by_name("mean_w", unit=W, displayName="Mean power", decimals=1),
+            by_name("mean_wh", unit=WH, displayName="Mean energy", decimals=2),
             by_name("runs", displayName="Instances"),
         ],
         transformations=[sorted_by("mean_w", descending=True)],
@@ -127,12 +129,10 @@ def _shapes() -> list[tuple[int, Json]]:
     return [
         (
             8,
-            scatter(
-                "Duration against energy", pairs_text, pairs, x="duration_s", y="energy_wh", unit="watth"
-            ),
+            scatter("Duration against energy", pairs_text, pairs, x="duration_s", y="energy_wh", unit=WH),
         ),
-        (8, histogram("Distribution", "How many runs needed how much energy.", runs, unit="watth")),
-        (8, bars("Power ranking of scenarios", ranking_text, ranking, unit="watt", x="scenario")),
+        (8, histogram("Distribution", "How many runs needed how much energy.", runs, unit=WH)),
+        (8, bars("Power ranking of scenarios", ranking_text, ranking, unit=W, x="scenario")),
     ]
 
 
