@@ -89,6 +89,15 @@ def test_sides_of_the_power_supplies_are_marked(uid, panel):
     assert shown["mixed"] not in {colour for text, colour in shown.items() if text != "mixed"}
 
 
+@pytest.mark.parametrize(("uid", "panel"), PANELS, ids=IDS)
+def test_carbon_and_cost_stand_beside_their_factors(uid, panel):
+    """In the title of the panel or of the column; a cost also has its currency."""
+    shown = " ".join((panel["title"], *texts(panel["fieldConfig"])))
+    queried = " ".join(target["query"] for target in panel["targets"])
+    for factor, *more in (("$co2_g_per_kwh",), ("$price_per_kwh", "$currency")):
+        assert factor not in queried or all(name in shown for name in (factor, *more))
+
+
 @pytest.mark.parametrize("uid", ["energy-live", "energy-run", "energy-health"])
 def test_links_to_the_annotators_page(uid):
     """By an address that the user sees and may change."""

@@ -259,8 +259,9 @@ def test_links_to_ci_and_to_a_step_are_as_written(mapper, odd, uid, title):
     _, links = links_of(mapper, odd, uid, title, "ci_url")
     assert {link.partition("#")[0] for link in links} == {CI_URL}
     _, links = links_of(mapper, odd, uid, title, "step")
-    times = [parse_qs(urlsplit(link).query)[edge] for link in links for edge in ("from", "to")]
-    assert times == [[str(odd[1] - DAY_MS)], [str(odd[1] - MINUTE_MS)]] * len(ODD_STEPS)
+    assert {urlsplit(link).path for link in links} == {f"/d/{uid}"}
+    asked = [parse_qs(urlsplit(link).query)[key] for link in links for key in ("from", "to", "var-run")]
+    assert asked == [[str(odd[1] - DAY_MS)], [str(odd[1] - MINUTE_MS)], ["r"]] * len(ODD_STEPS)
 
 
 @pytest.mark.parametrize("uid", BOARDS)

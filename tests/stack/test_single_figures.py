@@ -14,6 +14,7 @@ PANELS = [(uid, panel) for uid, board in BOARDS.items() for panel in board["pane
 DRAWN = [(uid, panel) for uid, panel in PANELS if panel["options"].get("graphMode") == "area"]
 DATABASE = "single_figures"
 NOW = 1_800_000_000_000
+COST = "Cost in $currency at $price_per_kwh per kWh"
 HOUR_MS = 60 * MINUTE_MS
 DASH = "\N{EN DASH}"
 # Power of each server, read every 20 s until so many minutes ago.
@@ -127,7 +128,7 @@ def test_an_interval_that_has_just_begun_is_not_lower_than_the_others(shown):
 def test_what_is_made_of_the_energy_follows_it(shown):
     energy_wh = sum(shown("energy-fleet", "Energy in the window")["line"])
     assert shown("energy-fleet", "gCO2e at $co2_g_per_kwh g/kWh")["text"] == f"{energy_wh * 0.4:.2f} g"
-    cost = shown("energy-fleet", "Cost at $price_per_kwh per kWh")["text"]
+    cost = shown("energy-fleet", COST)["text"]
     assert cost == f"{energy_wh * 0.00025:.2f}"
 
 
@@ -149,7 +150,7 @@ def test_the_energy_of_a_run_ends_the_line_of_its_scenario(shown, run, text, lin
 
 
 @pytest.mark.parametrize("run", ["unknown", "nobody"])
-@pytest.mark.parametrize("title", ["Energy", "±", "Δ baseline", "Cost at $price_per_kwh per kWh"])
+@pytest.mark.parametrize("title", ["Energy", "±", "Δ baseline", COST])
 def test_a_run_without_a_figure_does_not_get_that_of_another(shown, run, title):
     assert shown("energy-run", title, run=run)["text"] == DASH
 

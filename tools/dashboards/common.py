@@ -50,6 +50,8 @@ BASELINE_FORMULA = (
     "comparable ones, 5 at least: same environment, servers, sensors, sides and work): their median, and the range in which "
     "one more of them lies in 95 % of cases (prediction interval, normal on a log scale)."
 )
+CARBON = "gCO2e at $co2_g_per_kwh g/kWh"
+COST = "Cost in $currency at $price_per_kwh per kWh"
 CHANGE = "energy_wh / baseline_wh * 100 - 100 AS change_pct"
 _WH = 'sum("w") * $__interval_ms / 3600000'
 
@@ -123,8 +125,8 @@ def power_now() -> Json:
 def footprint_columns(*, cost_decimals: int) -> list[Json]:
     """Return the overrides of the columns ``co2_g`` and ``cost``, whose titles name their factors."""
     return [
-        by_name("co2_g", unit=GRAMS, displayName="gCO2e at $co2_g_per_kwh g/kWh", decimals=1),
-        by_name("cost", unit="none", displayName="Cost at $price_per_kwh per kWh", decimals=cost_decimals),
+        by_name("co2_g", unit=GRAMS, displayName=CARBON, decimals=1),
+        by_name("cost", unit="none", displayName=COST, decimals=cost_decimals),
     ]
 
 
@@ -174,20 +176,19 @@ _TRUST = ["quality", "reason", "coverage", "side", "overlap", "ci_url"]
 
 
 def zoom_link(uid: str) -> str:
-    """Return the address of a dashboard over the time of the row that is clicked."""
+    """Return the address of a dashboard over the time of the row that is clicked, and for its run."""
     return (
         f'/d/{uid}?from=${{__data.fields["Time"].numeric}}&to=${{__data.fields["time_end"].numeric}}'
+        f'&var-run=${{__data.fields["run_id"]}}'
         f"&${{env:queryparam}}&${{datasource:queryparam}}&{AS_WRITTEN}"
     )
 
 
 def _result_columns(uid: str) -> list[Json]:
-    zoom = zoom_link(uid)
-    run = '/d/energy-run?var-run=${__data.fields["run_id"]}&' + zoom.partition("?")[2]
     return [
         by_name("Time", displayName="Start", custom__width=165),
-        link("step", "Zoom to this step", zoom),
-        link("scenario", "Open this run", run),
+        link("step", "Zoom to this step", zoom_link(uid)),
+        link("scenario", "Open this run", zoom_link("energy-run")),
         coloured("state", STATE_COLOURS, 85),
         coloured("quality", QUALITY_COLOURS, 110),
         coloured("side", SIDE_COLOURS, 75),

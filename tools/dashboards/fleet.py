@@ -44,8 +44,8 @@ def _figures() -> list[tuple[int, Json]]:
         (5, common.power_now()),
         (5, common.window_energy()),
         (5, _scaled("Energy per day", day_text, PER_DAY, "watth")),
-        (5, _scaled("gCO2e at $co2_g_per_kwh g/kWh", co2_text, CO2, "massg")),
-        (4, _scaled("Cost at $price_per_kwh per kWh", "in kWh × the price in the title.", COST, "none")),
+        (5, _scaled(common.CARBON, co2_text, CO2, "massg")),
+        (4, _scaled(common.COST, "in kWh × the price in the title.", COST, "none")),
     ]
 
 

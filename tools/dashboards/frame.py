@@ -142,6 +142,7 @@ def footprint_variables() -> list[Json]:
     return [
         text_variable("co2_g_per_kwh", "gCO2e per kWh", "400"),
         text_variable("price_per_kwh", "Price per kWh", "0.25"),
+        text_variable("currency", "Currency", "EUR"),
     ]
 
 

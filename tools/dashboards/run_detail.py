@@ -67,7 +67,7 @@ def _known() -> Json:
         overrides=[
             by_name("Time", displayName="Start"),
             by_name("time_end", unit="dateTimeAsIso", displayName="End"),
-            link("scenario", "Zoom to this run", f"{common.zoom_link('energy-run')}&${{run:queryparam}}"),
+            link("scenario", "Zoom to this run", common.zoom_link("energy-run")),
             ci_link(),
             coloured("side", SIDE_COLOURS, 75),
             *(by_name(name, unit=WH, displayName=shown, decimals=2) for name, shown in BASELINE.items()),
@@ -124,6 +124,7 @@ def _steps() -> Json:
         RUN,
         STEPS_ONLY,
         KNOWN,
+        uid="energy-run",
         figures=[
             "energy_j / 1000 AS energy_kj",
             f"{footprint}$co2_g_per_kwh AS co2_g",

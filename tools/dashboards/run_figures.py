@@ -93,10 +93,10 @@ def footprint() -> list[Json]:
     """Return the run against its baseline, and what it caused by the factors of the dashboard."""
     change_text = f"Energy ÷ baseline − 1; a dash where there is none. {common.BASELINE_FORMULA}"
     co2_text = "Energy in kWh × the factor in the title, which you set above; 400 is an example, not your supplier's."
-    cost_text = "Energy in kWh × the price in the title, in its currency, which you set above."
+    cost_text = "Energy in kWh × the price in the title, which you set above with its currency."
     co2, cost = "energy_wh / 1000 * $co2_g_per_kwh AS co2_g", "energy_wh / 1000 * $price_per_kwh AS cost"
     return [
         _number("Δ baseline", change_text, common.CHANGE, "percent", MEASURABLE, decimals=1),
-        _number("gCO2e at $co2_g_per_kwh g/kWh", co2_text, co2, "massg", MEASURABLE, decimals=1),
-        _number("Cost at $price_per_kwh per kWh", cost_text, cost, "none", MEASURABLE, decimals=4),
+        _number(common.CARBON, co2_text, co2, "massg", MEASURABLE, decimals=1),
+        _number(common.COST, cost_text, cost, "none", MEASURABLE, decimals=4),
     ]
