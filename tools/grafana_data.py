@@ -64,7 +64,7 @@ def server_lines(server: str, times: Sequence[int]) -> Iterator[str]:
             part = {**tags, "scope": "component", "part": "psu1"}
             yield _line(schema.SERVER_POWER, part, {"watts": watts / 2}, ms)
             meter = {**tags, "scope": "server", "part": "meter:m1"}
-            yield _line(schema.SERVER_POWER, meter, {"watts": watts + 5}, ms)
+            yield _line(schema.SERVER_POWER, meter, {"watts": watts + 5, "side": "ac"}, ms)
         up = index % 50 != 0
         state = {"up": int(up), "host": "on", "scrape_ms": 40.0, "late_ticks": 0, "protocol": "redfish"}
         yield _line(schema.SERVER_BMC, tags, {**state, "error": "" if up else "timeout"}, ms)

@@ -21,7 +21,7 @@ SERVERS = {
     "silent": (2, 800.0, []),
     "off": (1, 500.0, [0.0]),
 }
-
+SIDES = {"ample": "ac", "short": "dc", "single": "unknown"}
 PAGES = {
     "ample": "https://[fd00::7]:8443",
     "short": "http://10.0.0.8",
@@ -36,7 +36,8 @@ def lines():
     for server, (count, rated_w, powers) in SERVERS.items():
         tags = {"env": "pod1", "server": server}
         for number, watts in enumerate(powers):
-            yield power.line({**tags, "scope": "server"}, {"watts": watts}, (NOW - number * 1000) * 10**6)
+            read = {"watts": watts, "side": SIDES.get(server)}
+            yield power.line({**tags, "scope": "server"}, read, (NOW - number * 1000) * 10**6)
         fields = {"psu_count": count, "psu_capacity_w": rated_w, "bmc_url": PAGES.get(server)}
         yield info.line(tags, fields, (NOW - 20 * DAY_MS) * 10**6)
 
@@ -83,6 +84,13 @@ def test_the_address_of_a_bmc_leads_to_its_page(shown):
     assert pages == {**dict.fromkeys(SERVERS), **PAGES, "single": None}
     links = [link.rstrip("/") for (link,) in columns["bmc_url"]["links"]]
     assert links == [url or "" for url in pages.values()]
+
+
+def test_on_which_side_of_the_supplies_power_is_measured(shown):
+    """Totals of servers with different ones mix them."""
+    columns = shown("Servers")
+    sides = dict(zip(columns["server"]["values"], columns["side"]["texts"], strict=True))
+    assert sides == {**dict.fromkeys(SERVERS, "\N{EN DASH}"), **SIDES}
 
 
 def test_grafana_itself_lets_no_script_into_a_link(mapper):

@@ -11,6 +11,8 @@ from grafana_queries import dashboards, interpolated, queries
 
 BOARDS = dashboards()
 DATABASE = "means"
+# A side is a text.
+WITHOUT_MEANS = {"Servers/B"}
 
 
 def stores(board):
@@ -39,7 +41,7 @@ def test_they_answer_as_readings_do(filled, uid):
     """The same columns for the same servers over a day, and like figures: the last hour has more readings."""
     influxd, now = filled
     for where, _, query in queries(BOARDS[uid]):
-        if "${store}" not in query:
+        if "${store}" not in query or where in WITHOUT_MEANS:
             continue
         readings, means = (
             influxd.query(interpolated(query, BOARDS[uid], now - DAY_MS, now, values), DATABASE)

@@ -9,10 +9,12 @@ from dashboards.panels import (
     AS_WRITTEN,
     COARSE_POINTS,
     KWH,
+    SIDE_COLOURS,
     Json,
     W,
     bar_cell,
     by_name,
+    coloured,
     joined,
     laid_out,
     link,
@@ -66,14 +68,16 @@ def _consumers() -> Json:
         KNOWN_SERVER,
         group='"server"',
     )
+    side = select(["last(side) AS side"], SERVER_POWER, ENV, SERVER, TOTAL, RECENT, group='"server"')
     web = '"bmc_url" =~ /^https?:\\/\\//'
     page = select(["last(bmc_url) AS bmc_url"], SERVER_INFO, ENV, SERVER, web, KNOWN_SERVER, group='"server"')
     return table(
         "Servers",
         "Mean, largest and smallest power in the window (the smallest is about the idle floor when the window holds a "
-        "quiet time), and what is known of the server. Sorted by mean power; the name opens the live view, the address "
-        "the BMC's own page where it is read over HTTP.",
-        [target(query, table=True) for query in (power, info, page)],
+        "quiet time), and what is known of the server. Side: before (ac) or behind (dc) the power supplies, by the last "
+        "reading within 3 min; 1-min means do not tell it. Where sides differ, the totals of this page mix them. Sorted by "
+        "mean power; the name opens the live view, the address the BMC's own page where it is read over HTTP.",
+        [target(query, table=True) for query in (power, side, info, page)],
         overrides=[
             link(
                 "server",
@@ -84,6 +88,7 @@ def _consumers() -> Json:
             by_name("mean_w", unit=W, displayName="Mean", decimals=1, **bar_cell()),
             by_name("max_w", unit=W, displayName="Max", decimals=1),
             by_name("min_w", unit=W, displayName="Min", decimals=1),
+            coloured("side", SIDE_COLOURS, 75),
             by_name("cap_w", unit=W, displayName="Power cap"),
             by_name("bmc_fw", displayName="BMC firmware"),
             # As it stands: not every Grafana undoes the escaping of an IPv6 address's brackets.

@@ -86,6 +86,19 @@ def _errors() -> Json:
     )
 
 
+def _failures() -> Json:
+    counted = ["count(error) AS failed", "last(error) AS reason"]
+    query = select(counted, SERVER_BMC, ENV, SERVER, '"up" = 0', "$timeFilter", group='"server"')
+    return table(
+        "Failed polls by server",
+        "Count of the polls in the window with up = 0, and the reason of the last one; most first. Servers that always "
+        "answered are not listed.",
+        [target(query, table=True)],
+        overrides=[by_name("Time", custom__hidden=True), by_name("failed", displayName="Failed")],
+        transformations=[sorted_by("failed", descending=True)],
+    )
+
+
 def _down() -> Json:
     inner = select(["min(up) * -1 + 1 AS down"], SERVER_BMC, ENV, SERVER, "$timeFilter", **GRID)
     query = outer('sum("down")', inner, where="$timeFilter", group="time($__interval)", tail="fill(none)")
@@ -184,7 +197,7 @@ def build() -> Json:
     rows = [
         (4, _figures()),
         (8, [(12, _down()), (12, _durations())]),
-        (9, [(10, _newest()), (14, _errors())]),
+        (9, [(7, _newest()), (7, _failures()), (10, _errors())]),
         (8, [(12, _telegraf()), (12, _outputs())]),
         (8, [(12, _waiting()), (12, _spools())]),
         (8, [(24, _bad_steps())]),
