@@ -45,7 +45,7 @@ def whole(baseline, candidate, **rules):
         ((1, 10), 0.8, "improvement", "prediction"),
     ],
 )
-def test_verdict(counts, factor, verdict, method):
+def test_number_of_runs_and_size_of_the_change_decide_verdict_and_method(counts, factor, verdict, method):
     found = whole(runs(counts[0]), runs(counts[1], 1000.0 * factor, first=1))
     assert (found.verdict, found.method) == (verdict, method)
     assert found.ratio == pytest.approx(factor, rel=0.02)

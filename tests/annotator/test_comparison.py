@@ -97,7 +97,7 @@ def gate(client, candidate, baseline=MAIN, **more):
         ("group:nobody", "not-comparable", "the candidate has no run"),
     ],
 )
-def test_verdict(client, candidate, verdict, told):
+def test_each_selection_of_runs_gets_its_verdict_and_the_reason(client, candidate, verdict, told):
     answer = gate(client, candidate)
     assert (answer["verdict"], told in answer["reason"]) == (verdict, True), answer["reason"]
     assert answer["failures"] == (["regression"] if verdict == "regression" else [])

@@ -18,7 +18,7 @@ def load(tmp_path, text="", environ=None, **flags):
     return load_config(config=str(path), fleet=None, environ=environ or {}, flags=flags)
 
 
-def test_defaults(tmp_path):
+def test_an_empty_file_means_loopback_without_token_and_plugins(tmp_path):
     config = load(tmp_path)
     assert (config.host, config.port, config.token, config.store) == ("127.0.0.1", 8742, None, None)
     assert (config.commands, config.interval_s, config.retention_s) == ((), 10.0, 90 * 86400.0)

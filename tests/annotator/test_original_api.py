@@ -82,7 +82,7 @@ def test_odd_names_come_back_exactly_and_open_nothing(annotator, client, env, na
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 class TestEachRow:
-    def test_ping(self, client, prefix):
+    def test_a_ping_says_that_it_is_well(self, client, prefix):
         assert client.json("GET", f"{prefix}/monitoring/ping") == (200, {"status": "OK"})
 
     def test_a_session_from_start_to_end(self, client, env, prefix):

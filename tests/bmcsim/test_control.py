@@ -61,7 +61,7 @@ async def test_power_at_a_moment(tmp_path):
         ("POST", "/fault", {"server": "z", "kind": "null"}, 404, "server is 'z'"),
     ],
 )
-async def test_refusals(tmp_path, method, path, body, status, expected):
+async def test_what_is_not_allowed_is_refused_by_name(tmp_path, method, path, body, status, expected):
     async with (
         simulated(tmp_path, FLEET_OF_TWO) as sim,
         sim.client.request(method, sim.control + path, json=body) as answer,

@@ -104,7 +104,7 @@ async def test_completion_codes_n_times(code):
         assert (await console.command(*DCMI_POWER))[0] == 0
 
 
-async def test_no_dcmi():
+async def test_a_bmc_without_dcmi_refuses_its_commands():
     """Without DCMI, and with the fault, its commands end with C1h; so do those of other groups always."""
     async with Bench(controller=ControllerSettings(dcmi=False)) as bench:
         assert (await (await bench.logged_in()).command(*DCMI_POWER))[0] == 0xC1
@@ -166,7 +166,7 @@ async def test_sensor_faults(kind, state):
         assert (await console.command(*READ_SENSOR, b"\x01"))[1][1] == 0xC0
 
 
-async def test_host_off():
+async def test_a_host_that_is_off_shows_in_chassis_status_and_sensors():
     """Chassis status tells, and sensors that need the host are unavailable."""
     sensors = (SdrSensor("p", number=1), SdrSensor("cpu", number=2, needs_host=True))
     async with Bench(controller=ControllerSettings(sensors=sensors)) as bench:

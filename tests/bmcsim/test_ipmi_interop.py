@@ -99,7 +99,7 @@ async def bench():
 
 
 @pytest.mark.parametrize("suite", [3, 17])
-async def test_ipmitool(bench, suite):
+async def test_ipmitool_reads_all_of_it(bench, suite):
     """DCMI power, sensors, chassis and identity as ipmitool prints them, and no session is left behind."""
     code, output = await ipmitool(bench.port, "dcmi", "power", "reading", suite=suite)
     assert code == 0
@@ -236,7 +236,7 @@ async def test_ipmitool_through_loss_and_delay(bench):
 
 
 @pytest.mark.parametrize("suite", [3, 17])
-async def test_freeipmi(bench, suite, tmp_path):
+async def test_freeipmi_reads_statistics_and_sensors(bench, suite, tmp_path):
     """FreeIPMI's DCMI statistics and sensors, a sensor on the satellite included."""
     code, output = await freeipmi("ipmi-dcmi", bench.port, "--get-system-power-statistics", suite=suite)
     assert code == 0
@@ -269,7 +269,7 @@ async def test_freeipmi_sees_an_inactive_meter(bench):
     assert re.search(r"Power Measurement +: Not Available", output)
 
 
-async def test_pyghmi(bench):
+async def test_pyghmi_reads_all_of_it(bench):
     """The pyghmi client reads power state, DCMI, sensors, inventory and the satellite, with SHA-256."""
     found = await pyghmi(bench.port, "watts", "sensors", "inventory", "bridge")
     assert found.get("error") is None

@@ -46,8 +46,7 @@ async def test_fair_weather():
         assert proxied.proxy.stats()["lost"] == 0
 
 
-async def test_delay():
-    """Each direction is late by itself."""
+async def test_each_direction_is_late_by_the_delay():
     async with _Proxied(delay_s=0.05) as proxied:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -80,8 +79,7 @@ async def test_reordering():
         assert order != list(range(20))
 
 
-async def test_loss():
-    """About the given part is lost."""
+async def test_about_the_given_part_is_lost():
     async with _Proxied(loss=0.3) as proxied:
         for sequence in range(60):
             proxied.console.send(v15(ipmi_message(0x06, 0x37, sequence=sequence)))

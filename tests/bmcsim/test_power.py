@@ -120,7 +120,7 @@ def test_a_formula_is_close_to_its_analytic_integral():
         ("9**9**9**9", 0, 0),  # too great
     ],
 )
-def test_formulas(text, t_s, power_w):
+def test_a_formula_is_never_negative_and_never_infinite(text, t_s, power_w):
     assert parse_formula(text)(t_s) == pytest.approx(power_w)
 
 

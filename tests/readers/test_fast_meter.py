@@ -57,8 +57,8 @@ def test_records_without_time_or_value_and_repeated_ones_are_left_out():
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"PowerDetail": None}, {"PowerDetail": {}}])
-def test_no_meter(document):
-    """JSON without a list of records is what an iLO 4 answers on the other firmware's path."""
+def test_json_without_a_list_of_records_is_no_meter(document):
+    """An iLO 4 answers so on the other firmware's path."""
     assert not has_records(document)
     with pytest.raises(BmcDataError, match="/m"):
         parse_meter(document, "/m")

@@ -44,8 +44,8 @@ JSON = st.recursive(
         ("Not Available", None),
     ],
 )
-def test_a_number(value, expected):
-    """Also as a text, with its unit; words for "nothing" are missing."""
+def test_a_number_may_be_a_text_with_a_unit(value, expected):
+    """Words for "nothing" are missing values."""
     assert number({"x": value}, "x", "r") == expected
 
 
@@ -104,8 +104,7 @@ def test_the_rest_never_raises(value, key):
         ("", None),
     ],
 )
-def test_a_link(value, expected):
-    """Never to another host, never with a line break in it."""
+def test_a_link_leads_to_no_other_host_and_holds_no_line_break(value, expected):
     assert target(value) == expected
 
 
@@ -130,8 +129,7 @@ def test_one_thing_stands_for_a_list_of_one():
         ("0001-01-01T00:00:00+23:59", None),
     ],
 )
-def test_a_time(value, expected):
-    """ISO 8601; without a zone UTC."""
+def test_a_time_without_a_zone_is_utc(value, expected):
     assert epoch_s(value) == expected
 
 

@@ -88,7 +88,7 @@ def test_an_energy_that_is_not_resolvable_is_never_a_bare_number(energy_j, u95_j
         (None, figures.UNKNOWN),
     ],
 )
-def test_duration(duration_s, text):
+def test_a_duration_is_shown_in_seconds_minutes_or_hours(duration_s, text):
     assert figures.duration(duration_s) == text
 
 

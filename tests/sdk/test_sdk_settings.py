@@ -15,7 +15,7 @@ def reads_toml():
     pytest.importorskip("tomllib", reason="reading TOML needs Python 3.11")
 
 
-def test_defaults(tmp_path):
+def test_without_settings_the_service_is_on_loopback_and_the_environment_unknown(tmp_path):
     settings = load({}, tmp_path)
     assert (settings.url, settings.url_is_default) == (DEFAULT_URL, True)
     assert (settings.env, settings.token, settings.servers, settings.disabled) == (None, None, (), False)
@@ -63,7 +63,7 @@ def test_the_original_credentials_are_sent_as_basic(tmp_path):
 @pytest.mark.parametrize(
     ("text", "disabled"), [("1", True), ("true", True), ("0", False), ("", False), ("No", False)]
 )
-def test_disabled(tmp_path, text, disabled):
+def test_words_that_disable_recording(tmp_path, text, disabled):
     assert load({"ENERGY_DISABLED": text}, tmp_path).disabled is disabled
 
 

@@ -8,8 +8,7 @@ from energyrecorder_execd.fleet.hosts import PROXY_ALLOWED, Proxy, parse_proxy
 from energyrecorder_execd.http.request import host_header, request_bytes
 
 
-def test_a_log_in():
-    """Length and type of the body are told."""
+def test_a_body_goes_with_its_type_and_length():
     sent = request_bytes("POST", "/a", "bmc", {"X-Auth-Token": "t"}, {"UserName": "u"})
     head, _, body = sent.partition(b"\r\n\r\n")
     assert body == b'{"UserName": "u"}'
@@ -63,8 +62,7 @@ def test_the_host_header(address, port, usual, expected):
         ("http://u:p%40ss@[::1]:3128/", Proxy("::1", 3128, "u:p@ss")),
     ],
 )
-def test_a_proxy(text, proxy):
-    """Its password shows in no repr."""
+def test_a_proxy_is_a_host_a_port_and_a_hidden_log_in(text, proxy):
     assert parse_proxy(text) == proxy
     assert "p@ss" not in repr(parse_proxy(text))
 
