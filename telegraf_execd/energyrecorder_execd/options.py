@@ -15,6 +15,16 @@ from energyrecorder.state_dir import state_dir
 
 DEFAULT_FLEET = "/etc/energyrecorder/fleet.toml"
 
+fleet_option = click.option(
+    "--fleet",
+    envvar="ENERGY_FLEET",
+    default=DEFAULT_FLEET,
+    show_default=True,
+    metavar="FILE",
+    help="The fleet file.",
+)
+state_option = click.option("--state", metavar="DIR", help="State directory; default: $ENERGY_STATE_DIR.")
+
 
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of the log, and set it up before the command runs."""
@@ -35,25 +45,6 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         logged = option(logged)
     return logged
-
-
-def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--fleet``."""
-    return click.option(
-        "--fleet",
-        envvar="ENERGY_FLEET",
-        default=DEFAULT_FLEET,
-        show_default=True,
-        metavar="FILE",
-        help="The fleet file.",
-    )(command)
-
-
-def state_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--state``."""
-    return click.option("--state", metavar="DIR", help="State directory; default: $ENERGY_STATE_DIR.")(
-        command
-    )
 
 
 def state_folder(state: str | None) -> Path:
