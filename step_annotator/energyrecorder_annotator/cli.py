@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from energyrecorder import logs
 from energyrecorder.errors import EnergyError, refusal_text
+from energyrecorder.log_options import log_options
 from energyrecorder_annotator.cli_calibrate import calibrate
 from energyrecorder_annotator.cli_grafana import grafana_setup
 from energyrecorder_annotator.cli_import import import_legacy
@@ -55,18 +55,6 @@ def _settings_options(command: Command) -> Command:
     return command
 
 
-def _log_options(command: Command) -> Command:
-    for option in (
-        click.option(
-            "--log-level", type=click.Choice(logs.LEVELS), help="Default: $ENERGY_LOG_LEVEL or info."
-        ),
-        click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True),
-        click.option("--log-file", metavar="FILE", help="Log to FILE instead of standard error."),
-    ):
-        command = option(command)
-    return command
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="energyrecorder")
 def cli() -> None:
@@ -76,10 +64,9 @@ def cli() -> None:
 @cli.command()
 @_settings_options
 @click.option("--state", metavar="DIR", help="State directory.")
-@_log_options
+@log_options
 def serve(**options: Any) -> None:
     """Serve the HTTP API until SIGTERM or SIGINT."""
-    logs.set_up(level=options["log_level"], log_format=options["log_format"], file=options["log_file"])
     from energyrecorder.state_dir import StateLock, state_dir
     from energyrecorder_annotator.reload import reload_settings
     from energyrecorder_annotator.serve import serve as serve_until_stopped

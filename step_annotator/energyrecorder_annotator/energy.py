@@ -98,7 +98,7 @@ def _integrated(
     seen: _Seen,
 ) -> StepEnergy:
     """Return the energy, and note in ``seen`` what else is to be told of each server."""
-    end_ns = step.start_ns if step.end_ns is None else step.end_ns
+    span_ns = step.start_ns, step.until_ns
 
     def curves() -> Iterator[tuple[str, PowerCurve | None]]:
         for one in readings:
@@ -107,7 +107,7 @@ def _integrated(
             if curve is not None:
                 seen.timings[one.server] = _timings(curve)
             if rivals and curve is not None:
-                seen.shares_j[one.server] = _share_j(one.server, curve, (step.start_ns, end_ns), rivals)
+                seen.shares_j[one.server] = _share_j(one.server, curve, span_ns, rivals)
             yield one.server, curve
         for server in expected.servers:
             if server not in seen.preferences:
@@ -115,7 +115,7 @@ def _integrated(
 
     # The error is a bound with no value in it more likely than another: a rectangle's standard deviation.
     clock_error_s = step.clock_error_ns / 1e9 / math.sqrt(3)
-    return step_energy(curves(), step.start_ns, end_ns, clock_error_s=clock_error_s)
+    return step_energy(curves(), *span_ns, clock_error_s=clock_error_s)
 
 
 def _sums(energy: StepEnergy) -> dict[str, Any]:

@@ -165,10 +165,9 @@ class Results:
         """Return the result, None when the stored one stands, and whether steps of this run need new ones."""
         from energyrecorder_annotator.energy import says_the_same, step_result
 
-        end_ns = step.start_ns if step.end_ns is None else step.end_ns
         expected, seen = self._expected(step)
         counted = self._samples.count(
-            step.env, expected.servers, step.start_ns - COUNT_AROUND_NS, end_ns + COUNT_AROUND_NS
+            step.env, expected.servers, step.start_ns - COUNT_AROUND_NS, step.until_ns + COUNT_AROUND_NS
         )
         if before is not None and _has_lost_readings(before, counted[0]):
             return None, False
@@ -178,7 +177,7 @@ class Results:
             and counted == (before.samples, before.newest_ns)
             and len(rivals) == before.detail["overlap"]
             # One that ended within the step was taken as running if that was told since.
-            and not any(rival.end_ns is not None and rival.end_ns < end_ns for rival in rivals)
+            and not any(rival.end_ns is not None and rival.end_ns < step.until_ns for rival in rivals)
         ):
             return None, False
         result, timings = step_result(
@@ -214,13 +213,11 @@ class Results:
         return timings
 
     def _readings(self, step: Step, expected: Expected) -> Iterator[ServerReadings]:
-        end_ns = step.start_ns if step.end_ns is None else step.end_ns
-        from_ns, to_ns = step.start_ns - AROUND_NS, end_ns + AROUND_NS
+        from_ns, to_ns = step.start_ns - AROUND_NS, step.until_ns + AROUND_NS
         return self._samples.readings(step.env, expected.servers, from_ns, to_ns, self._prefer)
 
     def _expected(self, step: Step) -> tuple[Expected, set[str]]:
-        end_ns = step.start_ns if step.end_ns is None else step.end_ns
-        seen = self._samples.servers_seen(step.env, step.start_ns - LOOK_BACK_NS, end_ns + 1)
+        seen = self._samples.servers_seen(step.env, step.start_ns - LOOK_BACK_NS, step.until_ns + 1)
         return expected_servers(step.servers, seen), seen
 
 

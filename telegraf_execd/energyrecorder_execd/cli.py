@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.log_options import log_options
 from energyrecorder_execd.fleet import interval
-from energyrecorder_execd.options import fleet_option, log_options, state_folder, state_option
+from energyrecorder_execd.options import fleet_option, state_folder, state_option
 from energyrecorder_execd.readers.registry import Registry
 from energyrecorder_execd.selection import Selection
 from energyrecorder_execd.setup_commands import COMMANDS

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.log_options import log_options
 from energyrecorder.secret import Secret
 from energyrecorder.settings import read_text
 from energyrecorder_execd.files import write_as_before
-from energyrecorder_execd.options import fleet_option, log_options, state_folder, state_option
+from energyrecorder_execd.options import fleet_option, state_folder, state_option
 from energyrecorder_execd.selection import Selection
 
 if TYPE_CHECKING:

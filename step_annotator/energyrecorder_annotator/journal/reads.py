@@ -143,9 +143,8 @@ class SqliteReads:
 
     def overlapping(self, step: Step) -> list[Step]:
         """See `Journal`."""
-        end_ns = step.start_ns if step.end_ns is None else step.end_ns
-        values = (step.env, step.start_ns, end_ns, step.step_id)
-        rows = self._rows(_OVERLAPPING, (*values, json.dumps(_spans(end_ns)), _OVERLAP_LIMIT))
+        values = (step.env, step.start_ns, step.until_ns, step.step_id)
+        rows = self._rows(_OVERLAPPING, (*values, json.dumps(_spans(step.until_ns)), _OVERLAP_LIMIT))
         return [row_step(row) for row in rows]
 
     def marks(self, env: str, from_ns: int, to_ns: int) -> list[Mark]:

@@ -108,6 +108,11 @@ class Step:
         return SeriesKey(self.env, self.scenario, self.step)
 
     @property
+    def until_ns(self) -> int:
+        """Its end; while it runs its start, so that its span is empty."""
+        return self.start_ns if self.end_ns is None else self.end_ns
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """Everything a reader should know before trusting its edges or its place in the tree."""
         flags = list(self.time_flags)

@@ -87,11 +87,11 @@ class Profiles:
         return oldest_ns
 
     def _points(self, run: Step, result: StoredResult) -> list[Point]:
-        end_ns = run.start_ns if run.end_ns is None else run.end_ns
         servers = sorted(result.detail.get("per_server", {}))
-        if not servers or end_ns <= run.start_ns:
+        if not servers or run.until_ns <= run.start_ns:
             return []
-        found = self._samples.power({"env": [run.env], "server": servers}, run.start_ns, end_ns, MOST_POINTS)
+        filters = {"env": [run.env], "server": servers}
+        found = self._samples.power(filters, run.start_ns, run.until_ns, MOST_POINTS)
         curves = [one.points for one in found if one.scope == "server" and one.part is None and one.points]
         tags = {"env": tag_name(run.env), "scenario": tag_name(run.scenario), "run": run.run_id}
         return [
@@ -106,7 +106,7 @@ class Profiles:
                 },
                 one.t_ns - run.start_ns,
             )
-            for one in total_power(curves, run.start_ns, end_ns)
+            for one in total_power(curves, run.start_ns, run.until_ns)
         ]
 
     def _delete_old(self, run: Step, newest: set[str], client: InfluxClient) -> None:
