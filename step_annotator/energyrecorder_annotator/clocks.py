@@ -7,6 +7,7 @@ request arrived. After a reboot only the wall clocks are left; such times carry 
 
 from __future__ import annotations
 
+import email.utils
 import math
 from dataclasses import dataclass
 
@@ -96,6 +97,21 @@ def _wall_offset_ns(stamp: Stamp, received_ns: int) -> int:
         return stamp.offset_ns
     # Never measured by the client: what the request itself shows, latency included, is the next best.
     return 0 if stamp.now is None else received_ns - stamp.now.wall_ns
+
+
+def offset_by_date_s(date: str | None, sent_ns: int, received_ns: int) -> float | None:
+    """Return another server's wall clock minus ours, at least; None when its answer does not tell.
+
+    Args:
+        date: ``Date`` header of its answer, cut to whole seconds; None without one.
+        sent_ns: Our wall clock when it was asked, ns since the Unix epoch.
+        received_ns: The same when the answer was there.
+    """
+    told = None if date is None else email.utils.parsedate_tz(date)
+    if told is None:
+        return None
+    offset_s = email.utils.mktime_tz(told) + 0.5 - (sent_ns + received_ns) / 2e9
+    return least_apart_s(offset_s, (received_ns - sent_ns) / 1e9)
 
 
 def least_apart_s(offset_s: float, round_trip_s: float) -> float:

@@ -113,12 +113,12 @@ class Comparing:
             rules: The change, and how surely it is to be seen.
             with_steps: Plan for the steps, too.
         """
-        found = plan(self._seen(self._list(query)), rules, with_steps=with_steps)
+        found = plan(self._seen(self._journal.list_steps(query)), rules, with_steps=with_steps)
         return {"rules": asdict(rules), **asdict(found)}
 
     def _roots(self, selector: Selector, task: Task) -> list[StepWithResult]:
         query = replace(selector.query(envs=self._envs, scenario=task.scenario), env=task.env)
-        roots = self._list(query)
+        roots = self._journal.list_steps(query)
         if selector.run_id is not None and not roots:
             raise UnknownRunError(selector.run_id)
         return roots
@@ -133,12 +133,9 @@ class Comparing:
         found = []
         for scenario in dict.fromkeys(step.scenario for step, _ in candidate):
             query = replace(selector.query(envs=self._envs, scenario=scenario), env=task.env)
-            others = self._list(replace(query, limit=query.limit + len(own)))
+            others = self._journal.list_steps(replace(query, limit=query.limit + len(own)))
             found += [pair for pair in others if pair[0].run_id not in own][: query.limit]
         return found
-
-    def _list(self, query: StepQuery) -> list[StepWithResult]:
-        return self._journal.list_steps(query)
 
     def _seen(self, roots: Iterable[StepWithResult]) -> list[Seen]:
         found = []

@@ -6,20 +6,17 @@ once; it is used for these calls alone and stored nowhere.
 
 from __future__ import annotations
 
-import email.utils
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import requests
-from requests.auth import HTTPBasicAuth
 
+from energyrecorder.clock import wall_ns
 from energyrecorder.errors import EnergyError
 from energyrecorder.secret import Secret
-from energyrecorder_annotator.clocks import least_apart_s
-from energyrecorder_annotator.influx.client import CONNECT_S
-from energyrecorder_annotator.unreachable import why
+from energyrecorder_annotator.clocks import offset_by_date_s
+from energyrecorder_annotator.http_peer import HttpPeer
 
 LEAST_MAJOR = 11
 """Older ones leave curves blank as soon as our annotations are shown (seen in 9.4)."""
@@ -31,7 +28,7 @@ _NOT_ALLOWED = (requests.codes.unauthorized, requests.codes.forbidden)
 
 
 class GrafanaRefusedError(EnergyError):
-    """Grafana is away, too old, or does not let us."""
+    """Grafana is too old, is none, or does not let us."""
 
 
 class Grafana:
@@ -46,51 +43,46 @@ class Grafana:
     def __init__(
         self, url: str, *, user: tuple[str, Secret] | None = None, token: Secret | None = None
     ) -> None:
-        self._url = url
-        self._session = requests.Session()
-        # A proxy meant for the internet must not see this password.
-        self._session.trust_env = False
-        if user is not None:
-            self._session.auth = HTTPBasicAuth(user[0].encode(), user[1].reveal().encode())
-        elif token is not None:
-            self._session.headers["Authorization"] = f"Bearer {token.reveal()}"
+        self._http = HttpPeer(
+            f"Grafana at {url}",
+            url,
+            timeout_s=TIMEOUT_S,
+            authorization=None if token is None else f"Bearer {token.reveal()}",
+            log_in=user,
+        )
         self.clock_offset_s: float | None = None
         """Grafana's wall clock minus ours when `version` was asked for; None if it did not tell."""
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._session.close()
+        self._http.close()
 
     def version(self) -> str:
         """Return Grafana's version.
 
         Raises:
-            GrafanaRefusedError: It is away, or older than 11.0.
+            GrafanaRefusedError: It is older than 11.0.
+            NoAnswerError: It is away.
         """
-        sent_s = time.time()
-        health = self._ask("GET", "/api/health")
-        told_at = email.utils.parsedate_tz(health.headers.get("Date", ""))
-        if told_at is not None:
-            # The header is cut to whole seconds.
-            received_s = time.time()
-            offset_s = email.utils.mktime_tz(told_at) + 0.5 - (sent_s + received_s) / 2
-            self.clock_offset_s = least_apart_s(offset_s, received_s - sent_s)
+        sent_ns = wall_ns()
+        health = self._http.ask("GET", "/api/health")
+        self.clock_offset_s = offset_by_date_s(health.headers.get("Date"), sent_ns, wall_ns())
         told = str(self._parsed("GET", "/api/health", health).get("version", ""))
         major = re.match(r"(\d+)\.", told)
         if major is None or int(major[1]) < LEAST_MAJOR:
-            raise GrafanaRefusedError(f"Grafana at {self._url} is version {told!r}; 11.0 or newer is needed")
+            raise GrafanaRefusedError(f"{self._http.name} is version {told!r}; 11.0 or newer is needed")
         return told
 
     def findings(self) -> Iterator[tuple[str, bool, str]]:
         """Yield what the dashboards need (plugin, data source), whether it is well, and what was found."""
-        plugin = self._ask("GET", "/api/plugins/influxdb/settings")
+        plugin = self._http.ask("GET", "/api/plugins/influxdb/settings")
         text = _told(plugin)
         if plugin.status_code == requests.codes.not_found:
             text = "missing; Grafana 13 bundles it apart, see docs/grafana.md"
         elif plugin.status_code in _NOT_ALLOWED:
             text = f"not to be seen with this token: {text}"
         yield "data source plugin influxdb", plugin.ok, "present" if plugin.ok else text
-        health = self._ask("GET", f"/api/datasources/uid/{DATA_SOURCE}/health")
+        health = self._http.ask("GET", f"/api/datasources/uid/{DATA_SOURCE}/health")
         text = "not there; copy one of dashboards/provisioning/datasources"
         if health.status_code != requests.codes.not_found:
             text = _told(health)
@@ -103,7 +95,8 @@ class Grafana:
             name: Of the token; Grafana wants it unique.
 
         Raises:
-            GrafanaRefusedError: The user is no administrator, or Grafana is away.
+            GrafanaRefusedError: The user is no administrator.
+            NoAnswerError: Grafana is away.
         """
         found = self._json("GET", "/api/serviceaccounts/search", params={"query": ACCOUNT, "perpage": 100})
         ids = [one["id"] for one in found.get("serviceAccounts", []) if one.get("name") == ACCOUNT]
@@ -114,34 +107,19 @@ class Grafana:
         return Secret(str(made["key"]))
 
     def _json(self, method: str, path: str, body: Any = None, *, params: Any = None) -> dict[str, Any]:
-        return self._parsed(method, path, self._ask(method, path, body, params=params))
+        return self._parsed(method, path, self._http.ask(method, path, json=body, params=params))
 
     def _parsed(self, method: str, path: str, answer: requests.Response) -> dict[str, Any]:
         if answer.status_code in _NOT_ALLOWED:
-            raise GrafanaRefusedError(f"Grafana at {self._url} wants an administrator: {_told(answer)}")
+            raise GrafanaRefusedError(f"{self._http.name} wants an administrator: {_told(answer)}")
         if not answer.ok:
-            raise GrafanaRefusedError(f"Grafana at {self._url}: {method} {path}: {_told(answer)}")
+            raise GrafanaRefusedError(f"{self._http.name}: {method} {path}: {_told(answer)}")
         try:
             return dict(answer.json())
         except (ValueError, TypeError):
             raise GrafanaRefusedError(
-                f"what answers at {self._url} is not Grafana: {_told(answer)}"
+                f"{self._http.name} does not answer in Grafana's way: {_told(answer)}"
             ) from None
-
-    def _ask(self, method: str, path: str, body: Any = None, *, params: Any = None) -> requests.Response:
-        try:
-            return self._session.request(
-                method,
-                self._url + path,
-                json=body,
-                params=params,
-                timeout=(CONNECT_S, TIMEOUT_S),
-                allow_redirects=False,
-            )
-        except requests.Timeout:
-            raise GrafanaRefusedError(f"Grafana at {self._url} does not answer in time") from None
-        except (requests.RequestException, OSError) as error:
-            raise GrafanaRefusedError(f"Grafana at {self._url} cannot be reached: {why(error)}") from None
 
 
 def _told(answer: requests.Response) -> str:

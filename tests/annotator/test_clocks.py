@@ -13,6 +13,7 @@ from energyrecorder_annotator.clocks import (
     REBOOTED,
     Stamp,
     least_apart_s,
+    offset_by_date_s,
     server_time,
 )
 
@@ -137,3 +138,19 @@ def test_within_one_boot_the_edge_is_off_by_no_more_than_the_latency(off_s, step
 )
 def test_clocks_are_apart_by_no_more_than_a_slow_exchange_can_explain(offset_s, round_trip_s, expected_s):
     assert least_apart_s(offset_s, round_trip_s) == pytest.approx(expected_s)
+
+
+@pytest.mark.parametrize(
+    ("date", "offset_s"),
+    [
+        ("Tue, 14 Nov 2023 22:13:30 GMT", 10.3),
+        ("Tue, 14 Nov 2023 22:13:19 GMT", -0.5),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_a_date_header_tells_how_far_a_clock_is_off_at_least(date, offset_s):
+    """Asked at 22:13:20, answered 0.2 s later; the header has lost half a second on average."""
+    sent_ns = 1_700_000_000 * SECOND
+    found_s = offset_by_date_s(date, sent_ns, sent_ns + SECOND // 5)
+    assert found_s == (None if offset_s is None else pytest.approx(offset_s))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import requests
-from requests.auth import HTTPBasicAuth
 
 from energyrecorder.clock import wall_ns
 from energyrecorder.errors import EnergyError
-from energyrecorder_annotator.clocks import least_apart_s
+from energyrecorder.secret import Secret
+from energyrecorder_annotator.clocks import offset_by_date_s
+from energyrecorder_annotator.http_peer import HttpPeer, NoAnswerError
 from energyrecorder_annotator.influx.influxql import identifier, string
 from energyrecorder_annotator.influx.settings import InfluxSettings
-from energyrecorder_annotator.unreachable import why
 
-CONNECT_S = 5.0
 _SHOWN = 300
 _NOT_EXECUTED = "not executed"
 
@@ -80,19 +78,19 @@ class InfluxClient:
 
     def __init__(self, settings: InfluxSettings) -> None:
         self.settings = settings
-        self._session = requests.Session()
-        # A proxy meant for the internet must not see credentials of a server in the lab.
-        self._session.trust_env = False
-        self._session.headers["Accept"] = "application/json"
-        if settings.token is not None:
-            self._session.headers["Authorization"] = f"Token {settings.token.reveal()}"
-        elif settings.user is not None:
-            password = "" if settings.password is None else settings.password.reveal()
-            self._session.auth = HTTPBasicAuth(settings.user.encode(), password.encode())
+        token = settings.token
+        password = Secret("") if settings.password is None else settings.password
+        self._http = HttpPeer(
+            f"InfluxDB at {settings.url}",
+            settings.url,
+            timeout_s=settings.timeout_s,
+            authorization=None if token is None else f"Token {token.reveal()}",
+            log_in=None if settings.user is None else (settings.user, password),
+        )
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._session.close()
+        self._http.close()
 
     def write(self, lines: str, *, retention_policy: str | None = None) -> None:
         """Write line protocol with times in ns; nothing is known of what was written when this raises.
@@ -135,11 +133,11 @@ class InfluxClient:
             if len(statements) > 1 and results[0].get("error") == _NOT_EXECUTED:
                 # Of several statements 1.6.7 does not tell what is wrong with the first: alone it does.
                 return [self.query(one)[0] for one in statements]
-            found = [_series(result, self._peer) for result in results]
+            found = [_series(result, self._http.name) for result in results]
         except (ValueError, LookupError, TypeError, AttributeError):
             found = []
         if len(found) != len(statements):
-            raise InfluxAwayError(f"{self._peer} does not answer in InfluxDB's way: {_shown(answer)}")
+            raise InfluxAwayError(f"{self._http.name} does not answer in InfluxDB's way: {_shown(answer)}")
         return found
 
     def listed(self, what: str, key: str, **asked: str) -> list[dict[str, Any]]:
@@ -191,16 +189,7 @@ class InfluxClient:
         """Return the server's wall clock minus ours, at least, to half a second; None if it does not tell."""
         sent_ns = wall_ns()
         answer = self._ask("/ping", None, None)
-        told = email.utils.parsedate_tz(answer.headers.get("Date", ""))
-        if told is None:
-            return None
-        received_ns = wall_ns()
-        offset_s = email.utils.mktime_tz(told) + 0.5 - (sent_ns + received_ns) / 2e9
-        return least_apart_s(offset_s, (received_ns - sent_ns) / 1e9)
-
-    @property
-    def _peer(self) -> str:
-        return f"InfluxDB at {self.settings.url}"
+        return offset_by_date_s(answer.headers.get("Date"), sent_ns, wall_ns())
 
     def _ask(
         self,
@@ -209,21 +198,13 @@ class InfluxClient:
         body: bytes | Mapping[str, str] | None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        method = "GET" if body is None else "POST"
+        sent = {"Accept": "application/json", **(headers or {})}
         try:
-            return self._session.request(
-                method,
-                self.settings.url + path,
-                params=params,
-                data=body,
-                headers=headers,
-                timeout=(min(CONNECT_S, self.settings.timeout_s), self.settings.timeout_s),
-                allow_redirects=False,
+            return self._http.ask(
+                "GET" if body is None else "POST", path, params=params, data=body, headers=sent
             )
-        except requests.Timeout:
-            raise InfluxAwayError(f"{self._peer} does not answer in time") from None
-        except (requests.RequestException, OSError) as error:
-            raise InfluxAwayError(f"{self._peer} cannot be reached: {why(error)}") from None
+        except NoAnswerError as error:
+            raise InfluxAwayError(str(error)) from None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -1,4 +1,4 @@
-"""One HTTP peer of a sink: a keep-alive connection, bounded waits, and which answers mean "later"."""
+"""The HTTP peer of a sink: JSON in both directions, and which answers mean "later"."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import requests
 
-from energyrecorder_annotator.influx.client import CONNECT_S, retry_after_s
+from energyrecorder_annotator.http_peer import HttpPeer, NoAnswerError
+from energyrecorder_annotator.influx.client import retry_after_s
 from energyrecorder_annotator.sinks.base import SinkAwayError
 from energyrecorder_annotator.sinks.settings import HttpSinkSettings
-from energyrecorder_annotator.unreachable import why
 
 _SHOWN = 300
 _LATER = frozenset({401, 403, 407, 408, 421, 423, 425, 429})
@@ -26,17 +26,17 @@ class Peer:
     """
 
     def __init__(self, name: str, settings: HttpSinkSettings) -> None:
-        self._name = name
-        self._settings = settings
-        self._session = requests.Session()
-        # A proxy meant for the internet must not see the token of a server in the lab.
-        self._session.trust_env = False
-        if settings.token is not None:
-            self._session.headers["Authorization"] = f"Bearer {settings.token.reveal()}"
+        token = settings.token
+        self._http = HttpPeer(
+            name,
+            settings.url,
+            timeout_s=settings.timeout_s,
+            authorization=None if token is None else f"Bearer {token.reveal()}",
+        )
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._session.close()
+        self._http.close()
 
     def ask(
         self,
@@ -52,26 +52,16 @@ class Peer:
         Raises:
             SinkAwayError: Try again later.
         """
-        timeout_s = self._settings.timeout_s
         try:
-            answer = self._session.request(
-                method,
-                self._settings.url + path,
-                json=body,
-                params=params,
-                headers=headers,
-                timeout=(min(CONNECT_S, timeout_s), timeout_s),
-                allow_redirects=False,
-            )
-        except requests.Timeout:
-            raise SinkAwayError(f"{self._name} does not answer in time") from None
-        except (requests.RequestException, OSError) as error:
-            raise SinkAwayError(f"{self._name} cannot be reached: {why(error)}") from None
+            answer = self._http.ask(method, path, json=body, params=params, headers=headers)
+        except NoAnswerError as error:
+            raise SinkAwayError(str(error)) from None
         status = answer.status_code
         if status in _LATER or status >= 500 or 300 <= status < 400:  # noqa: PLR2004  # classes of RFC 9110
             told = answer.text[:_SHOWN].strip()
             raise SinkAwayError(
-                f"{self._name} answers HTTP {status}: {told!r}", retry_after_s=retry_after_s(answer.headers)
+                f"{self._http.name} answers HTTP {status}: {told!r}",
+                retry_after_s=retry_after_s(answer.headers),
             )
         return answer
 
