@@ -143,20 +143,11 @@ class IpmiServer:
         await self._bmc.close()
 
     def stats(self) -> dict[str, int]:
-        """Return what was counted since the start."""
+        """See `energyrecorder_bmcsim.fleet.Server`."""
         return self._bmc.stats()
 
     def add_fault(self, raw: Mapping[str, Any], *, where: str, now_ns: int) -> tuple[int, int]:
-        """Let something go wrong; return its start and end, nanoseconds since the Unix epoch, UTC.
-
-        Args:
-            raw: ``kind``, ``for_s`` (real seconds) and the kind's own keys.
-            where: What to name in a message.
-            now_ns: When it begins, unless ``at_s`` (real seconds) says later.
-
-        Raises:
-            ConfigError: Something in it is not allowed.
-        """
+        """See `energyrecorder_bmcsim.fleet.Server`."""
         fault = _fault({"at_s": 0, **raw}, where, now_ns=now_ns, speed=1.0)
         self._bmc.inject(fault)
         return fault.start_ns, _FOREVER_NS if fault.end_ns is None else fault.end_ns

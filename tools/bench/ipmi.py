@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.ipmi_lab import PASSWORD, USER, Collector, order_fault, simulated, thread_cpu_s, tree_cpu_s
+from bench.ipmi_lab import Collector, order_fault, simulated, thread_cpu_s, tree_cpu_s
 from bench.measure import Figure, rss_mb
+from bench.simulated import PASSWORD, USER
 from energyrecorder.clock import wall_ns
 from energyrecorder.errors import BmcError
 from energyrecorder.secret import Secret

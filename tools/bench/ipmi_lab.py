@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
+from bench.simulated import PASSWORD, USER, serving
+
 BIN = Path(sys.executable).parent
-USER, PASSWORD = "monitor", "bench-only-secret"  # of simulated BMCs only
 _SIM = f'[fleet]\nseed = 7\nuser = "{USER}"\npassword = "{PASSWORD}"\n'
 _BMC = '[[bmc]]\nid = "bmc-{number}"\nprotocol = "ipmi"\npower = {{ constant_w = 216.0 }}\n'
 _FLEET = f'[defaults]\nenv = "bench"\ncredentials = "lab"\ninterval = "{{interval}}"\n\
@@ -29,13 +30,8 @@ def simulated(folder: Path, count: int, keys: str = "") -> Iterator[Mapping[str,
     spec = folder / f"sim-{count}.toml"
     bmcs = (_BMC.format(number=number) + keys for number in range(count))
     spec.write_text(_SIM + "".join(bmcs), encoding="utf-8")
-    command = [str(BIN / "energy-bmcsim"), "serve", "--spec", str(spec), "--json"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        try:
-            yield json.loads(cast("IO[bytes]", process.stdout).readline())
-        finally:
-            cast("IO[bytes]", process.stdin).close()
-            process.wait(20)
+    with serving(spec) as listing:
+        yield listing
 
 
 def order_fault(sim: Mapping[str, Any], fault: Mapping[str, Any]) -> None:

@@ -79,12 +79,19 @@ def simulated(
     spec.write_text(
         f'[fleet]\nuser = "{USER}"\npassword = "{PASSWORD}"\n' + "".join(tables), encoding="utf-8"
     )
+    with serving(spec) as listing:
+        yield Simulated(listing, folder)
+
+
+@contextlib.contextmanager
+def serving(spec: Path) -> Iterator[Mapping[str, Any]]:
+    """Serve the BMCs of a spec file until the block ends; the value is what ``energy-bmcsim`` printed."""
     command = [sys.executable, "-m", "energyrecorder_bmcsim", "serve", "--spec", str(spec), "--json"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             if process.stdout is None:
                 raise AssertionError("its output is a pipe")
-            yield Simulated(json.loads(process.stdout.readline()), folder)
+            yield json.loads(process.stdout.readline())
         finally:
             process.terminate()
             process.wait(30)

@@ -105,7 +105,7 @@ class HttpBmc:
             await self._server.shutdown(timeout=0.2)
 
     def stats(self) -> dict[str, int]:
-        """Return what was counted since the start."""
+        """See `energyrecorder_bmcsim.fleet.Server`."""
         counted = self._sessions.stats
         return {
             "requests": self._requests,
@@ -117,16 +117,7 @@ class HttpBmc:
         }
 
     def add_fault(self, raw: Mapping[str, Any], *, where: str, now_ns: int) -> tuple[int, int]:
-        """Let something go wrong; return its start and end, nanoseconds since the Unix epoch, UTC.
-
-        Args:
-            raw: ``kind``, ``for_s`` (real seconds) and the kind's own keys.
-            where: What to name in a message.
-            now_ns: When it begins, unless ``at_s`` (real seconds) says later.
-
-        Raises:
-            ConfigError: Something in it is not allowed.
-        """
+        """See `energyrecorder_bmcsim.fleet.Server`."""
         fault = read_fault({"at_s": 0, **raw}, where=where, now_ns=now_ns, speed=1.0)
         fault = with_payload(fault, base=self._settings.base, where=f"{where}: key 'payload'")
         self._faults.add(fault)
