@@ -126,6 +126,8 @@ def test_results_are_computed_anew_on_demand(annotator):
     url = f"http://127.0.0.1:{annotator.port}"
     done = command("recompute", "--url", url, "--run", run_id)
     assert (done.returncode, done.stdout) == (0, "1 steps are computed anew\n")
+    elsewhere = command("recompute", "--url", url, "--step-id", run_id, "--env", "pod2")
+    assert elsewhere.stdout == "0 steps are computed anew\n"
     refused = command("recompute", "--url", url)
     assert refused.returncode != 0
     assert "422" in refused.stderr

@@ -1,7 +1,7 @@
 """`energy-step compare`, `plan` and `gate` against a fake annotator: words, codes, trouble."""
 
 import json
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
@@ -214,6 +214,13 @@ def test_the_plan_is_a_table(served, energy_step):
     assert "6 to > 200" in lines[3]
     assert lines[-1] == "  boot: 1 run does not tell"
     assert json.loads(energy_step("plan", "--scenario", "functest", "--format", "json").stdout) == PLAN
+
+
+def test_the_plan_is_asked_for_as_given(served, energy_step):
+    energy_step("plan", "--scenario", "functest", "--last", "7", "--alpha", "1%", "--no-steps")
+    ((_, path, _),) = served.requests
+    asked = dict(parse_qsl(urlsplit(path).query))
+    assert (asked["last"], asked["alpha"], asked["steps"]) == ("7", "0.01", "false")
 
 
 @pytest.mark.parametrize(

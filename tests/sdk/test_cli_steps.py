@@ -101,8 +101,9 @@ def test_step_without_a_scenario_of_its_own_asks_for_the_open_run(told, energy_s
 
 def test_a_mark_names_the_run(told, energy_step, annotator):
     energy_step("start", "functest")
-    energy_step("mark", "vm destroyed")
+    energy_step("mark", "vm destroyed", "--text", "by the fault injector")
     assert annotator.events[1]["title"] == "vm destroyed"
+    assert annotator.events[1]["text"] == "by the fault injector"
     assert annotator.events[1]["run_id"] == annotator.events[0]["step_id"]
 
 
