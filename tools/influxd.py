@@ -77,6 +77,7 @@ class Influxd:
 
         Raises:
             FileNotFoundError: InfluxDB is not installed.
+            RuntimeError: It does not start; the message has the end of its log.
         """
         found = program()
         if found is None:
@@ -130,7 +131,11 @@ class Influxd:
             self.write(database, "\n".join(batch), policy=policy)
 
     def query(self, text: str, database: str = "") -> list[dict[str, object]]:
-        """Return the series of one InfluxQL statement, times in ns."""
+        """Return the series of one InfluxQL statement, times in ns.
+
+        Raises:
+            RuntimeError: It is refused; the message is InfluxDB's.
+        """
         form = urllib.parse.urlencode({"q": text, "db": database, "epoch": "ns"}).encode()
         result = json.loads(self._ask("/query", form))["results"][0]
         if "error" in result:

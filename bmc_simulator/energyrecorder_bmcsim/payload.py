@@ -59,6 +59,7 @@ class Payload:
         bodies: Path (decoded, no slash at its end) → body as it is sent.
         live: Live pointers that the payload brings along.
         absolute_location: Whether the Location of a new session carries scheme and host, as iLO 4 and 5 do.
+        trees: Bodies parsed so far, by path; filled by `tree`.
     """
 
     bodies: Mapping[str, bytes]

@@ -100,6 +100,7 @@ class FactsStore:
 
     Args:
         folder: Where they are kept; made if need be.
+        monotonic: A clock that never steps, seconds.
     """
 
     def __init__(self, folder: Path, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -64,6 +64,15 @@ class Session:
         privilege_limit: Highest privilege that the session may get.
         used_ns: Moment of the last good packet.
         handle: Session handle, 1..255.
+        phase: How far the log-in has come.
+        privilege: Present privilege level.
+        console_random: Random number of the remote console (Rm).
+        bmc_random: That of the BMC (Rc).
+        role: Requested role and user look-up (RoleM).
+        name: User name (UNameM).
+        integrity_key: SIK, from which ``k1`` (integrity) and ``k2`` (confidentiality) are derived.
+        window: Sequence numbers that were received.
+        sent: Sequence number of the last packet that was sent.
     """
 
     session_id: int
