@@ -116,7 +116,7 @@ class Scrubber:
             self._names.update(name.lower() for name in value if not name.islower())
             for name, item in value.items():
                 self._collect(name, "")
-                self._collect(item, _kind_of(name) or (kind if not _NOT_SENSITIVE.search(name) else ""), name)
+                self._collect(item, _kind_of(name, within=kind), name)
         elif isinstance(value, list):
             for item in value:
                 self._collect(item, kind, key)
@@ -155,9 +155,7 @@ class Scrubber:
     def _clean(self, value: Any, kind: str, key: str) -> Any:
         if isinstance(value, Mapping):
             return {
-                self.text(name): self._clean(
-                    item, _kind_of(name) or (kind if not _NOT_SENSITIVE.search(name) else ""), name
-                )
+                self.text(name): self._clean(item, _kind_of(name, within=kind), name)
                 for name, item in value.items()
             }
         if isinstance(value, list):
@@ -172,11 +170,12 @@ class Scrubber:
         return value
 
 
-def _kind_of(key: str) -> str:
+def _kind_of(key: str, *, within: str) -> str:
+    """Return what kind of sensitive value stands under ``key`` in an object of a kind; empty for none."""
     if _NOT_SENSITIVE.search(key):
         return ""
     last = key.rpartition(".")[2]
-    return next((kind for kind, pattern in _KEYS if pattern.search(last)), "")
+    return next((kind for kind, pattern in _KEYS if pattern.search(last)), within)
 
 
 def _stand_in(kind: str, number: int) -> str:

@@ -19,7 +19,7 @@ from energyrecorder_analysis.compare.judge import (
     judge,
 )
 from energyrecorder_analysis.compare.measure import Measured, Pair, measure
-from energyrecorder_analysis.compare.observe import WHOLE, Key, Observation, Place, Seen
+from energyrecorder_analysis.compare.observe import WHOLE, Key, LeftOut, Observation, Place, Seen
 
 NOT_INTERLEAVED = "not-interleaved"
 SINGLE_RUN = "single-run"
@@ -128,17 +128,20 @@ def _draft(scenario: str, key: Key, sides: Sequence[Sequence[Seen]], rules: Rule
     left_out: LeftOuts = (lacking[0], lacking[1])
     for name, side, runs, out in zip(("baseline", "candidate"), sides, found, lacking, strict=True):
         if not runs:
-            if not side:
-                reason = f"the {name} has no run of it"
-            elif not out:
-                reason = f"it did not run in the {name}"
-            else:
-                reason = f"no run of the {name} can be used: {out[0].reason}"
-            return _Draft(scenario, key, left_out, None, reason)
+            return _Draft(scenario, key, left_out, None, _why_none(name, side, out))
     pairs, reason = _pairs(found[0], found[1])
     if not pairs:
         return _Draft(scenario, key, left_out, None, reason)
     return _Draft(scenario, key, left_out, measure(pairs, rules.alpha), "")
+
+
+def _why_none(name: str, side: Sequence[Seen], left_out: Sequence[LeftOut]) -> str:
+    """Return why a side has no run to compare."""
+    if not side:
+        return f"the {name} has no run of it"
+    if not left_out:
+        return f"it did not run in the {name}"
+    return f"no run of the {name} can be used: {left_out[0].reason}"
 
 
 def _pairs(baseline: Sequence[Observation], candidate: Sequence[Observation]) -> tuple[list[Pair], str]:
