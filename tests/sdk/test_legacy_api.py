@@ -2,8 +2,6 @@
 
 import io
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -15,55 +13,26 @@ from energyrecorder.notices import Notices
 from energyrecorder.recorder import Recorder
 from energyrecorder.recording import Recording
 from energyrecorder.sdk_settings import SdkSettings
+from support.fake_server import FakeServer
 
 S = 1_000_000_000
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are sent apart
-
-    def log_message(self, *args):
-        """Say nothing on stderr."""
-
-    def do_GET(self):
-        self._answer(None)
-
-    def do_POST(self):
-        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-    def do_DELETE(self):
-        self._answer(None)
-
-    def _answer(self, body):
-        status, answer = self.server.original.answer(self.command, self.path, body)
-        raw = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-
-class Original:
+class Original(FakeServer):
     """The original's session resource below ``root``: one scenario and step for each environment."""
 
     def __init__(self, root="/resources"):
         self.root = root
         self.sessions = {}
         self.calls = []
-        self.asked = []
         self.broken = False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.original = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        super().__init__(self._answer)
 
-    def answer(self, verb, path, body):
-        """Return status and body as the original does."""
-        self.asked.append((verb, path))
+    def _answer(self, verb, path, _query, raw, _headers):
+        status, answer = self._resource(verb, path, json.loads(raw) if raw else None)
+        return status, answer, {}
+
+    def _resource(self, verb, path, body):
         if path == f"{self.root}/monitoring/ping":
             return 200, {"status": "OK"}
         start = f"{self.root}/recorders/environment/"
@@ -88,12 +57,6 @@ class Original:
             del self.sessions[env]
         return 200, session
 
-    def close(self):
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
 
 @pytest.fixture(autouse=True)
 def patient_probe(monkeypatch):
@@ -104,9 +67,8 @@ def patient_probe(monkeypatch):
 @pytest.fixture(params=["/resources", ""])
 def original(request):
     """Serve the original's API."""
-    service = Original(request.param)
-    yield service
-    service.close()
+    with Original(request.param) as service:
+        yield service
 
 
 @pytest.fixture
@@ -169,7 +131,7 @@ def test_it_is_looked_for_once(original, client):
         with Recording(recorder, "s", is_step=False):
             pass
         client.flush()
-    assert len([path for _, path in original.asked if path.endswith("/v1/batch")]) == 1
+    assert len([path for _, path, *_ in original.requests if path.endswith("/v1/batch")]) == 1
 
 
 def test_two_calls_of_energy_step_bracket_a_session(original, energy_step):
