@@ -40,7 +40,10 @@ def parse_time_ns(value: object) -> int:
         return int(text)
     fraction = _FRACTION.search(text)
     # datetime keeps microseconds only; the fraction is carried beside it.
-    moment = datetime.fromisoformat(_FRACTION.sub("", text))
+    try:
+        moment = datetime.fromisoformat(_FRACTION.sub("", text))
+    except ValueError:
+        raise ValueError(TIME_ALLOWED) from None
     if moment.tzinfo is None or len(text) <= len("2026-03-01"):
         raise ValueError(TIME_ALLOWED)
     since = moment - _EPOCH

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from energyrecorder.errors import ConfigError
 from energyrecorder_analysis.calibrate import Calibration, CalibrationError, calibrate
 from energyrecorder_analysis.series import PowerRow, PowerSeries
 from energyrecorder_annotator.host import PluginHost
@@ -69,6 +70,7 @@ async def run_plan(
         say: Called with a line of progress.
 
     Raises:
+        ConfigError: The collector finds fault with its fleet file or options.
         CalibrationError: No readings, a load that fails or does not last, or readings that say nothing.
     """
     rows: list[PowerRow] = []
@@ -111,6 +113,8 @@ def _row(point: Reading) -> PowerRow:
 async def _first_reading(host: PluginHost, rows: Sequence[PowerRow], server: str) -> None:
     until_s = time.monotonic() + FIRST_READING_S
     while not rows:
+        if host.exit_status == ConfigError.exit_code:
+            raise ConfigError(f"no reading of server {server!r}; the lines above say what to correct")
         if host.restarts or time.monotonic() > until_s:
             raise CalibrationError(f"no reading of server {server!r}; the lines above say why")
         await asyncio.sleep(0.1)

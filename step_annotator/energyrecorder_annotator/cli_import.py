@@ -9,8 +9,7 @@ import click
 
 from energyrecorder.clock import wall_ns
 from energyrecorder.secret import Secret
-from energyrecorder_analysis.timestamp import FileTimes
-from energyrecorder_annotator.options import checked_url, service_options
+from energyrecorder_annotator.options import checked_time, checked_url, service_options
 
 TIMEOUT_S = 60.0
 KEPT_NS = 90 * 86400 * 1_000_000_000
@@ -32,8 +31,20 @@ TOO_OLD = (
 )
 @click.option("--influx-database", default="NRG", show_default=True, help="Its database.")
 @click.option("--influx-user", envvar="ENERGY_INFLUX_USER", help="Password: ENERGY_INFLUX_PASSWORD.")
-@click.option("--from", "from_", metavar="TIME", help="ISO 8601 with zone; default: all there is.")
-@click.option("--to", metavar="TIME", help="When the annotator took over; default: now.")
+@click.option(
+    "--from",
+    "from_ns",
+    metavar="TIME",
+    callback=checked_time,
+    help="ISO 8601 with zone; default: all there is.",
+)
+@click.option(
+    "--to",
+    "to_ns",
+    metavar="TIME",
+    callback=checked_time,
+    help="When the annotator took over; default: now.",
+)
 @click.option("--dry-run", is_flag=True, help="Read and count only.")
 @service_options
 def import_legacy(**options: Any) -> None:
@@ -47,7 +58,6 @@ def import_legacy(**options: Any) -> None:
     from energyrecorder_annotator.original.history.hand_over import HandOver  # loads `requests`
     from energyrecorder_annotator.original.history.read import OriginalDatabase  # loads `requests`
 
-    from_ns, to_ns = (_time(f"--{name}", options[key]) for name, key in (("from", "from_"), ("to", "to")))
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
     client = InfluxClient(
         InfluxSettings(
@@ -67,19 +77,10 @@ def import_legacy(**options: Any) -> None:
             click.echo("the database has none of the original's measurements")
             return
         taken = HandOver(service, dry_run=options["dry_run"]).run(
-            database, max(from_ns or 0, oldest_ns), to_ns or now_ns
+            database, max(options["from_ns"] or 0, oldest_ns), options["to_ns"] or now_ns
         )
     finally:
         client.close()
     click.echo(taken.text(is_planned=options["dry_run"]))
     if taken.oldest_ns is not None and now_ns - taken.oldest_ns > KEPT_NS:
         click.echo(TOO_OLD, err=True)
-
-
-def _time(option: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    times = FileTimes()
-    time_ns = times.read(text, option)
-    times.check()
-    return time_ns

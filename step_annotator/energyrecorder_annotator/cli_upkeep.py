@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import click
 
-from energyrecorder.errors import EnergyError
-from energyrecorder_annotator.options import checked_url, service_options
+from energyrecorder.errors import ConfigError, EnergyError
+from energyrecorder_annotator.options import checked_time, checked_url, service_options
 
 
 def _config(config: str | None) -> Any:
@@ -43,10 +44,16 @@ def doctor(config: str | None, grafana: str | None, url: str, token_env: str) ->
 @click.option("--step-id", metavar="ID", help="This step.")
 @click.option("--env", metavar="NAME", help="Steps in this environment.")
 @click.option("--scenario", metavar="NAME", help="Steps of this scenario.")
-@click.option("--from", "from_", metavar="TIME", help="ISO 8601 with zone: steps that end after it.")
-@click.option("--to", metavar="TIME", help="Steps that begin before it.")
+@click.option(
+    "--from",
+    "from_",
+    metavar="TIME",
+    callback=checked_time,
+    help="ISO 8601 with zone: steps that end after it.",
+)
+@click.option("--to", metavar="TIME", callback=checked_time, help="Steps that begin before it.")
 @service_options
-def recompute(url: str, token_env: str, **chosen: str | None) -> None:
+def recompute(url: str, token_env: str, **chosen: str | int | None) -> None:
     """Have results computed anew from the readings there are now.
 
     At least one option says which steps; a step must fit all that are given.
@@ -54,11 +61,15 @@ def recompute(url: str, token_env: str, **chosen: str | None) -> None:
     from energyrecorder_annotator.doctor import Service
 
     body = {name.rstrip("_"): value for name, value in chosen.items() if value is not None}
+    if not body:
+        raise click.UsageError("name the steps by --run, --step-id, --env, --scenario, --from or --to")
     status, text = Service(url, os.environ.get(token_env)).ask("POST", "/v1/recompute", body)
     answer = json.loads(text) if text.startswith("{") else {}
-    if status != 202:  # noqa: PLR2004  # HTTP: accepted
-        problem = answer.get("error", {}).get("message", text[:200])
-        raise EnergyError(f"the service answers {status}: {problem}")
+    if status != HTTPStatus.ACCEPTED:
+        error = answer.get("error")
+        problem = error["message"] if isinstance(error, dict) and "message" in error else text[:200].strip()
+        told = f"the service answers {status}: {problem}"
+        raise ConfigError(told) if status == HTTPStatus.UNPROCESSABLE_ENTITY else EnergyError(told)
     click.echo(f"{answer['steps']} steps are computed anew")
 
 

@@ -66,6 +66,8 @@ class PluginHost:
         self._bad_line_told = False
         self.name = os.path.basename(self._command[0])  # noqa: PTH119  # a command, not a path of ours
         self.running = False
+        self.exit_status: int | None = None
+        """What it ended with last; None = it has not, negative = by a signal."""
         self.points = 0
         self.bad_lines = 0
         self.restarts = 0
@@ -125,7 +127,7 @@ class PluginHost:
             if process.returncode is None:
                 self._kill(process)
                 await process.wait()
-        status = process.returncode or 0
+        self.exit_status = status = process.returncode or 0
         return f"ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
 
     async def _gather(self, process: asyncio.subprocess.Process) -> None:

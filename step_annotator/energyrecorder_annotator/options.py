@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from energyrecorder.errors import ConfigError
+from energyrecorder_analysis.timestamp import FileTimes
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_URL = "http://127.0.0.1:8742"
@@ -28,6 +29,20 @@ def checked_url(_context: click.Context, option: click.Parameter, value: str | N
     except ValueError as error:
         name = option.opts[0] if option.envvar is None else f"{option.opts[0]} or {option.envvar}"
         raise ConfigError(f"{name} is {value!r}; allowed: {error}") from None
+
+
+def checked_time(_context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    """Return the moment that an option holds, nanoseconds since the Unix epoch, UTC.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if value is None:
+        return None
+    times = FileTimes()
+    time_ns = times.read(value, option.opts[0])
+    times.check()
+    return time_ns
 
 
 def service_options(command: Command) -> Command:

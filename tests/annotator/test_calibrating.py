@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from energyrecorder.errors import ConfigError
 from energyrecorder_analysis.calibrate import CalibrationError
 from energyrecorder_annotator import calibrating
 from energyrecorder_annotator.calibrating import Plan, run_plan, words
@@ -94,6 +95,12 @@ def _alive(group):
 def test_a_collector_that_ends_is_an_error(tmp_path):
     """Its own words stand in the log above."""
     with pytest.raises(CalibrationError, match="no reading of server 'a'; the lines above say why"):
+        _run(tmp_path, GOOD_LOAD, collector="raise SystemExit(1)")
+
+
+def test_a_collector_that_refuses_its_settings_is_a_mistake_of_the_caller(tmp_path):
+    """It is not started again and again to say the same."""
+    with pytest.raises(ConfigError, match="no reading of server 'a'; the lines above say what to correct"):
         _run(tmp_path, GOOD_LOAD, collector="raise SystemExit(2)")
 
 

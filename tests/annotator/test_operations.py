@@ -128,9 +128,21 @@ def test_results_are_computed_anew_on_demand(annotator):
     assert (done.returncode, done.stdout) == (0, "1 steps are computed anew\n")
     elsewhere = command("recompute", "--url", url, "--step-id", run_id, "--env", "pod2")
     assert elsewhere.stdout == "0 steps are computed anew\n"
-    refused = command("recompute", "--url", url)
-    assert refused.returncode != 0
-    assert "422" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "name the steps by --run, --step-id, --env, --scenario, --from or --to"),
+        (("--from", "yesterday"), "--from is 'yesterday'; allowed: ISO 8601 with a zone"),
+        (("--to", "1767225600"), "--to is '1767225600', which counts seconds; allowed: ISO 8601 with a zone"),
+        (("--env", ""), "the service answers 422: env: "),
+    ],
+)
+def test_a_mistake_in_recompute_is_one_of_the_caller(annotator, arguments, told):
+    refused = command("recompute", "--url", f"http://127.0.0.1:{annotator.port}", *arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert told in refused.stderr
 
 
 def test_a_backup_of_a_running_service_holds_every_step(annotator, tmp_path):

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringCo
 
 from energyrecorder.clock import Instant
 from energyrecorder.schema import SERVER_GLOB
-from energyrecorder_analysis.timestamp import parse_time_ns
+from energyrecorder_analysis.timestamp import TIME_ALLOWED, parse_time_ns
 from energyrecorder_annotator.auth.caller import Caller
 from energyrecorder_annotator.clocks import ServerTime, Stamp, server_time
 from energyrecorder_annotator.journal.base import Mark
@@ -22,7 +22,10 @@ _MARKS = uuid.UUID("6b0f6ac1-8f5f-4c55-9d0b-5d7a1c7f2b1e")
 
 
 def _time_ns(value: object) -> int:
-    time_ns = parse_time_ns(value)
+    try:
+        time_ns = parse_time_ns(value)
+    except ValueError:
+        raise ValueError(f"must be {TIME_ALLOWED}") from None
     if not 0 <= time_ns <= _MAX_NS:
         raise ValueError("must lie between 1970 and 2262")
     return time_ns
