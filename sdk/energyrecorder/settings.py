@@ -153,7 +153,7 @@ def read_value(value: Any, setting: Setting, *, where: str) -> Any:
     try:
         converted = _convert(value, setting.kind)
     except ValueError:
-        raise ConfigError(f"{shown} is {value!r}; allowed: {_allowed(setting)}") from None
+        raise ConfigError(f"{shown} is {value!r}; allowed: {_allowed_instead(value, setting)}") from None
     if setting.choices and converted not in setting.choices:
         raise ConfigError(f"{shown} is {value!r}; allowed: {_allowed(setting)}")
     too_small = setting.minimum is not None and converted < setting.minimum
@@ -195,6 +195,16 @@ def _finite(value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError("a finite number")
     return number
+
+
+def _allowed_instead(value: Any, setting: Setting) -> str:
+    """Return what is allowed instead of a value of a wrong type; the check of a text knows it best."""
+    if setting.kind == "str" and setting.check is not None:
+        try:
+            setting.check(str(value))
+        except ValueError as error:
+            return str(error)
+    return _allowed(setting)
 
 
 def _allowed(setting: Setting) -> str:

@@ -25,6 +25,8 @@ def state_dir(explicit: Optional[str] = None) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
+        if path.exists():
+            raise ConfigError(f"state directory {str(path)!r} is a file; name another") from None
         raise ConfigError(
             f"state directory {str(path)!r} cannot be made: {error.strerror}; "
             f"mend with: sudo install -d -m 700 -o {os.environ.get('USER', 'USER')} {path}"

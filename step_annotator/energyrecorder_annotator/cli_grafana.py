@@ -42,6 +42,8 @@ def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None
         raise ConfigError("missing option --token-file FILE (or --check)")
     if token_file is not None and token_file.exists():
         raise ConfigError(f"--token-file: {str(token_file)!r} is there already; remove it to get a new token")
+    if token_file is not None and not token_file.parent.is_dir():
+        raise ConfigError(f"--token-file: there is no folder {str(token_file.parent)!r}")
     admin = Grafana(url, user=(user, Secret(password)))
     try:
         click.echo(f"I! Grafana {admin.version()} at {url}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 
 import click
 
+from energyrecorder.errors import ConfigError
 from energyrecorder_annotator.options import checked_url
 
 WRITER = "energy_writer"
@@ -23,6 +25,15 @@ WHO_MAY = (
     "ENERGY_INFLUX_ADMIN_PASSWORD, which makes it where there is none yet"
 )
 OPEN = "InfluxDB asks for no passwords: set auth-enabled = true under [http] of its influxdb.conf"
+_DURATION = re.compile(r"[1-9]\d*[hdw]")
+
+
+def _retention(_context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _DURATION.fullmatch(value):
+        raise ConfigError(
+            f"{option.opts[0]} is {value!r}; allowed: a number of hours, days or weeks such as 30d"
+        )
+    return value
 
 
 @click.command("init-influxdb")
@@ -41,9 +52,18 @@ OPEN = "InfluxDB asks for no passwords: set auth-enabled = true under [http] of 
     "--as", "admin", envvar="ENERGY_INFLUX_USER", metavar="USER", help="User that may create all this."
 )
 @click.option(
-    "--raw-retention", metavar="30d", help="Keep readings so long, and their 1-min means beside them."
+    "--raw-retention",
+    metavar="30d",
+    callback=_retention,
+    help="Keep readings so long, and their 1-min means beside them.",
 )
-@click.option("--rollup-retention", default="52w", show_default=True, help="Keep the 1-min means so long.")
+@click.option(
+    "--rollup-retention",
+    default="52w",
+    show_default=True,
+    callback=_retention,
+    help="Keep the 1-min means so long.",
+)
 def init_influxdb(
     url: str, database: str, admin: str | None, raw_retention: str | None, rollup_retention: str
 ) -> None:
@@ -63,8 +83,6 @@ def init_influxdb(
     from energyrecorder_annotator.influx.settings import InfluxSettings
 
     settings = InfluxSettings(url=url, database=database)
-    for kept in filter(None, (raw_retention, rollup_retention)):
-        setup.duration(kept)  # before anything is made
     users = tuple(
         setup.User(name, Secret(os.environ[variable]), privilege)
         for name, variable, privilege in PASSWORDS

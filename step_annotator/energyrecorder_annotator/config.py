@@ -301,7 +301,7 @@ def _fleet_file(fleet: str | None, environ: Mapping[str, str]) -> Path:
     path = Path(named) if named else DEFAULT_FLEET
     if not path.is_file():
         if named:
-            raise ConfigError(f"fleet file {named!r} is not there")
+            raise ConfigError(f"there is no fleet file {named!r}")
         raise ConfigError(
             f"neither {DEFAULT_FILE} nor {DEFAULT_FLEET} is there; give --config FILE or --fleet FILE"
         )

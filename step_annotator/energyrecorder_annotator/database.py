@@ -34,8 +34,9 @@ def open_database(path: Path, *, package: str, durable: bool) -> sqlite3.Connect
         connection.execute("ROLLBACK")
         _migrate(connection, path, package)
     except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"database {str(path)!r} cannot be used: {error}; nothing was changed in it"
+            f"database {str(path)!r} cannot be used: {reason}; nothing was changed in it"
         ) from None
     return connection
 

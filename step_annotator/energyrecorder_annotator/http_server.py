@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -37,8 +38,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise ConfigError(
-            f"cannot listen on {host!r} port {port}: {error.strerror}; choose another --port"
+            f"cannot listen on {host!r} port {port}: {error.strerror}; choose another {other}"
         ) from None
     return listener
 
@@ -55,8 +57,11 @@ def check_tls(certificate: Path | None, key: Path | None) -> None:
         return
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or error.reason if isinstance(error, ssl.SSLError) else error.strerror
+    except OSError as error:
+        reason = error.strerror
+        if isinstance(error, ssl.SSLError):
+            mismatch = error.reason == "KEY_VALUES_MISMATCH"
+            reason = "they do not fit" if mismatch else "no certificate or no key in it (PEM)"
         raise ConfigError(
             f"TLS certificate {str(certificate)!r} (key {str(key or certificate)!r}) cannot be used: {reason}"
         ) from None

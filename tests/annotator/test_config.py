@@ -92,7 +92,7 @@ def test_variables_are_enough_where_readings_are_in_influxdb(tmp_path):
 
 
 def test_a_fleet_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(ConfigError, match=r"fleet file '.*nope\.toml' is not there"):
+    with pytest.raises(ConfigError, match=r"there is no fleet file '.*nope\.toml'"):
         load_config(config=None, fleet=str(tmp_path / "nope.toml"), environ={}, flags={})
 
 

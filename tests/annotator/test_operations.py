@@ -198,17 +198,39 @@ def test_https_by_certificate_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("keys", "told"),
     [
-        ('[listen]\ntls_certificate = "/nowhere.pem"\n', "/nowhere.pem"),
-        ('[listen]\ntls_key = "/nowhere.pem"\n', "tls_certificate is not"),
+        ({"certificate": "/nowhere.pem"}, "'/nowhere.pem' (key '/nowhere.pem') cannot be used: No such file"),
+        ({"key": "/nowhere.pem"}, "tls_certificate is not"),
+        ({"certificate": "empty.pem"}, "cannot be used: no certificate or no key in it (PEM)"),
+        ({"certificate": "one.pem", "key": "other.key"}, "cannot be used: they do not fit"),
     ],
 )
-def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path, more, told):
-    config = config_file(tmp_path, more=more)
-    refused = command("serve", "--config", config, "--state", tmp_path / "state", "--port", "0")
+def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path, monkeypatch, keys, told):
+    monkeypatch.chdir(tmp_path)
+    authority = trustme.CA()
+    authority.issue_cert("a.example").cert_chain_pems[0].write_to_path("one.pem")
+    authority.issue_cert("b.example").private_key_pem.write_to_path("other.key")
+    (tmp_path / "empty.pem").touch()
+    more = "[listen]\n" + "".join(f'tls_{key} = "{name}"\n' for key, name in keys.items())
+    refused = command("serve", "--config", config_file(tmp_path, more=more), "--state", "s", "--port", "0")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert told in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("127.0.0.1", "Address already in use; choose another --port"),
+        # TEST-NET-1, which no machine has.
+        ("192.0.2.1", "choose another --host"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_told_with_what_to_change(tmp_path, annotator, host, told):
+    listen = ("--host", host, "--port", annotator.port, "--insecure")
+    refused = command("serve", "--config", config_file(tmp_path), "--state", tmp_path / "state", *listen)
+    assert refused.returncode == 2
+    assert refused.stderr.endswith(f"{told}\n")
 
 
 def test_a_damaged_token_file_is_one_line(tmp_path):
@@ -217,7 +239,7 @@ def test_a_damaged_token_file_is_one_line(tmp_path):
     (state / "tokens.json").write_text("{")
     refused = command("serve", "--config", config_file(tmp_path), "--state", state, "--port", "0")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
-    assert "tokens.json" in refused.stderr
+    assert "tokens.json' cannot be read: it is damaged; restore it" in refused.stderr
 
 
 def test_it_ends_whatever_its_plugin_does(tmp_path):

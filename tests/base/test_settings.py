@@ -16,6 +16,12 @@ def _even(value):
     return value
 
 
+def _scheme(text):
+    if text not in ("a", "b"):
+        raise ValueError("'a' or 'b'")
+    return text
+
+
 SETTINGS = (
     Setting("host", "str", required=True),
     Setting("port", "int", default=623, minimum=1, maximum=65535),
@@ -26,6 +32,7 @@ SETTINGS = (
     Setting("gain", "float", default=1.0),
     Setting("enabled", "bool", default=True),
     Setting("pairs", "int", default=2, check=_even),
+    Setting("scheme", "str", default="a", check=_scheme),
 )
 
 
@@ -66,6 +73,7 @@ def test_defaults_and_conversions():
         ({"host": "h", "tags": "x"}, "f: [server]: key 'tags' is 'x'; allowed: a table"),
         ({"host": "h", "enabled": "yes"}, "f: [server]: key 'enabled' is 'yes'; allowed: true or false"),
         ({"host": "h", "pairs": 3}, "f: [server]: key 'pairs' is 3; allowed: an even number"),
+        ({"host": "h", "scheme": 3}, "f: [server]: key 'scheme' is 3; allowed: 'a' or 'b'"),
         ("x", "f: [server]: must be a table, not 'x'"),
     ],
 )

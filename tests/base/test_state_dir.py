@@ -31,6 +31,12 @@ def test_a_place_that_cannot_be_made_names_the_remedy(tmp_path):
         state_dir(str(tmp_path / "file" / "below"))
 
 
+def test_a_file_is_no_place_and_there_is_no_remedy(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"'.*/file' is a file; name another$"):
+        state_dir(str(tmp_path / "file"))
+
+
 def test_a_second_process_is_refused_and_told_the_first_ones_pid(tmp_path):
     """The lock names its owner; releasing it lets the next one in."""
     lock = StateLock(tmp_path / "lock")

@@ -103,7 +103,7 @@ def test_a_bridge_may_name_channels_and_the_satellite_before(load, bridge):
             "key 'interval' is '10'; allowed: 'auto', or a duration from 0.5 to 3600 s",
         ),
         (_server('interval = "10ms"'), "key 'interval' is '10ms'; allowed: 'auto', or a duration from 0.5"),
-        (_server("interval = 10"), "key 'interval' is 10; allowed: a text such as 'auto'"),
+        (_server("interval = 10"), "key 'interval' is 10; allowed: 'auto', or a duration from 0.5"),
         (_server('timeout = "0s"'), "key 'timeout' is '0s'; allowed: a duration such as"),
         (
             _server('tls = "none"'),
@@ -173,7 +173,7 @@ def test_each_mistake_in_a_server_is_one_line(load, text, message):
     [
         ("", "fleet.toml: [[server]] 'a': missing key 'credentials': the name of a [credentials.…] table"),
         ('[defaults]\nid = "x"\n', "fleet.toml: [defaults]: unknown key 'id'"),
-        ("[defaults]\ntls = 1\n", "fleet.toml: [defaults]: key 'tls' is 1; allowed: a text"),
+        ("[defaults]\ntls = 1\n", "fleet.toml: [defaults]: key 'tls' is 1; allowed: verify, ca:FILE"),
         (DEFAULTS, "fleet.toml: [[server]] 'a': key 'credentials' is 'lab'; allowed: none is defined"),
         (
             DEFAULTS + '[credentials.lab]\nuser = "u"\n',

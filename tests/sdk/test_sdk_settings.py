@@ -108,7 +108,7 @@ def test_a_token_may_be_a_reference(tmp_path, reads_toml):
     [
         ('url = "energy:1"', "key 'url' is 'energy:1'; allowed: a URL"),
         ('url = "http://u:p@h"', "without a password"),
-        ("url = 5", "allowed: a text"),
+        ("url = 5", "allowed: a URL"),
         ('urll = "x"', "did you mean 'url'"),
         ('servers = "n1"', "allowed: a list of texts"),
         ("env = ", "not valid TOML"),

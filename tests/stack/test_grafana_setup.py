@@ -61,6 +61,7 @@ def test_looking_makes_nothing():
         ({"broken": {"/api/serviceaccounts/search": 403}}, ("--token-file", "t"), 1, "an administrator"),
         ({"broken": {"/api/serviceaccounts/search": 429}}, ("--token-file", "t"), 1, "HTTP 429"),
         ({}, (), 2, "--token-file"),
+        ({}, ("--token-file", "nowhere/t"), 2, "--token-file: there is no folder 'nowhere'"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, monkeypatch, state, arguments, code, said):

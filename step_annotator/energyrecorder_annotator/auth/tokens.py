@@ -106,8 +106,9 @@ def read_tokens(path: Path) -> list[Token]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
         raise ConfigError(
-            f"token file {str(path)!r} cannot be read ({type(error).__name__}); restore it, or remove it and "
+            f"token file {str(path)!r} cannot be read: {reason}; restore it, or remove it and "
             "create new tokens"
         ) from None
 

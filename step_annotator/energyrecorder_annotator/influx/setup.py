@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from energyrecorder.errors import ConfigError, EnergyError
+from energyrecorder.errors import EnergyError
 from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, measurement
 from energyrecorder.secret import Secret
 from energyrecorder_annotator.influx.client import InfluxClient
@@ -14,7 +13,6 @@ from energyrecorder_annotator.influx.influxql import identifier, string, table
 
 RAW = "raw"
 ROLLUP = "rollup"
-_DURATION = re.compile(r"[1-9]\d*[hdw]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +28,6 @@ class User:
     name: str
     password: Secret
     privilege: str
-
-
-def duration(text: str) -> str:
-    """Return an InfluxQL duration of hours, days or weeks.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    if not _DURATION.fullmatch(text):
-        raise ConfigError(f"retention {text!r}: allowed: a number of hours, days or weeks such as 30d")
-    return text
 
 
 def first_admin(client: InfluxClient, user: User) -> bool:
@@ -91,8 +78,8 @@ def set_up(
     for user in users:
         yield _user(client, user, database, exists=user.name in existing)
     if raw_retention is not None:
-        _retention(client, database, RAW, duration(raw_retention))
-        _retention(client, database, ROLLUP, duration(rollup_retention))
+        _retention(client, database, RAW, raw_retention)
+        _retention(client, database, ROLLUP, rollup_retention)
         for name, statement in continuous_queries(client.settings.database).items():
             client.query(f"DROP CONTINUOUS QUERY {identifier(name)} ON {database}")
             client.query(statement)

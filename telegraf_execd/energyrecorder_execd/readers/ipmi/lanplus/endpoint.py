@@ -45,8 +45,9 @@ class Endpoint:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(address, port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise BmcUnreachableError(
-                f"host name {address!r} does not resolve: {error}", reason="unreachable"
+                f"host name {address!r} does not resolve: {why}", reason="unreachable"
             ) from None
         family, _, _, _, sockaddr = found[0]
         return socket.AddressFamily(family), (str(sockaddr[0]), int(sockaddr[1]))
