@@ -92,14 +92,27 @@ class Spool:
             return
         lines = [encode(event) for event in events]
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(self.folder / "append.lock", wait=True):
+            with self._appending():
                 kept = self._append_locked(lines, path)
         except OSError as error:
             self._drop(len(lines), f"the spool {str(self.folder)!r} cannot be written ({error.strerror})")
         else:
             if kept < len(lines):
                 self._drop(len(lines) - kept, f"the spool {str(self.folder)!r} is full")
+
+    @contextlib.contextmanager
+    def _appending(self) -> Iterator[None]:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(self.folder / "append.lock", wait=True):
+            yield
+
+    def obstacle(self) -> Optional[str]:
+        """Return why no event can be kept, found out by as much as keeping one; None if one can be."""
+        try:
+            with self._appending():
+                return None
+        except OSError as error:
+            return f"{str(self.folder)!r} cannot be written: {error.strerror}"
 
     def pending(self) -> bool:
         """Tell whether events wait to be replayed."""

@@ -294,7 +294,7 @@ def test_doctor_is_content_with_a_good_service(told, energy_step, annotator):
     assert "1 server of 'pod1'" in done.stdout
 
 
-@pytest.mark.parametrize("trouble", ["away", "no env", "no samples", "clock", "plugin", "sink"])
+@pytest.mark.parametrize("trouble", ["away", "no env", "no samples", "clock", "plugin", "sink", "spool"])
 def test_doctor_names_what_is_wrong(told, energy_step, annotator, trouble):
     annotator.clock_ns = lambda: (time.time_ns(), time.time_ns())
     annotator.pages["/v1/steps"] = {"steps": []}
@@ -308,6 +308,8 @@ def test_doctor_names_what_is_wrong(told, energy_step, annotator, trouble):
         annotator.pages["/healthz"]["plugins"] = [{"name": "energy-execd", "running": False}]
     if trouble == "sink":
         annotator.pages["/readyz"] = {"status": "degraded", "away": ["grafana", "influxdb"]}
+    if trouble == "spool":
+        environment["ENERGY_SPOOL_DIR"] = __file__
     done = energy_step("doctor", env=environment)
     assert done.returncode == 3
     expected = {
@@ -317,6 +319,7 @@ def test_doctor_names_what_is_wrong(told, energy_step, annotator, trouble):
         "clock": "WRONG  clock",
         "plugin": "not running: energy-execd",
         "sink": "WRONG  sinks: away, and told later: grafana, influxdb",
+        "spool": "cannot be written: Not a directory",
     }
     assert expected[trouble] in done.stdout
     if trouble == "away":

@@ -113,7 +113,7 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
 @click.command()
 @env_option
 def doctor(env: Optional[str]) -> int:
-    """Check the service, what it tells (InfluxDB, Grafana), the clock and the age of the last sample.
+    """Check service, what it tells (InfluxDB, Grafana), clock, age of the last sample, and spool.
 
     Exit 3 when something is wrong.
 
@@ -127,12 +127,17 @@ def doctor(env: Optional[str]) -> int:
         checks = [_service(job, transport), *_ready(transport), _clock(transport), _samples(job, transport)]
     except AnnotatorError as error:  # nobody answers: the other questions would end the same
         checks = [("service", False, str(error))]
+    spool = spool_of(job.settings, job.notices)
+    obstacle = spool.obstacle()
+    if obstacle is not None:
+        checks.append(("spool", False, obstacle))
     for name, good, text in checks:
         verdict = click.style("ok   ", fg="green") if good else click.style("WRONG", fg="red", bold=True)
         click.echo(f"{verdict}  {name}: {text}")  # colours reach terminals only
-    waiting = spool_of(job.settings, job.notices).count()
-    kept = f"{counted(waiting, 'event')}; `energy-step flush` sends them" if waiting else "nothing waits"
-    click.echo(f"{'note ' if waiting else 'ok   '}  spool: {kept}")
+    if obstacle is None:
+        waiting = spool.count()
+        kept = f"{counted(waiting, 'event')}; `energy-step flush` sends them" if waiting else "nothing waits"
+        click.echo(f"{'note ' if waiting else 'ok   '}  spool: {kept}")
     return 0 if all(good for _, good, _ in checks) else AnnotatorError.exit_code
 
 
