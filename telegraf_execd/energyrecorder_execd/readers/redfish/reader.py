@@ -18,7 +18,7 @@ from energyrecorder_execd.readers.learning import Learned, Learner
 from energyrecorder_execd.readers.redfish import plan as plans
 from energyrecorder_execd.readers.redfish.backfill import Backfill
 from energyrecorder_execd.readers.redfish.description import Description
-from energyrecorder_execd.readers.redfish.discover import discover
+from energyrecorder_execd.readers.redfish.discover import ROOT, discover
 from energyrecorder_execd.readers.redfish.extras import Extras
 from energyrecorder_execd.readers.redfish.meter import MeterMemory
 from energyrecorder_execd.readers.redfish.parse import Candidate
@@ -40,6 +40,9 @@ RENEWAL_LIMIT_S = 3.0
 RENEWAL_NS = 2 * 3600 * 10**9
 """Likewise for a renewal: 80 requests through a DGX H100 are 20 polls, a minute apart where the BMC has no
 sessions."""
+
+SOURCE_LIMIT_S = 3.0
+"""Longest wait for a source that ended the last poll, beyond what four answers of the BMC would take."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +67,10 @@ class RedfishReader:
         self._plan: Plan | None = plans.from_facts(self._facts.get("plan"))
         self._walk: Walk | None = None
         self._spared_until_ns = 0
+        self._latency_s = 0.0
+        self._waits: dict[str, tuple[int, BmcError]] = {}
         self._fresh: Mapping[str, Answer] = {}
+        self._failures: Mapping[str, BmcError] = {}
         # While the collector was down the BMC may have got new firmware.
         self._rediscovery = Rediscovery(self._facts.get("best_source"), cut_off=self._plan is not None)
         self._hosts: dict[str, HostMemory] = {}
@@ -89,12 +95,13 @@ class RedfishReader:
         now_ns = self._clock()
         self._rediscovery.begin()
         before = self._http.requests
-        self._fresh = {}
+        self._fresh, self._failures = {}, {}
         planned = self._plan is not None and bool(self._plan.totals)
         due = self._plan is None or self._rediscovery.is_due(self._plan, now_ns)
         if due and not planned:
             await self._discover(now_ns)
-        totals, hosts = await self._totals()
+        limit_s = await self._source_limit_s() if planned else None
+        totals, hosts = await self._totals(limit_s)
         if not self._is_spared() and self._rediscovery.is_lost(
             gone=any(total.gone and not total.stood_in for total in totals),
             silent=any(self._is_silent(total, hosts[total.plan.node]) for total in totals),
@@ -103,9 +110,11 @@ class RedfishReader:
         ):
             self._fresh = {}
             await self._discover(now_ns)
-            totals, hosts = await self._totals()
+            totals, hosts = await self._totals(limit_s)
         elif due and planned:
             await self._renew(now_ns, max(total.latency_s for total in totals))
+        if self._failures and all(total.candidate.watts is None for total in totals):
+            raise next(iter(self._failures.values()))
         readings = [reading for total in totals if (reading := await self._reading(total)) is not None]
         await self._describe(now_ns)
         parts: list[Reading] = []
@@ -116,8 +125,29 @@ class RedfishReader:
             # Not before the end: a poll that is cut off must not lose the record.
             if total.record:
                 self._meter.wrote(total.plan.node, total.record)
-        self._rediscovery.end(stood_in=any(total.stood_in for total in totals))
+        stood_in = any(total.stood_in for total in totals)
+        if not stood_in:
+            self._latency_s = max(total.latency_s for total in totals)
+        self._rediscovery.end(stood_in=stood_in)
         return self._result(totals, hosts, tuple(readings), self._http.requests - before)
+
+    async def _source_limit_s(self) -> float | None:
+        """Return how long to wait for the source, seconds, if it is doubted and the BMC answers; else None.
+
+        Raises:
+            BmcError: The BMC does not answer.
+        """
+        if self._plan is None or not self._rediscovery.is_source_doubted:
+            return None
+        host = self._plan.totals[0].host
+        try:
+            answer = await self._http.get(host or ROOT, anonymous=host is None)
+        except HttpStatusError as error:
+            if error.reason == "busy":
+                raise
+            return SOURCE_LIMIT_S + 4 * self._latency_s
+        self._fresh = {answer.path: answer}
+        return SOURCE_LIMIT_S + 4 * max(self._latency_s, answer.latency_s)
 
     def _is_spared(self) -> bool:
         """Whether the BMC asked for time when something was to stand in; a clock may be set back."""
@@ -166,6 +196,7 @@ class RedfishReader:
         walk = self._walk
         if walk is None or now_ns - walk.begun_ns > (WALK_NS if allowance is None else RENEWAL_NS):
             walk = self._walk = Walk(self._http, now_ns)
+        walk.leave_out(self._failures)
         walk.allowance = allowance
         walk.differing = frozenset() if self._plan is None else self._plan.differing
         kept = self._facts.get("nodes")
@@ -201,13 +232,16 @@ class RedfishReader:
             if self._plan is None or problem.reason == "busy":
                 raise problem
 
-    async def _totals(self) -> tuple[list[Total], dict[str | None, str]]:
+    async def _totals(self, limit_s: float | None) -> tuple[list[Total], dict[str | None, str]]:
         plan = self._plan
         if plan is None or not plan.totals:
             raise _nothing(plan)
         found = Totals(self._http, self._clock, plan.effects, self._fresh, self._meter)
-        self._answers = found.answers
-        await found.ask(plan.paths)
+        self._answers, self._failures = found.answers, found.failures
+        if limit_s is not None:
+            found.leave_out(self._waiting())
+        await found.ask(plan.paths, limit_s=limit_s)
+        self._note_waits(found.failures)
         totals, hosts = [], {}
         for index, expected in enumerate(plan.totals):
             total, place = found.take(expected, expected.place)
@@ -222,6 +256,19 @@ class RedfishReader:
         if found.retry_after_s:
             self._spared_until_ns = self._clock() + int(min(found.retry_after_s, MAX_RETRY_AFTER_S) * 1e9)
         return totals, hosts
+
+    def _waiting(self) -> dict[str, BmcError]:
+        """Return the resources for which the BMC asked for time that is not over; a clock may be set back."""
+        left_s = {path: (until_ns - self._clock()) / 1e9 for path, (until_ns, _) in self._waits.items()}
+        return {path: self._waits[path][1] for path, s in left_s.items() if 0 < s <= MAX_RETRY_AFTER_S}
+
+    def _note_waits(self, failures: Mapping[str, BmcError]) -> None:
+        waiting = self._waiting()
+        for path, error in failures.items():
+            wait_s = getattr(error, "retry_after_s", None)
+            if wait_s and path not in waiting:
+                until_ns = self._clock() + int(min(wait_s, MAX_RETRY_AFTER_S) * 1e9)
+                self._waits[path] = until_ns, error
 
     def _learn(self, index: int, place: Place) -> None:
         if self._plan is not None:

@@ -51,6 +51,7 @@ class Rediscovery:
         silent: Polls in a row in which a total had no value although the host was on.
         stood_in: Polls in a row in which another source stood in for a total's own.
         empty: Walks in a row that found nothing.
+        failed: Polls that came to no end since the source last answered.
         lacking_ns: Since when walks lack a total that is expected; None: the last one found all.
         hindered: The last walk met failing resources.
         not_before_ns: A renewal that failed is tried again after this time.
@@ -65,6 +66,7 @@ class Rediscovery:
     silent: int = 0
     stood_in: int = 0
     empty: int = 0
+    failed: int = 0
     lacking_ns: int | None = None
     hindered: bool = False
     not_before_ns: int = 0
@@ -73,8 +75,18 @@ class Rediscovery:
 
     def begin(self) -> None:
         """Note that a poll begins."""
-        self.cut_off = self.cut_off or not self.answered
+        if not self.answered:
+            self.cut_off = True
+            self.failed += 1
         self.answered = False
+
+    @property
+    def is_source_doubted(self) -> bool:
+        """Whether it may be the source alone that fails, and not the BMC.
+
+        In every second poll that comes to no end it is waited for as ever: it may only take long.
+        """
+        return self.failed % 2 == 1
 
     def end(self, *, stood_in: bool) -> None:
         """Note that the poll came to its end, whatever it found; one that was cut short does not.
@@ -84,6 +96,7 @@ class Rediscovery:
         """
         self.answered = True
         self.stood_in = self.stood_in + 1 if stood_in else 0
+        self.failed = self.failed if stood_in else 0
 
     def is_due(self, plan: Plan, now_ns: int) -> bool:
         """Tell whether the plan has to be renewed before this poll.

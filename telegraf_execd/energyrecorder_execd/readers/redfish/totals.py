@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from energyrecorder.clock import Clock
-from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
+from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError, BmcUnreachableError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
 from energyrecorder_execd.readers.fast_meter import SOURCE as METER
@@ -61,6 +61,7 @@ class Totals:
     Attributes:
         answers: What was got, by path.
         retry_after_s: How long the BMC asked to be left alone when something was to stand in; 0: it did not.
+        failures: By path, what would have ended the poll if the BMC were not known to answer otherwise.
     """
 
     def __init__(
@@ -78,25 +79,51 @@ class Totals:
         self._meter = meter
         self.answers: dict[str, Answer] = {}
         self.retry_after_s = 0.0
+        self.failures: dict[str, BmcError] = {}
         self._errors: dict[str, BmcError] = {}
 
-    async def ask(self, paths: Iterable[str]) -> None:
+    async def ask(self, paths: Iterable[str], *, limit_s: float | None = None) -> None:
         """Get resources.
 
+        Args:
+            paths: Those already asked for are left out.
+            limit_s: Longest wait for each, where the BMC is known to answer otherwise: then whatever fails is
+                this resource's fault alone. None: as long as the poll goes on.
+
         Raises:
-            BmcError: The BMC cannot be reached, refuses the log-in, or asks to be left alone.
+            BmcAuthError: The log-in was refused.
+            BmcError: Without a limit: the BMC cannot be reached, or asks to be left alone.
         """
         for path in paths:
             if path in self.answers or path in self._errors:
                 continue
             try:
-                self.answers[path] = self._fresh.get(path) or await self._http.get(path)
-            except HttpStatusError as error:
-                if error.reason == "busy":
+                async with asyncio.timeout(limit_s):
+                    self.answers[path] = self._fresh.get(path) or await self._http.get(path)
+            except BmcAuthError:
+                raise
+            except TimeoutError:
+                said = f"GET {path}: no answer within {limit_s or 0:.1f} s, though the BMC answers otherwise"
+                self._failed(path, BmcUnreachableError(said, reason="timeout"))
+            except BmcError as error:
+                if isinstance(error, HttpStatusError | BmcDataError) and error.reason != "busy":
+                    self._errors[path] = error
+                elif limit_s is None:
                     raise
-                self._errors[path] = error
-            except BmcDataError as error:
-                self._errors[path] = error
+                else:
+                    self._failed(path, error)
+
+    def leave_out(self, failures: Mapping[str, BmcError]) -> None:
+        """Take resources for failing without asking for them.
+
+        Args:
+            failures: By path, why they failed a while ago.
+        """
+        for path, error in failures.items():
+            self._failed(path, error)
+
+    def _failed(self, path: str, error: BmcError) -> None:
+        self._errors[path] = self.failures[path] = error
 
     def take(self, expected: TotalPlan, place: Place) -> tuple[Total, Place]:
         """Take a total out of a place whose resources were asked for; the place may have learned something.
@@ -109,7 +136,7 @@ class Totals:
         failed = [self._errors[path] for path in place.paths if path in self._errors]
         if failed:
             gone = isinstance(failed[0], HttpStatusError) and failed[0].absent
-            reason = "no_reading" if gone else failed[0].reason
+            reason = "no_reading" if failed[0].reason == "unsupported" else failed[0].reason
             return Total(expected, none, self._clock(), 0.0, reason, str(failed[0]), gone), place
         mine = [self.answers[path] for path in place.paths]
         middle_ns = (mine[0].sent_ns + mine[-1].received_ns) // 2

@@ -6,7 +6,7 @@ chassis) goes on in the next poll where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from energyrecorder.errors import BmcDataError, BmcError
@@ -85,6 +85,17 @@ class Walk:
         except BmcDataError as error:
             self.answers[path] = None
             self.problems.append(error)
+
+    def leave_out(self, failures: Mapping[str, BmcError]) -> None:
+        """Take resources for failing without asking for them.
+
+        Args:
+            failures: By path, why they failed a moment ago.
+        """
+        for path, error in failures.items():
+            if path not in self.answers:
+                self.answers[path] = None
+                self.problems.append(error)
 
     async def _is_alive(self) -> bool:
         """Whether the BMC answers again what it answered first; raises as `get` does if it does not."""
