@@ -21,6 +21,7 @@ from energyrecorder_execd.lockout_file import LockoutFile
 from energyrecorder_execd.poller import Poller, Tools
 from energyrecorder_execd.readers.base import Context, Memory, Reader, Target
 from energyrecorder_execd.readers.ipmi import IpmiEndpoint, IpmiExchange, IpmiReader, Sighting
+from energyrecorder_execd.readers.redfish import RedfishReader
 from energyrecorder_execd.readers.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -95,8 +96,9 @@ async def _converse(server: Server, folder: Path, polls: int, every_s: float) ->
     file = LockoutFile(folder)
     memory = Memory()
     made: list[IpmiReader] = []
+    redfish: list[RedfishReader] = []
 
-    poller = Poller(server, memory, _tools(registry, clients, endpoint, made, file))
+    poller = Poller(server, memory, _tools(registry, clients, endpoint, made, redfish, file))
     try:
         for number in range(polls):
             began_s = time.monotonic()
@@ -110,6 +112,8 @@ async def _converse(server: Server, folder: Path, polls: int, every_s: float) ->
                 await _look_around(made[-1], talk)
             if number + 1 < polls:
                 await asyncio.sleep(max(0.0, began_s + every_s - time.monotonic()))
+        if talk.protocol == "redfish":
+            await _ask_everywhere(redfish[-1], talk)
     finally:
         await poller.close()
         await registry.close()
@@ -117,6 +121,15 @@ async def _converse(server: Server, folder: Path, polls: int, every_s: float) ->
         await clients.close()
     talk.facts = memory.facts
     return talk
+
+
+async def _ask_everywhere(reader: RedfishReader, talk: Conversation) -> None:
+    """Ask all sources of a Redfish BMC once: a poll asks only for what it needs."""
+    try:
+        async with asyncio.timeout(_SURVEY_SHARE * talk.server.target.timeout_s):
+            await reader.survey()
+    except (TimeoutError, BmcError) as error:
+        logger.info("%s: not all sources were read: %s", talk.server.id, str(error) or "it took too long")
 
 
 async def _look_around(reader: IpmiReader, talk: Conversation) -> None:
@@ -134,13 +147,13 @@ def _tools(
     clients: HttpClients,
     endpoint: IpmiEndpoint,
     made: list[IpmiReader],
+    redfish: list[RedfishReader],
     file: LockoutFile,
 ) -> Tools:
     def make(protocol: str, target: Target, context: Context) -> Reader:
         if protocol == "redfish":
-            from energyrecorder_execd.readers.redfish import RedfishReader
-
-            return RedfishReader(target, context, clients)
+            redfish.append(RedfishReader(target, context, clients))
+            return redfish[-1]
         if protocol == "ilo":
             from energyrecorder_execd.readers.ilo import IloReader
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
+from energyrecorder_execd.readers.fast_meter import has_records
 from energyrecorder_execd.readers.ipmi import Sighting
+from energyrecorder_execd.readers.json_values import members
 
 _POWER_KEYS = frozenset(
     {"PowerConsumedWatts", "AverageConsumedWatts", "PowerInputWatts", "PowerOutputWatts", "TotalPower"}
     | {"LastPowerOutputWatts", "ChassisPowerConsumption", "PresentPower"}
 )
+_WATTS = frozenset({"w", "watt", "watts"})
 _EXCERPTS = frozenset({"PowerWatts", "InputPowerWatts", "OutputPowerWatts"})
 _FEWEST_CHANGES = 3
 
@@ -68,8 +71,15 @@ def _values(value: Any, where: str) -> Iterator[tuple[str, float | None]]:
         return
     if not isinstance(value, dict):
         return
-    if value.get("ReadingType") == "Power" and "Reading" in value:
+    in_watts = str(value.get("ReadingUnits", "")).lower() in _WATTS
+    if "Reading" in value and (in_watts or value.get("ReadingType") == "Power"):
         yield f"{where}#Reading", _number(value["Reading"])
+    if has_records(value):
+        # An iLO's meter: of its many records the newest one.
+        records = members(value["PowerDetail"])
+        newest = max(records, key=lambda one: str(one.get("Time")), default={})
+        yield f"{where}#PowerDetail", _number(newest.get("Average"))
+        return
     for key, item in value.items():
         if key in _POWER_KEYS and not isinstance(item, (dict, list)):
             yield f"{where}#{key}", _number(item)

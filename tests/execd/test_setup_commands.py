@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from support.bmcsim import FLEET, PASSWORD, USER, serving
 from support.execd import VOLATILE, once, points_by_server, table, write_fleet
 
+CASES = Path(__file__).parents[1] / "testcases"
 DELL = 'protocol = "redfish"\npayload = "dell-r640-idrac9"\n'
 SPEC = f"""
 [[bmc]]
@@ -33,6 +35,14 @@ sensor = {{ refresh_s = 0.5, window_s = 0, quantum_w = 1 }}
 id = "ilo"
 protocol = "ilo4-2.10"
 scheme = "http"
+power = {{ constant_w = 321 }}
+[[bmc]]
+id = "many"
+protocol = "redfish"
+payload = "{CASES / "redfish/lenovo-sr670v2-xcc-2.83/responses.json"}"
+[[bmc]]
+id = "ilo5"
+protocol = "ilo5"
 power = {{ constant_w = 321 }}
 [[bmc]]
 id = "ipmi"
@@ -164,6 +174,29 @@ def test_probe_for_people_and_as_an_entry(sim, execd):
     assert "[[server]]" in text
     entry = execd("probe", _host(sim, "ipmi"), "--user", USER, "--seconds", "1", "--format", "toml").stdout
     assert tomllib.loads(entry)["server"][0]["protocol"] == "ipmi"
+
+
+@pytest.mark.parametrize(
+    ("name", "sources"),
+    [
+        (
+            "many",
+            {"Power#PowerControl/0#PowerConsumedWatts": 708, "EnvironmentMetrics#PowerWatts": 700}
+            | {"Power#PowerSupplies/0#PowerInputWatts": 199},
+        ),
+        ("ilo5", {"Power#PowerControl/0#PowerConsumedWatts": 321, "Power/FastPowerMeter#PowerDetail": 321}),
+    ],
+)
+def test_probe_and_record_ask_for_all_sources(sim, execd, tmp_path, name, sources):
+    """Also for those that a poll has no need of: the one that is read may be the wrong one."""
+    done = execd("probe", _host(sim, name), "--user", USER, "--seconds", "1", "--format", "json")
+    found = json.loads(done.stdout)["sources"]
+    wanted = {f"/redfish/v1/Chassis/1/{where}": watts for where, watts in sources.items()}
+    assert wanted.items() <= found.items()
+    fleet = write_fleet(tmp_path, sim, {name: {"protocol": "redfish"}})
+    execd("record", "--fleet", fleet, "--server", name, "--out", "case")
+    recorded = json.loads((tmp_path / "case" / "responses.json").read_text(encoding="utf-8"))
+    assert {where.partition("#")[0] for where in wanted} <= set(recorded)
 
 
 def test_probe_with_a_wrong_password_is_one_refusal(sim, execd):

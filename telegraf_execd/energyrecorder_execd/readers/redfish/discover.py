@@ -121,6 +121,14 @@ async def discover(
     return Discovery(plan, valid, await _server_info(walk, inventory, chosen, effects, declared))
 
 
+async def look_everywhere(walk: Walk) -> None:
+    """Ask for whatever may hold power, also what the quirk table leaves out; raises as `discover` does."""
+    inventory = await _inventory(walk, None)
+    for chassis in inventory.chassis:
+        for rung in RUNGS:
+            await found_at(rung, walk, chassis, quirks.Effects(), shared=False)
+
+
 async def _inventory(walk: Walk, before: Plan | None) -> Inventory:
     root = await _root(walk)
     systems = await walk.each(link(root, "Systems"), parse_system)

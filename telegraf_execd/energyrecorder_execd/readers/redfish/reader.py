@@ -18,7 +18,7 @@ from energyrecorder_execd.readers.learning import Learned, Learner
 from energyrecorder_execd.readers.redfish import plan as plans
 from energyrecorder_execd.readers.redfish.backfill import Backfill
 from energyrecorder_execd.readers.redfish.description import Description
-from energyrecorder_execd.readers.redfish.discover import ROOT, discover
+from energyrecorder_execd.readers.redfish.discover import ROOT, discover, look_everywhere
 from energyrecorder_execd.readers.redfish.extras import Extras
 from energyrecorder_execd.readers.redfish.meter import MeterMemory
 from energyrecorder_execd.readers.redfish.parse import Candidate
@@ -157,6 +157,14 @@ class RedfishReader:
         """Whether a total has no value although its host is on, or nothing tells whether it is."""
         told = self._hosts.get(total.plan.host or "")
         return total.candidate.watts is None and (host == "on" or told is None or told.absent)
+
+    async def survey(self) -> None:
+        """Ask for all sources, for those who hear what is answered.
+
+        Raises:
+            BmcError: The BMC does not answer.
+        """
+        await look_everywhere(Walk(self._http, self._clock()))
 
     async def close(self) -> None:
         """Log out; never raises."""
