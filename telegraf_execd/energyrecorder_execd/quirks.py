@@ -38,8 +38,12 @@ FED_SHARE = 0.5
 """A total below this share of what its supplies deliver is not all that they feed: 176 of 755 W (Supermicro
 X10DFF), 80 of 393 W (Dell C6615). The efficiency of the supplies never explains as much."""
 
-TOTAL_CONTEXTS = frozenset({"chassis", "intake", "systemboard", "system", "powersupply"})
-"""Values of PhysicalContext (lower case) that a total may have besides none."""
+TOTAL_CONTEXTS = frozenset({"chassis", "intake"})
+"""Values of PhysicalContext (lower case) that a total has besides none."""
+
+BOARD_CONTEXTS = frozenset({"systemboard", "system"})
+"""Values of PhysicalContext (lower case) of a total where no entry has one of the former: beside such a one,
+a board is only what the supplies feed, without fans and drives."""
 
 PART_CONTEXTS = frozenset(
     {

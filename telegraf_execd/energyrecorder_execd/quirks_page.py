@@ -208,6 +208,7 @@ def _sets() -> list[str]:
             ("chassis that an enclosure feeds", _codes(quirks.FED_CHASSIS)),
             ("chassis that several computers may share", _codes(quirks.ENCLOSURE_CHASSIS)),
             ("`PhysicalContext` of a total", _codes(quirks.TOTAL_CONTEXTS)),
+            ("likewise, where no entry has one of those", _codes(quirks.BOARD_CONTEXTS)),
             ("`PhysicalContext` of a part", _codes(quirks.PART_CONTEXTS)),
         ),
     )

@@ -48,6 +48,16 @@ def _total(*entries, **more):
             [{"PowerConsumedWatts": 5, "Name": "Processor0"}, {"PowerConsumedWatts": 60, "Name": "System"}],
             60.0,
         ),
+        # What the supplies feed is less than what they draw; alone it is all that there is.
+        (
+            [
+                {"PowerConsumedWatts": 80, "PhysicalContext": "SystemBoard"},
+                {"PowerConsumedWatts": 150, "PhysicalContext": "Chassis"},
+            ],
+            150.0,
+        ),
+        ([{"PowerConsumedWatts": 80, "PhysicalContext": "SystemBoard"}], 80.0),
+        ([{"PowerConsumedWatts": 90, "PhysicalContext": "PowerSupply"}, {"PowerConsumedWatts": 170}], 170.0),
         ([{"PowerConsumedWatts": 100, "PhysicalContext": "Intake", "Status": {"State": "Disabled"}}], 100.0),
         # Averages over minutes are no reading; zero over no time is none either.
         ([{"PowerMetrics": {"AverageConsumedWatts": 211, "IntervalInMin": 0.083}}], 211.0),

@@ -110,6 +110,7 @@ def parse_power(document: Any, path: str, effects: quirks.Effects) -> list[Candi
 def _control(body: Json, entries: list[Json], path: str) -> Candidate | None:
     # iLO 4 2.54 has the same value at the top level, where older firmware has nothing else.
     places = [(f"PowerControl/{i}", entry) for i, entry in enumerate(entries) if not is_part(entry)]
+    places = [place for place in places if _context(place[1]) not in quirks.BOARD_CONTEXTS] or places
     if not entries and "PowerConsumedWatts" in body:
         places = [("", body)]
     for where, entry in places:
@@ -125,10 +126,14 @@ def _control(body: Json, entries: list[Json], path: str) -> Candidate | None:
 
 def is_part(entry: Json) -> bool:
     """Whether a PowerControl entry is a part of the first one, by its context or else by its name."""
-    context = (text(entry, "PhysicalContext") or "").lower()
+    context = _context(entry)
     if context:
-        return context not in quirks.TOTAL_CONTEXTS
+        return context not in quirks.TOTAL_CONTEXTS | quirks.BOARD_CONTEXTS
     return quirks.PART_NAME.search(text(entry, "Name") or "") is not None
+
+
+def _context(entry: Json) -> str:
+    return (text(entry, "PhysicalContext") or "").lower()
 
 
 def _metrics(entry: Json) -> Json:
