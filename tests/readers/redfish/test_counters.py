@@ -23,6 +23,8 @@ from energyrecorder_execd.readers.redfish.counters import (
     sensor_counter,
 )
 from support.fake_http import FakeHttp
+from support.redfish_bench import ENVIRONMENT, SENSOR, tree
+from support.redfish_bench import Bench as PlainBench
 
 CASES = Path(__file__).parents[2] / "testcases/redfish"
 KWH = 3.6e6
@@ -149,6 +151,28 @@ async def test_a_counter_is_read_once_a_minute_and_remembered():
     poll, asked = await again.poll()
     assert not any(path.endswith("Chassis") for path in asked)
     assert all(r.energy_counter_j for r in poll.readings)
+
+
+async def test_of_several_counters_in_one_resource_it_stays_the_same_one():
+    """Joules that are null for a while are not continued by kilowatt-hours; it costs no request."""
+    shown = {"PowerWatts": {"Reading": 300}, "EnergyJoules": {"Reading": 9e6}, "EnergykWh": {"Reading": 3}}
+    bench = PlainBench(tree(environment=shown))
+    counters = []
+    for energy in ({"Reading": 9e6}, None, {"Reading": 9.1e6}):
+        bench.documents[ENVIRONMENT] = {**shown, "EnergyJoules": energy}
+        poll, asked = await bench.poll()
+        counters.append(poll.readings[0].energy_counter_j)
+        bench.clock.ahead_s += 700
+    assert counters == [9e6, None, 9.1e6]
+    assert asked.count(ENVIRONMENT) == 1
+
+
+async def test_environment_metrics_that_only_name_a_sensor_have_their_counter():
+    """The power is followed to the sensor, the energy stands where it stood."""
+    shown = {"PowerWatts": {"DataSourceUri": SENSOR}, "EnergykWh": {"Reading": 2}}
+    bench = PlainBench(tree(environment=shown) | {SENSOR: {"ReadingUnits": "W", "Reading": 300}})
+    poll, _ = await bench.poll()
+    assert [(r.watts, r.energy_counter_j) for r in poll.readings] == [(300.0, 2 * KWH)]
 
 
 @pytest.mark.parametrize("failure", ["hang", BmcUnreachableError("gone", reason="timeout")])

@@ -201,13 +201,6 @@ def test_no_power_in_environment_metrics():
         assert parse_environment(document, "/e") == (None, None)
 
 
-def test_energy_counters_are_joules():
-    """From joules or kilowatt-hours."""
-    for key, reading in (("EnergyJoules", 3.6e6), ("EnergykWh", 1)):
-        candidate, _ = parse_environment({"PowerWatts": {"Reading": 5}, key: {"Reading": reading}}, "/e")
-        assert candidate.energy_counter_j == 3.6e6
-
-
 @pytest.mark.parametrize(
     ("sensor", "is_power", "watts"),
     [

@@ -37,10 +37,11 @@ class Documents(Protocol):
 async def find_counter(
     walk: Documents, found: Found, *, manager: Any, housing: Sequence[Chassis]
 ) -> CounterPlace | None:
-    """Return the energy counter of a total, if it stands in a resource of its own; else None.
+    """Return the energy counter of a total; None if there is none, or it is the sum of those of supplies.
 
     The counter has to count what the total shows: the sensor beside the total's sensor, the environment of
-    the same chassis, or the vendor's counter of a BMC that has one computer.
+    the same chassis, or the vendor's counter of a BMC that has one computer. Of several in one resource it
+    stays the same one.
 
     Args:
         walk: The BMC.
@@ -51,12 +52,12 @@ async def find_counter(
     place = found.place
     if found.candidate.energy_counter_j is not None or place.form in {"pointer", "member", "metrics"}:
         return None
-    if place.form == "sensor":
+    path = found.chassis.environment
+    if place.form == "sensor" and place.source != "environment_metrics":
         listed = await walk.members(found.chassis.sensors)
         sibling = energy_sibling(place.paths[0], listed.paths)
         return None if sibling is None else sensor_counter(await walk.get(sibling), sibling)
-    path = found.chassis.environment
-    if place.form != "environment" and path is not None:
+    if path is not None:
         counter = environment_counter(await walk.get(path), path)
         if counter is not None:
             return counter

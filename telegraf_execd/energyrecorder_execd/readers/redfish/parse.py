@@ -22,7 +22,6 @@ from energyrecorder_execd.readers.json_values import (
     sub_object,
     text,
 )
-from energyrecorder_execd.readers.redfish.counters import counter_j, environment_counter
 from energyrecorder_execd.readers.redfish.resources import data_source
 from energyrecorder_execd.readers.supplies import capacity_w
 
@@ -43,7 +42,7 @@ class Candidate:
         refresh_s: Period of renewal; None unknown.
         refresh_from: Who tells ``refresh_s``: ``declared`` or ``vendor``.
         accuracy_pct: As declared; None unknown.
-        energy_counter_j: Cumulative counter in the same resource; None if there is none.
+        energy_counter_j: Cumulative counter of all supplies whose power was added up; None if there is none.
         shared: It is the power of an enclosure that feeds several computers.
     """
 
@@ -281,10 +280,7 @@ def parse_environment(document: Any, path: str) -> tuple[Candidate | None, str |
     watts, follow = _excerpt(body, "PowerWatts", path)
     source = data_source(value) or ""
     side = "dc" if "hsc" in source.rpartition("/")[2].lower() else "unknown"
-    counter = environment_counter(body, path)
-    energy_j = counter_j(body, counter) if counter is not None else None
-    candidate = Candidate(watts, "environment_metrics", side, energy_counter_j=energy_j)
-    return candidate, follow
+    return Candidate(watts, "environment_metrics", side), follow
 
 
 def _excerpt(body: Json, key: str, path: str) -> tuple[float | None, str | None]:

@@ -369,8 +369,9 @@ class RedfishReader:
         counter = self._extras.written(node, value.energy_counter_j, total.sampled_at_ns)
         wrap_j = None
         if value.energy_counter_j is None:
+            fresh = {**self._fresh, **self._answers}
             read = await self._extras.counter(
-                self._http, total.plan, watts=value.watts, now_ns=total.sampled_at_ns, fresh=self._fresh
+                self._http, total.plan, watts=value.watts, now_ns=total.sampled_at_ns, fresh=fresh
             )
             counter, wrap_j = read or (None, None)
         if value.watts is None and counter is None:
