@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the stack of compose.yaml: names whoever holds a port, makes secrets.env once, waits for Grafana.
-# PROFILE=fleet polls the servers of deploy/fleet.toml; the default is three simulated ones. PROFILE="fleet legacy" opens the
-# original's port as well.
+# PROFILE=fleet polls the servers of deploy/fleet.toml; the default is three simulated ones.
+# PROFILE="fleet legacy" opens the original's port as well.
 set -euo pipefail
 cd "$(dirname "$0")"
 read -ra profiles <<<"${PROFILE:-simulator}"
@@ -26,9 +26,17 @@ if ! docker compose version >/dev/null 2>&1; then
   echo "make up needs Docker with the compose plugin; without it: docs/telegraf.md and docs/grafana.md" >&2
   exit 2
 fi
-if [[ " ${profiles[*]} " == *" fleet "* && ! -f ${ENERGY_FLEET_FILE:-fleet.toml} ]]; then
-  echo "deploy/fleet.toml is not there; energy-execd check --fleet FILE validates one" >&2
-  exit 2
+if [[ " ${profiles[*]} " == *" fleet "* ]]; then
+  fleet=${ENERGY_FLEET_FILE:-fleet.toml}
+  if [[ ! -f $fleet ]]; then
+    echo "deploy/$fleet is not there; energy-execd check --fleet FILE validates one" >&2
+    exit 2
+  fi
+  # energy-execd init writes it for its owner alone, and the container has a user of its own.
+  if [[ -z $(find -L "$fleet" -maxdepth 0 -perm -o=r) ]]; then
+    echo "deploy/$fleet: the collector's user may not read it; name passwords as {env=BMC_PASSWORD}, then chmod o+r" >&2
+    exit 2
+  fi
 fi
 
 running=$(docker compose ps --quiet 2>/dev/null || true)

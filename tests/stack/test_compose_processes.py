@@ -116,7 +116,7 @@ def test_make_up_without_root_names_who_holds_a_port(deploy, tmp_path, container
 
 
 def test_make_up_opens_the_originals_port_beside_a_fleet(deploy, tmp_path):
-    (deploy / "fleet.toml").touch()
+    (deploy / "fleet.toml").touch(0o644)
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = str(held.getsockname()[1])
         assert f"port {port} is taken" in up(deploy, PROFILE="fleet legacy", LEGACY_PORT=port).stderr
@@ -129,6 +129,9 @@ def test_make_up_for_servers_of_yours_asks_for_their_file(deploy):
     done = up(deploy, PROFILE="fleet")
     assert done.returncode == 2
     assert "deploy/fleet.toml is not there" in done.stderr
+    (deploy / "fleet.toml").touch(0o600)
+    done = up(deploy, PROFILE="fleet")
+    assert (done.returncode, "may not read it" in done.stderr) == (2, True)
 
 
 def until(condition, *containers):
