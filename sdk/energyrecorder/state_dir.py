@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -37,6 +38,22 @@ def state_dir(explicit: Optional[str] = None) -> Path:
             f"mend with: sudo chown {os.environ.get('USER', 'USER')} {path}"
         )
     return path
+
+
+def give_to_owner(descriptor: int, folder: Path) -> None:
+    """Give an open file that root made to the owner of its directory; as another user nothing is done.
+
+    An administrator's command may write what a service reads that has a user of its own: Telegraf's, or one
+    that systemd made (``DynamicUser``). Where root may not give files away, they stay as they are.
+
+    Args:
+        descriptor: Of the file.
+        folder: Its directory.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _default() -> str:

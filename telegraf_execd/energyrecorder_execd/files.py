@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
+
+from energyrecorder.state_dir import give_to_owner
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file at ``path`` by one with ``text``, mode 0600.
+    """Replace the file at ``path`` by one with ``text``, mode 0600, of the owner of its directory.
 
     Raises:
         OSError: The directory cannot be written.
     """
-    with _beside(path, text) as new:
-        new.replace(path)
+    with _replacing(path) as file:
+        file.write(text)
+        give_to_owner(file.fileno(), path.parent)
 
 
 def write_as_before(path: Path, text: str) -> None:
@@ -27,22 +31,22 @@ def write_as_before(path: Path, text: str) -> None:
         OSError: The directory cannot be written.
     """
     target = path.resolve()
-    with _beside(target, text) as new:
+    with _replacing(target) as file:
+        file.write(text)
         if target.exists():
             before = target.stat()
-            shutil.copymode(target, new)
+            os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
             if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                os.chown(new, before.st_uid, before.st_gid)
-        new.replace(target)
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
 
 
 @contextlib.contextmanager
-def _beside(path: Path, text: str) -> Iterator[Path]:
-    """Write ``text`` to a file of mode 0600 in the same directory; it goes unless it was moved away."""
+def _replacing(path: Path) -> Iterator[TextIO]:
+    """Give a new file of mode 0600 in the same directory, which then takes the place of ``path``."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        yield Path(name)
+            yield file
+        Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import os
 import re
 import stat
 import time
@@ -25,6 +26,17 @@ class TestFile:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         [token] = read_tokens(path)
         assert (token.name, token.scopes, token.envs) == ("site-a", ("read", "write"), ("a-*",))
+
+    def test_what_root_writes_is_of_the_owner_of_the_directory(self, tmp_path, monkeypatch):
+        """The unit's user is not the administrator who creates a token."""
+        given = []
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+        create_token(tmp_path / "tokens.json", "site-a", ["read"], [])
+        assert given == [(tmp_path.stat().st_uid, tmp_path.stat().st_gid)]
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        revoke_token(tmp_path / "tokens.json", "site-a")
+        assert len(given) == 1
 
     @pytest.mark.parametrize(
         ("name", "scopes", "envs"),

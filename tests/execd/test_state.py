@@ -74,6 +74,15 @@ def test_a_disk_that_takes_nothing_is_logged_once(tmp_path, caplog):
     assert len(caplog.records) == 1
 
 
+def test_what_root_writes_is_of_the_owner_of_the_directory(tmp_path, monkeypatch):
+    """Root's `unlock` beside the collector of Telegraf's user: that one must read it."""
+    given = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+    write_private(tmp_path / "file", "text")
+    assert given == [(tmp_path.stat().st_uid, tmp_path.stat().st_gid)]
+
+
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     """Never half a file, never a temporary one left behind."""
     path = tmp_path / "f"

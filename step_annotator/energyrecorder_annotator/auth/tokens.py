@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.state_dir import give_to_owner
 from energyrecorder_annotator.auth.caller import SCOPES, Caller
 
 FILE_NAME = "tokens.json"
@@ -136,6 +137,7 @@ def _write(path: Path, tokens: Iterable[Token]) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+            give_to_owner(file.fileno(), path.parent)
         beside.replace(path)
     except OSError as error:
         raise ConfigError(f"token file {str(path)!r} cannot be written: {error.strerror}") from None
