@@ -52,6 +52,7 @@ def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None
         if token_file is not None and not only_check:
             _write(token_file, admin.new_token(f"annotator-{time.time_ns()}"))
             click.echo(f'token written; annotator.toml: [grafana] token = "{{file={token_file.resolve()}}}"')
+            click.echo("or, where the annotator's user may not read it: ENERGY_ANNOTATOR_GRAFANA_TOKEN")
     finally:
         admin.close()
 
