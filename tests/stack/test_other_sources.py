@@ -54,11 +54,13 @@ def replayed(tmp_path, name, lines, **environ):
     return power(Telegraf(tmp_path, main=main, **environ).add(name).run("--once"))
 
 
-def supply(member, watts, *, time_s, server="10.0.0.1", state="Enabled", field="power_input_watts"):
+def supply(
+    member, watts, *, time_s, server="10.0.0.1", name=None, state="Enabled", field="power_input_watts"
+):
     value = "" if watts is None else f"{field}={watts},"
     return (
-        f"redfish_power_powersupplies,address={server},member_id={member},source={server},state={state} "
-        f"{value}power_capacity_watts=800 {time_s}000000000\n"
+        f"redfish_power_powersupplies,address={server},member_id={member},source={name or server},"
+        f"state={state} {value}power_capacity_watts=800 {time_s}000000000\n"
     )
 
 
@@ -80,6 +82,21 @@ def test_supplies_are_added_when_the_next_gather_begins(tmp_path):
         ({"env": "pod7", "scope": "server", "server": "b"}, 50.0, 11 * 10**9),
     ]
     assert points[0]["fields"]["side"] == "ac"
+
+
+def test_two_servers_that_tell_one_host_name_are_two(tmp_path):
+    """Two BMCs whose operating system never told them a name of its own."""
+    both = (("10.0.0.1", 100), ("10.0.0.2", 40))
+    lines = "".join(
+        supply("0", watts, time_s=time_s, server=server, name="localhost")
+        for time_s in (10, 20)
+        for server, watts in both
+    )
+    points = replayed(tmp_path, "energy-from-inputs-redfish.conf.sample", lines)
+    assert {(p["tags"]["server"], p["fields"]["watts"]) for p in points} == {
+        ("localhost", 100),
+        ("10.0.0.2", 40),
+    }
 
 
 def test_output_power_is_called_dc_and_never_mixed_with_input(tmp_path):
