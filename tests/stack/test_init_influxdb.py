@@ -122,6 +122,7 @@ def test_the_two_lines_to_change_are_named(influxd):
     assert done.returncode == 0, done.stderr
     assert 'retention_policy = "raw"' in done.stdout
     assert 'raw_retention_policy = "raw"' in done.stdout
+    assert "restart the annotator" in done.stdout, "a reload leaves [influxdb] as it was"
     (series,) = influxd.query("SHOW RETENTION POLICIES ON told")
     kept = {row[0]: row[1] for row in series["values"]}
     assert kept == {"autogen": "0s", "raw": "720h0m0s", "rollup": "672h0m0s"}

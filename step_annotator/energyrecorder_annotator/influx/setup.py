@@ -112,9 +112,10 @@ def changes(raw_retention: str | None) -> str:
     if raw_retention is None:
         return ""
     return (
-        "change two lines, then reload Telegraf and the annotator:\n"
+        "change two lines, then reload Telegraf and restart the annotator:\n"
         f'  energy-influxdb.conf: retention_policy = "{RAW}"\n'
         f'  annotator.toml, [influxdb]: raw_retention_policy = "{RAW}"\n'
+        f"  (without that file ENERGY_ANNOTATOR_INFLUXDB_RAW_RETENTION_POLICY={RAW} in its environment)\n"
         f"and choose 'Readings from: policy {RAW}' above the dashboards"
     )
 
