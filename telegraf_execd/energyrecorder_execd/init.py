@@ -10,6 +10,8 @@ from energyrecorder_execd.fleet.render import Entry, fleet_file, server_id
 from energyrecorder_execd.identify import Identity, identify
 
 AT_A_TIME = 32
+ENV = "pod1"
+"""Environment of a first fleet: that of the examples in docs/, whose first step finds its servers so."""
 
 
 def look_around(hosts: Sequence[Host]) -> list[Identity]:
@@ -58,7 +60,7 @@ def first_fleet(
     text = fleet_file(
         entries,
         notes=notes,
-        defaults={"env": "default", "credentials": "lab", "interval": "auto"},
+        defaults={"env": ENV, "credentials": "lab", "interval": "auto"},
         accounts={"lab": (user, variable)},
     )
     return text, len(entries)
