@@ -215,10 +215,12 @@ def _influxdb(config: Config, service: Service) -> Iterator[Finding]:
 
 def _grafana(config: Config | None, url: str | None) -> Iterator[Finding]:
     settings = None if config is None else config.grafana
-    if settings is not None or url is not None:
-        from energyrecorder_annotator.doctor_grafana import look  # loads `requests`
+    if settings is None and url is None:
+        yield Finding("Grafana", ok=True, text="not looked at: give --grafana URL")
+        return
+    from energyrecorder_annotator.doctor_grafana import look  # loads `requests`
 
-        yield from look(settings, url)
+    yield from look(settings, url)
 
 
 def _certificate(config: Config) -> Iterator[Finding]:
