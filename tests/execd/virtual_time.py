@@ -12,21 +12,28 @@ START_NS = 1_700_000_000 * 10**9
 class _Selector(selectors.DefaultSelector):
     """Lets time pass instead of waiting for it."""
 
-    now_s = 1000.0
+    def __init__(self, settle_s):
+        super().__init__()
+        self.now_s, self._settle_s = 1000.0, settle_s
 
     def select(self, timeout=None):
         """Return what is ready; if nothing is, it is ``timeout`` later."""
-        ready = super().select(0 if timeout is not None else None)
+        ready = super().select(timeout if timeout is None else min(timeout, self._settle_s))
         if not ready and timeout is not None and timeout > 0:
             self.now_s += timeout
         return ready
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock stands still while anything is done."""
+    """A loop whose clock stands still while anything is done.
 
-    def __init__(self):
-        self._virtual = _Selector()
+    Args:
+        settle_s: Real time in which what was sent to a socket of this process has arrived, seconds; 0 where
+            there are no sockets.
+    """
+
+    def __init__(self, settle_s=0.0):
+        self._virtual = _Selector(settle_s)
         super().__init__(self._virtual)
 
     def time(self):

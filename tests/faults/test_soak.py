@@ -14,11 +14,11 @@ from itertools import pairwise
 
 import pytest
 
-from energyrecorder_bmcsim import faults
 from execd.waiting import wait_until
 from support.bmcsim import FLEET, serving
 from support.execd import write_fleet
 from support.running import Run
+from support.troubles import HEALTHY, KINDS, TROUBLED, bmcs, fault, protocol
 
 SOAK_S = float(os.environ.get("ENERGY_SOAK_S", "120"))
 QUIET_S = 35.0
@@ -28,30 +28,7 @@ INTERVAL_S = 5.0
 CALM = 2.0
 """Load per core up to which a tick must not be late: a machine on which others compete proves nothing."""
 
-HEALTHY, TROUBLED = 60, 40
-DELL = 'protocol = "redfish"\npayload = "dell-r640-idrac9"\npower = { formula = "300 + 50*sin(t/5)" }\n'
-ILO = 'protocol = "ilo5"\npower = { constant_w = 321 }\n'
-
-# A refused log-in locks the BMC for a minute, then for an hour: `test_lock_out` is about that.
-KINDS = sorted(set(faults.KINDS) - {"unauthorized"})
-MORE = {
-    "slow": {"delay_s": 7},
-    "drip": {"bytes_per_s": 100},
-    "payload_switch": {"payload": "dell-r750-idrac9"},
-    "clock_skew": {"skew_s": -1.7e9},
-    "busy": {"retry_after_s": 2},
-    "missing": {"path": "*Power*"},
-    # Forgotten again and again, a session is tried anew after a minute: longer than the quiet at the end.
-    "session_expiry": {"count": 1},
-}
-
-
-def _is_ilo(name):
-    return name.startswith("h") and int(name[1:]) % 5 == 0
-
-
-def _spec(name):
-    return f'[[bmc]]\nid = "{name}"\n{ILO if _is_ilo(name) else DELL}'
+POWER = 'power = { formula = "300 + 50*sin(t/5)" }'
 
 
 def _ask(sim, path, body=None):
@@ -64,21 +41,15 @@ def _ask(sim, path, body=None):
         return json.load(answer)
 
 
-def _trouble(sim, names, until_s):
+def _trouble(sim, until_s):
     """Post one fault after the other, all kinds in turn, seeded; return the highest load per core."""
     drawn = random.Random(11)
     kinds = []
     busiest = 0.0
     while time.monotonic() < until_s:
         kinds = kinds or drawn.sample(KINDS, len(KINDS))
-        kind = kinds.pop()
-        body = {
-            "server": drawn.choice(names),
-            "kind": kind,
-            "for_s": drawn.uniform(1, 8),
-            **MORE.get(kind, {}),
-        }
-        _ask(sim, "/fault", body)
+        struck = {"server": drawn.choice(TROUBLED)}
+        _ask(sim, "/fault", struck | fault(kinds.pop(), drawn.uniform(1, 8)))
         busiest = max(busiest, os.getloadavg()[0] / (os.cpu_count() or 1))
         time.sleep(0.25)
     return busiest
@@ -88,28 +59,25 @@ def _trouble(sim, names, until_s):
 @pytest.mark.timeout(SOAK_S + 120)
 def test_a_mix_of_all_faults(tmp_path):
     """No growth of sockets, tasks, memory; healthy BMCs miss no tick; the others are read again at last."""
-    healthy = [f"h{number:02}" for number in range(HEALTHY)]
-    troubled = [f"t{number:02}" for number in range(TROUBLED)]
     spec = tmp_path / "sim.toml"
-    bmcs = "".join(_spec(name) for name in healthy + troubled)
-    spec.write_text(FLEET + bmcs, encoding="utf-8")
+    spec.write_text(FLEET + bmcs(POWER), encoding="utf-8")
     with serving(spec) as sim:
         servers = {
             name: {
-                "protocol": "ilo" if _is_ilo(name) else "redfish",
+                "protocol": protocol(name),
                 "interval": f"{INTERVAL_S:g}s",
                 "timeout": "5s",
             }
-            for name in healthy + troubled
+            for name in HEALTHY + TROUBLED
         }
         run = Run(write_fleet(tmp_path, sim, servers), tmp_path / "state")
         try:
             wait_until(lambda: len({point["tags"]["server"] for point in list(run.points)}) == 100, 60)
             time.sleep(2 * INTERVAL_S)
             began_ns, began_s = time.time_ns(), time.monotonic()
-            load = _trouble(sim, troubled, began_s + (SOAK_S - QUIET_S) / 3)
+            load = _trouble(sim, began_s + (SOAK_S - QUIET_S) / 3)
             early = run.used()
-            load = max(load, _trouble(sim, troubled, began_s + SOAK_S - QUIET_S))
+            load = max(load, _trouble(sim, began_s + SOAK_S - QUIET_S))
             late = run.used()
             time.sleep(QUIET_S)
             ended_ns = time.time_ns()
@@ -123,7 +91,7 @@ def test_a_mix_of_all_faults(tmp_path):
     assert late.descriptors <= early.descriptors + 20
     assert late.threads <= early.threads + 2
     assert late.tasks <= early.tasks + 20
-    for name in healthy:
+    for name in HEALTHY:
         polls = [(at, fields) for at, fields in run.of(name) if began_ns <= at <= ended_ns]
         late_ticks = sum(fields["late_ticks"] for _, fields in polls)
         assert late_ticks + len(polls) >= (ended_ns - began_ns) / 1e9 / INTERVAL_S - 2, name
@@ -132,13 +100,13 @@ def test_a_mix_of_all_faults(tmp_path):
         assert late_ticks == 0, name
         assert max((b - a) / 1e9 for (a, _), (b, _) in pairwise(polls)) < 1.9 * INTERVAL_S, name
         assert {fields["error"] for _, fields in polls} == {""}, name
-    for name in troubled:
+    for name in TROUBLED:
         said = [line for line in run.log if f"'{name}'" in line][-5:]
         assert run.of(name)[-1][1]["error"] == "", (said, run.of(name)[-1])
-    assert any(fields["error"] for name in troubled for _, fields in run.of(name))
+    assert any(fields["error"] for name in TROUBLED for _, fields in run.of(name))
     assert max(bmc["live_sessions"] for bmc in stats.values()) <= 1
     assert sum(bmc["refused"] for bmc in stats.values()) == 0
-    assert all(stats[name]["log_ins"] == 1 for name in healthy)
+    assert all(stats[name]["log_ins"] == 1 for name in HEALTHY)
     if load <= CALM:
         # 2 s after a signal is the end; a log-out that is not answered in that time is for the next start.
         assert sum(bmc["live_sessions"] for bmc in after.values()) == 0
