@@ -1,4 +1,4 @@
-"""Looks at InfluxDB for `doctor`: clock, rights, mapping, and whether two collectors poll one fleet."""
+"""Looks at InfluxDB for `doctor`: clock, rights, retention, mapping, two collectors for one fleet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from energyrecorder.errors import EnergyError
 from energyrecorder.schema import SERVER_BMC, SERVER_POWER
 from energyrecorder_annotator.doctor import Finding, Service, compared_clock
 from energyrecorder_annotator.influx.client import InfluxClient, InfluxRefusedError, NoDatabaseError
-from energyrecorder_annotator.influx.influxql import in_span, table
+from energyrecorder_annotator.influx.influxql import identifier, in_span, table
 from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.poll_pairs import ADVICE, LOOKED_AT, named, polled_twice
 
@@ -39,7 +39,9 @@ def look(settings: InfluxSettings, embedded: Service | None) -> Iterator[Finding
         yield _tried("reading", lambda: client.query(readings), settings)
         # Without a line nothing is written, but right, database and mapping are checked.
         yield _tried("writing", lambda: client.write(""), settings)
-        if settings.bucket is not None:
+        if settings.bucket is None:
+            yield from _finite(client)
+        else:
             yield from _mapped_elsewhere(client, settings.bucket)
         yield from _both(client)
         if embedded is not None:
@@ -85,6 +87,21 @@ def _what_to_make(told: str, settings: InfluxSettings) -> str:
     if "dbrp" in told:
         return f"map the database name to the bucket: {_mapping_of(settings)}"
     return f"make bucket {settings.bucket!r}, or correct 'bucket' and 'org' in [influxdb]"
+
+
+def _finite(client: InfluxClient) -> Iterator[Finding]:
+    """Yield that steps, results and profiles go to a policy that does not keep them for ever."""
+    database = identifier(client.settings.database)
+    try:
+        (found,) = client.query(f"SHOW RETENTION POLICIES ON {database}")
+    except EnergyError:
+        return
+    for row in (dict(zip(one.columns, row, strict=False)) for one in found for row in one.rows):
+        if row.get("default") and row.get("duration") != "0s":
+            name, kept = row["name"], row["duration"]
+            told = f"the default policy {name!r} deletes steps after {kept} and takes no profiles"
+            advice = f"ALTER RETENTION POLICY {identifier(name)} ON {database} DURATION INF"
+            yield Finding("InfluxDB, retention", ok=False, text=f"{told}; {advice}")
 
 
 def _mapping_of(settings: InfluxSettings) -> str:

@@ -108,6 +108,16 @@ def test_a_retention_policy_that_is_not_there(tmp_path, influxd):
     assert "--raw-retention" in line
 
 
+def test_a_default_policy_that_deletes_what_is_to_be_kept(tmp_path, influxd):
+    """As in a database that was there before; what doctor tells mends it."""
+    influxd.query("CREATE DATABASE finite WITH DURATION 3w NAME weeks")
+    settings = influx(influxd.url, database="finite", raw_retention_policy="weeks")
+    line = line_of(doctor(tmp_path, settings=settings), "InfluxDB, retention")
+    assert line.startswith("FAIL")
+    influxd.query(line.rpartition("; ")[2])
+    assert not any("retention" in line for line in doctor(tmp_path, settings=settings))
+
+
 def test_a_user_who_may_all_that_is_needed(tmp_path, guarded):
     settings = influx(guarded.url, database="known", user="energy_writer", password="{env=WRITER}")
     lines = doctor(tmp_path, settings=settings, WRITER=WRITER)
