@@ -202,8 +202,8 @@ def load_config(
 
 
 def is_configured(environ: Mapping[str, str]) -> bool:
-    """Return whether the usual file, or a variable, says how the annotator of this machine is to run."""
-    return DEFAULT_FILE.exists() or any(name.startswith(PREFIX) for name in environ)
+    """Return whether a variable, or the usual file if it may be read, says how the annotator is to run."""
+    return os.access(DEFAULT_FILE, os.R_OK) or any(name.startswith(PREFIX) for name in environ)
 
 
 def _sinks(

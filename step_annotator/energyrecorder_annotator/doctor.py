@@ -117,7 +117,10 @@ def examine(config: Config | None, service: Service, *, grafana: str | None = No
         except EnergyError as error:
             yield Finding("service", ok=False, text=f"{error}; is it running, and is this its URL?")
             break
-    if config is not None:
+    if config is None:
+        told = "none to be read here, so InfluxDB is not looked at: give --config FILE"
+        yield Finding("settings", ok=True, text=told)
+    else:
         yield from _influxdb(config, service)
         yield from _certificate(config)
     yield from _grafana(config, grafana)

@@ -41,6 +41,7 @@ class TestDoctor:
         found = command("doctor", "--url", f"http://127.0.0.1:{annotator.port}")
         assert found.returncode == 0, found.stdout + found.stderr
         assert "newest of 'pod1'" in found.stdout
+        assert "ok   settings: none to be read here" in found.stdout
         assert "ok   Grafana: not looked at: give --grafana URL" in found.stdout
         assert "service clock" in found.stdout
 
