@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from dashboards import common, frame
+from dashboards import Json, frame, results
+from dashboards.columns import (
+    QUALITY_COLOURS,
+    SIDE_COLOURS,
+    STATE_COLOURS,
+    WH,
+    W,
+    by_name,
+    coloured,
+    line_only,
+    texts,
+)
 from dashboards.influxql import (
     ENV,
     FINISHED,
@@ -14,22 +25,7 @@ from dashboards.influxql import (
     select,
     tag_values,
 )
-from dashboards.panels import (
-    QUALITY_COLOURS,
-    SIDE_COLOURS,
-    STATE_COLOURS,
-    WH,
-    Json,
-    W,
-    by_name,
-    coloured,
-    laid_out,
-    line_only,
-    table,
-    target,
-    texts,
-    timeseries,
-)
+from dashboards.panels import laid_out, table, target, timeseries
 from energyrecorder.schema import ENERGY_RUN_PROFILE, ENERGY_STEPS
 
 FIGURES = {
@@ -77,7 +73,7 @@ def _runs() -> Json:
     tail = "ORDER BY time DESC LIMIT 50"
     query = select([*columns, "quality", "side", "commit"], ENERGY_STEPS, *where, tail=tail)
     text = (
-        f"{common.INTERVAL_FORMULA} Two runs differ where their intervals part; mind runs with different sides (AC, DC) "
+        f"{results.INTERVAL_FORMULA} Two runs differ where their intervals part; mind runs with different sides (AC, DC) "
         "or servers."
     )
     marked = [

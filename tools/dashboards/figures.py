@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dashboards import Json
+from dashboards.columns import NO_THRESHOLD
 from dashboards.influxql import ENV, LAST_HOUR, SERVER, THREE_MINUTES, outer, select
-from dashboards.panels import FEW_POINTS, NO_THRESHOLD, WITHOUT_TIME, Json, core_panel, target
+from dashboards.panels import FEW_POINTS, core_panel, target
+from dashboards.transformations import WITHOUT_TIME
 
 _ALARMING = {
     "mode": "absolute",

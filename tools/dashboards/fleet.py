@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from dashboards import common, frame, headroom
+from dashboards import Json, frame, headroom, power, results
+from dashboards.columns import AS_WRITTEN, KWH, SIDE_COLOURS, W, bar_cell, by_name, coloured, link
 from dashboards.figures import over_window
 from dashboards.influxql import ENV, KNOWN_SERVER, RECENT, SERVER, TOTAL, select
-from dashboards.panels import (
-    AS_WRITTEN,
-    COARSE_POINTS,
-    KWH,
-    SIDE_COLOURS,
-    Json,
-    W,
-    bar_cell,
-    by_name,
-    coloured,
-    joined,
-    laid_out,
-    link,
-    sorted_by,
-    status_history,
-    table,
-    target,
-    timeseries,
-)
+from dashboards.panels import COARSE_POINTS, laid_out, status_history, table, target, timeseries
+from dashboards.transformations import joined, sorted_by
 from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, STATIC_TAGS
 
 NOTE = "Energy in the window = Σ mean power × interval over servers, intervals without readings left out; "
@@ -35,7 +19,7 @@ CO2, COST = f"{KILO} * $co2_g_per_kwh", f"{KILO} * $price_per_kwh"
 
 
 def _scaled(title: str, text: str, factor: str, unit: str) -> Json:
-    query = common.window_energy_wh(factor=factor, name="scaled")
+    query = power.window_energy_wh(factor=factor, name="scaled")
     return over_window(title, NOTE + text, query, "scaled", unit, decimals=2)
 
 
@@ -43,11 +27,11 @@ def _figures() -> list[tuple[int, Json]]:
     day_text = "divided by the length of the window in days; low by what is missing."
     co2_text = "in kWh × the factor in the title, which you set above; 400 is an example."
     return [
-        (5, common.power_now()),
-        (5, common.window_energy()),
+        (5, power.power_now()),
+        (5, power.window_energy()),
         (5, _scaled("Energy per day", day_text, PER_DAY, "watth")),
-        (5, _scaled(common.CARBON, co2_text, CO2, "massg")),
-        (4, _scaled(common.COST, "in kWh × the price in the title.", COST, "none")),
+        (5, _scaled(results.CARBON, co2_text, CO2, "massg")),
+        (4, _scaled(results.COST, "in kWh × the price in the title.", COST, "none")),
     ]
 
 
@@ -117,7 +101,7 @@ def _grouped() -> Json:
         "Sum over the servers of a group of their mean power per interval. Sites, rooms, rows, racks and groups are "
         "tags that fleet.toml gives; servers without one stand together."
     )
-    query = common.grouped_power("$timeFilter", "${group_by}")
+    query = power.grouped_power("$timeFilter", "${group_by}")
     return timeseries(
         "Power by ${group_by}",
         text,
@@ -129,7 +113,7 @@ def _grouped() -> Json:
 
 def _shares() -> Json:
     columns = {"energy_kwh": KILO, "per_day_kwh": f"{KILO}{PER_DAY}", "co2_g": CO2, "cost": COST}
-    query = common.window_energy_by("${group_by}", columns)
+    query = power.window_energy_by("${group_by}", columns)
     panel = table(
         "Energy by ${group_by}",
         f"{NOTE}per group. Per day: divided by the length of the window in days; low by what is missing. gCO2e and cost = "
@@ -139,7 +123,7 @@ def _shares() -> Json:
             by_name("Time", custom__hidden=True),
             by_name("energy_kwh", unit=KWH, displayName="Energy", decimals=3),
             by_name("per_day_kwh", unit=KWH, displayName="Per day", decimals=3),
-            *common.footprint_columns(cost_decimals=2),
+            *results.footprint_columns(cost_decimals=2),
         ],
         transformations=[sorted_by("energy_kwh", descending=True)],
     )
@@ -149,7 +133,7 @@ def _shares() -> Json:
 def build() -> Json:
     """Return the dashboard."""
     cells_text = "Mean power per interval, a row per server; empty = no reading."
-    cells = [target(common.per_server("$timeFilter"), alias="$tag_server")]
+    cells = [target(power.per_server("$timeFilter"), alias="$tag_server")]
     rows = [
         (4, _figures()),
         (9, [(14, _grouped()), (10, _shares())]),

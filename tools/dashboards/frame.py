@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dashboards import Json
 from dashboards.influxql import (
     ENV,
     OVERLAPS,
@@ -14,7 +15,7 @@ from dashboards.influxql import (
     select,
     tag_values,
 )
-from dashboards.panels import DATASOURCE, Json
+from dashboards.panels import DATASOURCE
 from energyrecorder import schema
 
 TAG = "energy"

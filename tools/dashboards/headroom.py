@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
+from dashboards import Json
+from dashboards.columns import NO_THRESHOLD, W, by_name, painted
 from dashboards.influxql import ENV, KNOWN_SERVER, SERVER, TOTAL, outer, select
-from dashboards.panels import (
-    NO_THRESHOLD,
-    Json,
-    W,
-    by_name,
-    calculated,
-    joined,
-    painted,
-    sorted_by,
-    table,
-    target,
-)
+from dashboards.panels import table, target
+from dashboards.transformations import calculated, joined, sorted_by
 from energyrecorder.schema import SERVER_INFO, SERVER_POWER
 
 _TOO_MUCH = {"mode": "absolute", "steps": [*NO_THRESHOLD["steps"], {"color": "red", "value": 1}]}

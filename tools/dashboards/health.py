@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dashboards import frame
+from dashboards import Json, frame
+from dashboards.columns import STATE_COLOURS, W, by_name, by_pattern, coloured
 from dashboards.figures import figure, over_window
 from dashboards.influxql import ANNOTATOR, ENV, SERVER, TELEGRAF, TOTAL, outer, select
-from dashboards.panels import (
-    FEW_POINTS,
-    STATE_COLOURS,
-    Json,
-    W,
-    by_name,
-    by_pattern,
-    coloured,
-    laid_out,
-    sorted_by,
-    table,
-    target,
-    timeseries,
-)
+from dashboards.panels import FEW_POINTS, laid_out, table, target, timeseries
+from dashboards.transformations import sorted_by
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC, SERVER_POWER
 
 # Per interval and server, as the curves need it.

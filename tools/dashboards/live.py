@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dashboards import common, frame
+from dashboards import Json, frame, power, results
 from dashboards.figures import figure, present
 from dashboards.influxql import ENV, OVERLAPS, SCENARIO, STEPS_ONLY, select
-from dashboards.panels import Json, gantt, laid_out
+from dashboards.panels import gantt, laid_out
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC
 
 
@@ -50,10 +50,10 @@ def build() -> Json:
     )
     gantt_text = "Each step from its start to its end, coloured by its state."
     rows = [
-        (4, [(5, common.power_now()), (7, _running()), (4, common.window_energy()), *_polled()]),
-        (10, [(24, common.power_curves("Power and steps"))]),
+        (4, [(5, power.power_now()), (7, _running()), (4, power.window_energy()), *_polled()]),
+        (10, [(24, power.power_curves("Power and steps"))]),
         (8, [(24, gantt("Steps", gantt_text, steps))]),
-        (9, [(24, common.result_table("Results", ENV, SCENARIO, STEPS_ONLY, OVERLAPS))]),
+        (9, [(24, results.result_table("Results", ENV, SCENARIO, STEPS_ONLY, OVERLAPS))]),
     ]
     return frame.dashboard(
         "energy-live",

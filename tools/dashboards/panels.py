@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from dashboards import Json
+from dashboards.columns import NO_THRESHOLD, STATE_COLOURS, by_name, colours, texts
 
 DATASOURCE = {"type": "influxdb", "uid": "${datasource}"}
-Json = dict[str, Any]
-
-STATE_COLOURS = {
-    "passed": "green",
-    "failed": "red",
-    "running": "yellow",
-    "aborted": "orange",
-    "lost": "#808080",
-}
-QUALITY_COLOURS = {"resolved": "green", "coarse": "yellow", "unresolvable": "#808080", "pending": "blue"}
-SIDE_COLOURS = {"ac": "green", "dc": "blue", "mixed": "orange", "unknown": "#808080"}
-W, WH, KWH, KJ, GRAMS = (f"suffix:{unit}" for unit in ("W", "Wh", "kWh", "kJ", "g"))
-"""Units of columns and axes along which one compares: Grafana's own would show 950 Wh above 1.2 kWh."""
 FEW_POINTS = 100
 """Intervals where a finer grid shows nothing more: one figure, a cell of a heat map, a sum over a large fleet."""
 COARSE_POINTS = 40
 """For sums over servers by a tag, which cost InfluxDB 1.x several times what sums over all do: 10 min at 6 h."""
-
-AS_WRITTEN = "%"
-"""A lone per cent sign at the end of an address: Grafana decodes addresses before it follows them, which would cut
-names with ``&`` or ``#``, but leaves as it is what cannot be decoded (read in @grafana/data 13.2)."""
-
-NO_THRESHOLD = {"mode": "absolute", "steps": [{"color": "transparent", "value": None}]}
 
 
 def target(query: str, *, table: bool = False, alias: str = "", ref: str = "A") -> Json:
@@ -41,106 +24,6 @@ def target(query: str, *, table: bool = False, alias: str = "", ref: str = "A") 
         "query": query,
     }
     return {**found, "alias": alias} if alias else found
-
-
-def colours(values: Mapping[str, str]) -> list[Json]:
-    """Return value mappings that colour texts."""
-    options = {
-        text: {"color": colour, "index": index, "text": text}
-        for index, (text, colour) in enumerate(values.items())
-    }
-    return [{"type": "value", "options": options}]
-
-
-def by_name(name: str, **properties: Any) -> Json:
-    """Return an override of one field; ``__`` in a property's name stands for a dot."""
-    return _override("byName", name, properties)
-
-
-def texts(**properties: Any) -> Json:
-    """Return an override of all columns of texts, which want the unit ``string``: else a step 007 would be shown as 7."""
-    return _override("byType", "string", properties)
-
-
-def by_pattern(pattern: str, **properties: Any) -> Json:
-    """Return an override of all fields whose names match ``/pattern/``."""
-    return _override("byRegexp", pattern, properties)
-
-
-def _override(matcher: str, options: str, properties: Mapping[str, Any]) -> Json:
-    written = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
-    return {"matcher": {"id": matcher, "options": options}, "properties": written}
-
-
-def line_only(**properties: Any) -> Json:
-    """Return the properties of a thin line without points or filling, such as one to compare with."""
-    return {
-        "custom__drawStyle": "line",
-        "custom__lineWidth": 1,
-        "custom__fillOpacity": 0,
-        "custom__showPoints": "never",
-        **properties,
-    }
-
-
-def painted(thresholds: Json) -> Json:
-    """Return the properties of a column whose cells are painted; old and new names of the cell type."""
-    return {
-        "thresholds": thresholds,
-        "custom__displayMode": "color-background-solid",
-        "custom__cellOptions": {"type": "color-background", "mode": "basic"},
-    }
-
-
-def bar_cell() -> Json:
-    """Return the properties of a column of bars from 0 on; old and new names of the cell type."""
-    return {
-        "min": 0,
-        "color": {"mode": "continuous-GrYlRd"},
-        "custom__displayMode": "basic",
-        "custom__cellOptions": {"type": "gauge", "mode": "basic"},
-    }
-
-
-def coloured(name: str, values: Mapping[str, str], width: int = 100) -> Json:
-    """Return an override that paints the cells of a text column."""
-    return by_name(name, mappings=colours(values), custom__width=width, **painted(NO_THRESHOLD))
-
-
-def calculated(name: str, left: str, operator: str, right: str) -> Json:
-    """Return the transformation that adds a column made of two; neither may miss a value."""
-    halves = {"left": left, "operator": operator, "right": right}
-    options = {"mode": "binary", "binary": halves, "alias": name, "replaceFields": False}
-    return {"id": "calculateField", "options": options}
-
-
-def sorted_by(field: str, *, descending: bool) -> Json:
-    """Return the transformation that sorts the rows of a table by a column."""
-    return {"id": "sortBy", "options": {"sort": [{"field": field, "desc": descending}]}}
-
-
-def link(name: str, title: str, url: str, **properties: Any) -> Json:
-    """Return an override that makes a column a link."""
-    return by_name(name, links=[{"title": title, "url": url}], **properties)
-
-
-def ci_link() -> Json:
-    """Return the override of the column that leads to the CI job."""
-    return link("ci_url", "CI job", f"${{__value.raw:raw}}#{AS_WRITTEN}", displayName="CI")
-
-
-WITHOUT_TIME = {"id": "filterFieldsByName", "options": {"exclude": {"names": ["Time"]}}}
-
-
-def joined(by: str, mode: str) -> list[Json]:
-    """Return the transformations that make one table of several, without their times.
-
-    Args:
-        by: The column whose values belong together.
-        mode: ``outer`` for a row per value, ``inner`` for values alone that are in all of them, ``outerTabular`` for a
-            row per pair of rows.
-    """
-    return [WITHOUT_TIME, {"id": "joinByField", "options": {"byField": by, "mode": mode}}]
 
 
 def core_panel(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards import common, frame, run_figures
+from dashboards import Json, frame, power, results, run_figures
+from dashboards.columns import KJ, QUALITY_COLOURS, SIDE_COLOURS, WH, W, by_name, ci_link, coloured, link
 from dashboards.influxql import (
     ENV,
     MEASURABLE,
@@ -16,24 +17,9 @@ from dashboards.influxql import (
     outer,
     select,
 )
-from dashboards.panels import (
-    KJ,
-    QUALITY_COLOURS,
-    SIDE_COLOURS,
-    WH,
-    Json,
-    W,
-    bars,
-    by_name,
-    ci_link,
-    coloured,
-    laid_out,
-    link,
-    sorted_by,
-    table,
-    target,
-)
+from dashboards.panels import bars, laid_out, table, target
 from dashboards.run_figures import KNOWN
+from dashboards.transformations import sorted_by
 from energyrecorder.schema import ENERGY_STEP_SERVERS, ENERGY_STEPS
 
 BASELINE = {
@@ -67,7 +53,7 @@ def _known() -> Json:
         overrides=[
             by_name("Time", displayName="Start"),
             by_name("time_end", unit="dateTimeAsIso", displayName="End"),
-            link("scenario", "Zoom to this run", common.zoom_link("energy-run")),
+            link("scenario", "Zoom to this run", results.zoom_link("energy-run")),
             ci_link(),
             coloured("side", SIDE_COLOURS, 75),
             *(by_name(name, unit=WH, displayName=shown, decimals=2) for name, shown in BASELINE.items()),
@@ -113,12 +99,12 @@ def _per_step() -> Json:
     where = (ENV, RUN, STEPS_ONLY, MEASURABLE, KNOWN)
     query = select(columns, ENERGY_STEPS, *where, tail="ORDER BY time ASC")
     found = [target(query, table=True)]
-    return bars("Energy per step", common.INTERVAL_FORMULA, found, unit=WH, x="step", colour_by="state")
+    return bars("Energy per step", results.INTERVAL_FORMULA, found, unit=WH, x="step", colour_by="state")
 
 
 def _steps() -> Json:
     footprint = "energy_wh / 1000 * "
-    return common.result_table(
+    return results.result_table(
         "Steps",
         ENV,
         RUN,
@@ -132,7 +118,7 @@ def _steps() -> Json:
         ],
         columns=[
             by_name("energy_kj", unit=KJ, displayName="Energy (kJ)", decimals=3, custom__width=115),
-            *common.footprint_columns(cost_decimals=4),
+            *results.footprint_columns(cost_decimals=4),
             by_name("scenario", custom__hidden=True),
         ],
         text="gCO2e and cost = energy in kWh × the factor in the column's title, which you set above.",
@@ -152,7 +138,7 @@ def build() -> Json:
     rows = [
         (4, [(4, panel) for panel in run_figures.quality()]),
         (4, [*((4, panel) for panel in run_figures.footprint()), (12, _known())]),
-        (9, [(24, common.power_curves("Power during the run", RUN))]),
+        (9, [(24, power.power_curves("Power during the run", RUN))]),
         (9, [(10, _per_step()), (14, _per_server())]),
         (9, [(24, _steps())]),
     ]

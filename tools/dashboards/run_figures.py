@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from dashboards import common
+from dashboards import Json, results
+from dashboards.columns import QUALITY_COLOURS, STATE_COLOURS, colours
 from dashboards.figures import figure
 from dashboards.influxql import ENV, MEASURABLE, RUN, SCENARIOS_ONLY, select
-from dashboards.panels import (
-    QUALITY_COLOURS,
-    STATE_COLOURS,
-    Json,
-    calculated,
-    colours,
-    joined,
-    sorted_by,
-)
+from dashboards.transformations import calculated, joined, sorted_by
 from energyrecorder.schema import ENERGY_STEPS
 from energyrecorder_analysis.quality import COARSE_U95, RESOLVED_U95
 
@@ -77,12 +70,12 @@ def quality() -> list[Json]:
         f"resolved: ± is at most {RESOLVED_U95:.0%} of the energy; coarse: at most {COARSE_U95:.0%}; unresolvable: more, or "
         "shorter than two periods of the readings; pending: readings are still awaited."
     )
-    u95_text = f"Half width of the 95 % interval of the energy. {common.GAIN_FORMULA}"
+    u95_text = f"Half width of the 95 % interval of the energy. {results.GAIN_FORMULA}"
     coverage_text = "Part of the run covered by readings of all its servers."
     return [
         _text("State", "How the run ended, or that it still runs.", "state", STATE_COLOURS),
         _text("Quality", quality_text, "quality", QUALITY_COLOURS),
-        _number("Energy", common.INTERVAL_FORMULA, "energy_wh", "watth", MEASURABLE, decimals=2),
+        _number("Energy", results.INTERVAL_FORMULA, "energy_wh", "watth", MEASURABLE, decimals=2),
         _number("±", u95_text, "u95_j / 3600 AS u95_wh", "watth", MEASURABLE, decimals=2),
         _number("Duration", "From the start to the end of the run.", "duration_s", "dthms"),
         _number("Coverage", coverage_text, "coverage", "percentunit", decimals=0),
@@ -91,12 +84,12 @@ def quality() -> list[Json]:
 
 def footprint() -> list[Json]:
     """Return the run against its baseline, and what it caused by the factors of the dashboard."""
-    change_text = f"Energy ÷ baseline − 1; a dash where there is none. {common.BASELINE_FORMULA}"
+    change_text = f"Energy ÷ baseline − 1; a dash where there is none. {results.BASELINE_FORMULA}"
     co2_text = "Energy in kWh × the factor in the title, which you set above; 400 is an example, not your supplier's."
     cost_text = "Energy in kWh × the price in the title, which you set above with its currency."
     co2, cost = "energy_wh / 1000 * $co2_g_per_kwh AS co2_g", "energy_wh / 1000 * $price_per_kwh AS cost"
     return [
-        _number("Δ baseline", change_text, common.CHANGE, "percent", MEASURABLE, decimals=1),
-        _number(common.CARBON, co2_text, co2, "massg", MEASURABLE, decimals=1),
-        _number(common.COST, cost_text, cost, "none", MEASURABLE, decimals=4),
+        _number("Δ baseline", change_text, results.CHANGE, "percent", MEASURABLE, decimals=1),
+        _number(results.CARBON, co2_text, co2, "massg", MEASURABLE, decimals=1),
+        _number(results.COST, cost_text, cost, "none", MEASURABLE, decimals=4),
     ]

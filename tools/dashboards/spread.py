@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dashboards import Json
+from dashboards.columns import AS_WRITTEN, WH, by_name, link
 from dashboards.influxql import ENV, FINISHED, MEASURABLE, SCENARIO, STEP, STEPS_ONLY, select
-from dashboards.panels import AS_WRITTEN, WH, Json, by_name, core_panel, link, table, target
+from dashboards.panels import core_panel, table, target
 from energyrecorder.schema import ENERGY_STEPS
 
 FEW_BOXES = 4

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dashboards import common, frame, spread
+from dashboards import Json, frame, results, spread
+from dashboards.columns import WH, W, by_name, by_pattern, line_only
 from dashboards.influxql import (
     ENV,
     FINISHED,
@@ -14,22 +15,8 @@ from dashboards.influxql import (
     select,
     tag_values,
 )
-from dashboards.panels import (
-    WH,
-    Json,
-    W,
-    bars,
-    by_name,
-    by_pattern,
-    histogram,
-    laid_out,
-    line_only,
-    scatter,
-    sorted_by,
-    table,
-    target,
-    timeseries,
-)
+from dashboards.panels import bars, histogram, laid_out, scatter, table, target, timeseries
+from dashboards.transformations import sorted_by
 from energyrecorder.schema import ENERGY_STEPS
 
 RUNS = (ENV, SCENARIO, SCENARIOS_ONLY, MEASURABLE, FINISHED)
@@ -42,7 +29,7 @@ def _over_time() -> Json:
     return timeseries(
         "Energy per run",
         "One point per finished run at its start, red if it did not pass; runs that these sensors cannot resolve are "
-        f"left out. Compare runs only where their intervals (±) part. {common.BASELINE_FORMULA} baseline: that median; from, "
+        f"left out. Compare runs only where their intervals (±) part. {results.BASELINE_FORMULA} baseline: that median; from, "
         "to: that range.",
         [
             target(runs("energy_wh", "\"state\" = 'passed'"), alias="$tag_scenario"),
@@ -72,7 +59,7 @@ def _runs() -> Json:
         "low_pct": ("Usual from", "percent", 1),
         "high_pct": ("Usual to", "percent", 1),
     }
-    return common.result_table(
+    return results.result_table(
         "Runs",
         ENV,
         SCENARIO,
@@ -80,7 +67,7 @@ def _runs() -> Json:
         "$timeFilter",
         order="DESC",
         figures=[
-            common.CHANGE,
+            results.CHANGE,
             "baseline_wh",
             "baseline_low_wh / baseline_wh * 100 - 100 AS low_pct",
             "baseline_high_wh / baseline_wh * 100 - 100 AS high_pct",
@@ -92,7 +79,7 @@ def _runs() -> Json:
                 for name, (shown, unit, decimals) in figures.items()
             ),
         ],
-        text=f"Δ = energy ÷ baseline − 1. {common.BASELINE_FORMULA} Usual from, to: that range against the baseline.",
+        text=f"Δ = energy ÷ baseline − 1. {results.BASELINE_FORMULA} Usual from, to: that range against the baseline.",
     )
 
 

@@ -1,0 +1,112 @@
+"""Power of servers and its sum over time, as several dashboards show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dashboards import Json, figures
+from dashboards.columns import by_name, line_only
+from dashboards.influxql import ENV, SCENARIO, SCENARIOS_ONLY, SERVER, TOTAL, outer, select
+from dashboards.panels import target, timeseries
+from energyrecorder.schema import ENERGY_STEPS, SERVER_POWER
+
+_WH = 'sum("w") * $__interval_ms / 3600000'
+
+
+def per_server(where: str) -> str:
+    """Return the mean power per server and interval."""
+    return _mean("mean(watts)", where, "server")
+
+
+def total_power(where: str) -> str:
+    """Return the power of all servers together per interval: a sum of means, so that parts are never counted."""
+    return _of_all('sum("w")', where)
+
+
+def grouped_power(where: str, tag: str) -> str:
+    """Return the power per interval and value of a tag, which may be a variable of the dashboard."""
+    inner = _mean("mean(watts) AS w", where, "server", tag)
+    return outer('sum("w")', inner, where=where, group=f'time($__interval), "{tag}"', tail="fill(none)")
+
+
+def _mean(expression: str, where: str, *tags: str) -> str:
+    return select(
+        [expression],
+        SERVER_POWER,
+        ENV,
+        SERVER,
+        TOTAL,
+        where,
+        group=", ".join(["time($__interval)", *(f'"{tag}"' for tag in tags)]),
+        tail="fill(none)",
+    )
+
+
+def _of_all(expression: str, where: str) -> str:
+    inner = _mean("mean(watts) AS w", where, "server")
+    return outer(expression, inner, where=where, group="time($__interval)", tail="fill(none)")
+
+
+def window_energy_wh(*, factor: str = "", name: str = "energy") -> str:
+    """Return watt-hours of each interval of the window: mean power × its length, none without readings.
+
+    Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps.
+    """
+    return _of_all(f'{_WH}{factor} AS "{name}"', "$timeFilter")
+
+
+def window_energy_by(tag: str, columns: Mapping[str, str]) -> str:
+    """Return sums over the watt-hours of the window per value of a tag, which may be a variable.
+
+    The outer queries have no bound of their own: with one InfluxDB 1.6.7 answers nothing.
+
+    Args:
+        tag: The tag.
+        columns: What is made of the sum (empty or arithmetic) by the name of its column.
+    """
+    inner = _mean("mean(watts) AS w", "$timeFilter", "server", tag)
+    # Summed up once: of a large fleet each sum takes its time.
+    summed = outer(f'{_WH} AS "wh"', inner, group=f'"{tag}"')
+    written = (f'"wh"{factor} AS "{name}"' for name, factor in columns.items())
+    return outer(", ".join(written), summed, group=f'"{tag}"')
+
+
+def power_now() -> Json:
+    """Return the present power of all servers."""
+    text = (
+        "Sum over the servers of their last reading, none older than 3 min at the right edge of the window."
+    )
+    return figures.present("Power now", text, SERVER_POWER, "watts", "sum", "watt", TOTAL)
+
+
+def window_energy() -> Json:
+    """Return the energy of the window."""
+    text = (
+        "Sum over servers and intervals of mean power × length of the interval; intervals without a reading count "
+        "nothing. The energy of a step, with its interval, stands with the steps."
+    )
+    return figures.over_window(
+        "Energy in the window", text, window_energy_wh(), "energy", "watth", decimals=1
+    )
+
+
+def power_curves(title: str, *which: str) -> Json:
+    """Return power per server, their total, and the idle level that results of ``which`` scenarios found."""
+    where = (ENV, SCENARIO, SCENARIOS_ONLY, *which, "$timeFilter")
+    grid = "time($__interval)"
+    idle = select(["last(idle_w) AS idle"], ENERGY_STEPS, *where, group=grid, tail="fill(previous)")
+    dashes = {"fill": "dash", "dash": [6, 6]}
+    return timeseries(
+        title,
+        "Mean power per server and interval as the BMC reports it (scope = server, no parts, so that nothing is "
+        "counted twice); total = sum of these means. A gap is a gap: missing is never 0. Bands: scenarios and "
+        "steps; red lines: computers switched off or on. idle = idle power of the servers of the last scenario that "
+        "has a result.",
+        [
+            target(per_server("$timeFilter"), alias="$tag_server"),
+            target(total_power("$timeFilter"), alias="total"),
+            target(idle, alias="idle"),
+        ],
+        unit="watt",
+        overrides=[by_name("idle", **line_only(custom__lineStyle=dashes))],
+    )
