@@ -38,6 +38,16 @@ def by_name(name: str, **properties: Any) -> Json:
     return _override("byName", name, properties)
 
 
+def energy_column(name: str, shown: str, **properties: Any) -> Json:
+    """Return an override of a column in Wh."""
+    return by_name(name, unit=WH, displayName=shown, decimals=2, **properties)
+
+
+def power_column(name: str, shown: str, *, decimals: int = 1, **properties: Any) -> Json:
+    """Return an override of a column in W."""
+    return by_name(name, unit=W, displayName=shown, decimals=decimals, **properties)
+
+
 def texts(**properties: Any) -> Json:
     """Return an override of all columns of texts, which want the unit ``string``: else a step 007 would be shown as 7."""
     return _override("byType", "string", properties)

@@ -8,20 +8,23 @@ from dashboards.columns import (
     SIDE_COLOURS,
     STATE_COLOURS,
     WH,
-    W,
     by_name,
     coloured,
+    energy_column,
     line_only,
+    power_column,
     texts,
 )
 from dashboards.influxql import (
     ENV,
     FINISHED,
+    INTERVAL,
     MEASURABLE,
     RUN,
     SCENARIO,
     SCENARIOS_ONLY,
     STEPS_ONLY,
+    per,
     select,
     tag_values,
 )
@@ -29,9 +32,9 @@ from dashboards.panels import laid_out, table, target, timeseries
 from energyrecorder.schema import ENERGY_RUN_PROFILE, ENERGY_STEPS
 
 FIGURES = {
-    "energy_wh": by_name("energy_wh", unit=WH, displayName="Energy", decimals=2),
-    "u95_wh": by_name("u95_wh", unit=WH, displayName="±", decimals=2),
-    "avg_w": by_name("avg_w", unit=W, displayName="Mean", decimals=1),
+    "energy_wh": energy_column("energy_wh", "Energy"),
+    "u95_wh": energy_column("u95_wh", "±"),
+    "avg_w": power_column("avg_w", "Mean"),
     "duration_s": by_name("duration_s", unit="dthms", displayName="Duration"),
 }
 # Not bounded by the window, which is in 1970 here; the runs that have a profile are few.
@@ -39,9 +42,9 @@ CHOSEN_STEPS = (ENV, SCENARIO, RUN, STEPS_ONLY, MEASURABLE)
 
 
 def _profiles() -> Json:
-    def of(column: str, runs: str, grid: str) -> str:
+    def of(column: str, runs: str, *tags: str) -> str:
         where = (ENV, SCENARIO, f'"run" =~ /^{runs}$/', "$timeFilter")
-        return select([column], ENERGY_RUN_PROFILE, *where, group=grid, tail="fill(none)")
+        return select([column], ENERGY_RUN_PROFILE, *where, group=per(INTERVAL, *tags), tail="fill(none)")
 
     edge = line_only(custom__lineWidth=0, color={"mode": "fixed", "fixedColor": "#808080"})
     text = (
@@ -55,9 +58,9 @@ def _profiles() -> Json:
         "Profiles",
         text,
         [
-            target(of("mean(watts)", "$run", 'time($__interval), "run"'), alias="$tag_run"),
-            target(of("min(min_w)", "$band", "time($__interval)"), alias="least"),
-            target(of("max(max_w)", "$band", "time($__interval)"), alias="greatest"),
+            target(of("mean(watts)", "$run", "run"), alias="$tag_run"),
+            target(of("min(min_w)", "$band"), alias="least"),
+            target(of("max(max_w)", "$band"), alias="greatest"),
         ],
         unit="watt",
         overrides=[

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from dashboards import Json
 from dashboards.columns import NO_THRESHOLD
-from dashboards.influxql import ENV, LAST_HOUR, SERVER, THREE_MINUTES, outer, select
+from dashboards.influxql import ENV, LAST_HOUR, SERVER, THREE_MINUTES, outer, per, select
 from dashboards.panels import FEW_POINTS, core_panel, target
 from dashboards.transformations import WITHOUT_TIME
 
@@ -91,7 +91,6 @@ def present(
         unit: Of the figure.
         where: Further conditions.
     """
-    grid = f'{THREE_MINUTES}, "server"'
     inner = select(
         [f"last({last}) AS last"],
         measurement,
@@ -99,7 +98,7 @@ def present(
         SERVER,
         *where,
         LAST_HOUR,
-        group=grid,
+        group=per(THREE_MINUTES, "server"),
         tail="fill(none)",
     )
     query = outer(f'{sum_up}("last") AS "now"', inner, where=LAST_HOUR, group=THREE_MINUTES)

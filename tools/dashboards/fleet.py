@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from dashboards import Json, frame, headroom, power, results
-from dashboards.columns import AS_WRITTEN, KWH, SIDE_COLOURS, W, bar_cell, by_name, coloured, link
+from dashboards.columns import (
+    AS_WRITTEN,
+    KWH,
+    SIDE_COLOURS,
+    W,
+    bar_cell,
+    by_name,
+    coloured,
+    link,
+    power_column,
+)
 from dashboards.figures import over_window
 from dashboards.influxql import ENV, KNOWN_SERVER, RECENT, SERVER, TOTAL, select
 from dashboards.panels import COARSE_POINTS, laid_out, status_history, table, target, timeseries
@@ -69,9 +79,9 @@ def _consumers() -> Json:
                 "/d/energy-live?var-server=${__value.raw:percentencode}&${env:queryparam}&${datasource:queryparam}"
                 f"&{AS_WRITTEN}",
             ),
-            by_name("mean_w", unit=W, displayName="Mean", decimals=1, **bar_cell()),
-            by_name("max_w", unit=W, displayName="Max", decimals=1),
-            by_name("min_w", unit=W, displayName="Min", decimals=1),
+            power_column("mean_w", "Mean", **bar_cell()),
+            power_column("max_w", "Max"),
+            power_column("min_w", "Min"),
             coloured("side", SIDE_COLOURS, 75),
             by_name("cap_w", unit=W, displayName="Power cap"),
             by_name("bmc_fw", displayName="BMC firmware"),
@@ -101,7 +111,7 @@ def _grouped() -> Json:
         "Sum over the servers of a group of their mean power per interval. Sites, rooms, rows, racks and groups are "
         "tags that fleet.toml gives; servers without one stand together."
     )
-    query = power.grouped_power("$timeFilter", "${group_by}")
+    query = power.grouped_power("${group_by}")
     return timeseries(
         "Power by ${group_by}",
         text,
@@ -133,7 +143,7 @@ def _shares() -> Json:
 def build() -> Json:
     """Return the dashboard."""
     cells_text = "Mean power per interval, a row per server; empty = no reading."
-    cells = [target(power.per_server("$timeFilter"), alias="$tag_server")]
+    cells = [target(power.per_server(), alias="$tag_server")]
     rows = [
         (4, _figures()),
         (9, [(14, _grouped()), (10, _shares())]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards import Json
-from dashboards.columns import NO_THRESHOLD, W, by_name, painted
+from dashboards.columns import NO_THRESHOLD, by_name, painted, power_column
 from dashboards.influxql import ENV, KNOWN_SERVER, SERVER, TOTAL, outer, select
 from dashboards.panels import table, target
 from dashboards.transformations import calculated, joined, sorted_by
@@ -41,10 +41,10 @@ def supplies() -> Json:
         "iLO.",
         [target(power, table=True), target(outer(left, info, group=per_server), table=True)],
         overrides=[
-            by_name("max_w", unit=W, displayName="Highest", decimals=0),
-            by_name("rated_w", unit=W, displayName="Rated", decimals=0),
+            power_column("max_w", "Highest", decimals=0),
+            power_column("rated_w", "Rated", decimals=0),
             by_name("supplies", displayName="Supplies"),
-            by_name("left_w", unit=W, displayName="With one lost", decimals=0),
+            power_column("left_w", "With one lost", decimals=0),
             by_name("load", displayName="Load", **share),
             by_name("spare_load", displayName="Load with one lost", mappings=_NO_SPARE, **share),
         ],

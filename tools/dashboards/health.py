@@ -5,24 +5,25 @@ from __future__ import annotations
 from dashboards import Json, frame
 from dashboards.columns import STATE_COLOURS, W, by_name, by_pattern, coloured
 from dashboards.figures import figure, over_window
-from dashboards.influxql import ANNOTATOR, ENV, SERVER, TELEGRAF, TOTAL, outer, select
+from dashboards.influxql import ANNOTATOR, ENV, INTERVAL, SERVER, TELEGRAF, TOTAL, outer, per, select
 from dashboards.panels import FEW_POINTS, laid_out, table, target, timeseries
 from dashboards.transformations import sorted_by
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC, SERVER_POWER
 
-# Per interval and server, as the curves need it.
-GRID = {"group": 'time($__interval), "server"', "tail": "fill(none)"}
+
+def _each(*tags: str) -> dict[str, str]:
+    """Return how curves are grouped: by intervals that have values, and by tags."""
+    return {"group": per(INTERVAL, *tags), "tail": "fill(none)"}
 
 
 def _figures() -> list[tuple[int, Json]]:
-    grid = {"group": "time($__interval)"}
     polls = select(["mean(up) AS up"], SERVER_BMC, ENV, SERVER, "$timeFilter")
-    late = select(
-        ["sum(late_ticks) AS late"], SERVER_BMC, ENV, SERVER, "$timeFilter", tail="fill(none)", **grid
+    late = select(["sum(late_ticks) AS late"], SERVER_BMC, ENV, SERVER, "$timeFilter", **_each())
+    lost = select(
+        ["count(step_id) AS lost"], ENERGY_STEPS, ENV, "\"state\" = 'lost'", "$timeFilter", group=INTERVAL
     )
-    lost = select(["count(step_id) AS lost"], ENERGY_STEPS, ENV, "\"state\" = 'lost'", "$timeFilter", **grid)
     ended = ("\"quality\" = 'pending'", "\"state\" != 'running'")
-    pending = select(["count(step_id) AS pending"], ENERGY_STEPS, ENV, *ended, "$timeFilter", **grid)
+    pending = select(["count(step_id) AS pending"], ENERGY_STEPS, ENV, *ended, "$timeFilter", group=INTERVAL)
     lost_text = (
         "Steps of the window that were never stopped and fell silent: their end is the last sign of life."
     )
@@ -89,8 +90,8 @@ def _failures() -> Json:
 
 
 def _down() -> Json:
-    inner = select(["min(up) * -1 + 1 AS down"], SERVER_BMC, ENV, SERVER, "$timeFilter", **GRID)
-    query = outer('sum("down")', inner, where="$timeFilter", group="time($__interval)", tail="fill(none)")
+    inner = select(["min(up) * -1 + 1 AS down"], SERVER_BMC, ENV, SERVER, "$timeFilter", **_each("server"))
+    query = outer('sum("down")', inner, where="$timeFilter", **_each())
     text = "Servers of which at least one poll in the interval gave no reading."
     return timeseries(
         "Servers down", text, [target(query, alias="down")], unit="none", most_points=FEW_POINTS
@@ -98,7 +99,7 @@ def _down() -> Json:
 
 
 def _durations() -> Json:
-    query = select(["mean(scrape_ms)"], SERVER_BMC, ENV, SERVER, "$timeFilter", **GRID)
+    query = select(["mean(scrape_ms)"], SERVER_BMC, ENV, SERVER, "$timeFilter", **_each("server"))
     text = "Mean time from the first request to the last answer of a poll."
     return timeseries(
         "Duration of a poll", text, [target(query, alias="$tag_server")], unit="ms", most_points=FEW_POINTS
@@ -106,8 +107,7 @@ def _durations() -> Json:
 
 
 def _telegraf() -> Json:
-    grid = 'time($__interval), "alias"'
-    query = select(["max(metrics_gathered)"], TELEGRAF, "$timeFilter", group=grid, tail="fill(none)")
+    query = select(["max(metrics_gathered)"], TELEGRAF, "$timeFilter", **_each("alias"))
     text = (
         "Counter metrics_gathered of Telegraf's inputs.internal (energy-watch.conf.sample): flat means that the "
         "collector is silent, a drop to zero that Telegraf was started again."
@@ -118,7 +118,6 @@ def _telegraf() -> Json:
 
 def _outputs() -> Json:
     ours = "\"output\" != ''"
-    grid = {"group": 'time($__interval), "alias"', "tail": "fill(none)"}
     shown = {
         "buffer_size": "waiting",
         "write_errors": "failed writes",
@@ -126,7 +125,10 @@ def _outputs() -> Json:
         "metrics_dropped": "dropped",
     }
     found = [
-        target(select([f"max({field})"], TELEGRAF, ours, "$timeFilter", **grid), alias=f"$tag_alias {name}")
+        target(
+            select([f"max({field})"], TELEGRAF, ours, "$timeFilter", **_each("alias")),
+            alias=f"$tag_alias {name}",
+        )
         for field, name in shown.items()
     ]
     text = (
@@ -138,9 +140,8 @@ def _outputs() -> Json:
 
 
 def _waiting() -> Json:
-    grid = {"group": 'time($__interval), "sink"', "tail": "fill(none)"}
-    backlog = select(["max(energy_annotator_sink_backlog)"], ANNOTATOR, "$timeFilter", **grid)
-    refused = select(["max(energy_annotator_sink_refused_total)"], ANNOTATOR, "$timeFilter", **grid)
+    backlog = select(["max(energy_annotator_sink_backlog)"], ANNOTATOR, "$timeFilter", **_each("sink"))
+    refused = select(["max(energy_annotator_sink_refused_total)"], ANNOTATOR, "$timeFilter", **_each("sink"))
     text = (
         "Steps and marks that the annotator has on disk and its sink has not taken yet (energy-watch-annotator.conf.sample): "
         "rises while that sink is away, and falls when it is back. refused: those that it refused for good, since the "
@@ -151,9 +152,10 @@ def _waiting() -> Json:
 
 
 def _spools() -> Json:
-    grid = {"group": 'time($__interval), "env"', "tail": "fill(none)"}
-    oldest = select(["max(energy_annotator_spool_oldest_seconds)"], ANNOTATOR, ENV, "$timeFilter", **grid)
-    size = select(["max(energy_annotator_spool_bytes)"], ANNOTATOR, ENV, "$timeFilter", **grid)
+    oldest = select(
+        ["max(energy_annotator_spool_oldest_seconds)"], ANNOTATOR, ENV, "$timeFilter", **_each("env")
+    )
+    size = select(["max(energy_annotator_spool_bytes)"], ANNOTATOR, ENV, "$timeFilter", **_each("env"))
     text = (
         "Steps and marks that a client keeps in its spool, by environment: age of the oldest and size of the largest "
         "spool (right; 64 MiB is its bound), as clients told in the 5 to 10 minutes before "

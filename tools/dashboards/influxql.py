@@ -27,6 +27,7 @@ OVERLAPS = 'time >= ${__from}ms - $lookback AND time < ${__to}ms AND "time_end" 
 VISIBLE = '("duration_s" * 1000000 > ${__to} - ${__from} OR "state" != \'passed\')'
 RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
 LAST_HOUR = "time >= ${__to}ms - 1h AND time < ${__to}ms"
+INTERVAL = "time($__interval)"
 # On a grid that ends with the window, so that its last row is a full one.
 THREE_MINUTES = "time(3m, ${__to}ms)"
 # Servers are described hourly and on change; one that is away for weeks is still known.
@@ -106,6 +107,11 @@ def select(
     # The variable holds the quote that opens the name, and what comes before: it may not be empty.
     table = f'${{store}}{measurement}"' if measurement in FROM_TELEGRAF else f'"{measurement}"'
     return _clauses(", ".join(written), table, conditions, group, tail)
+
+
+def per(interval: str, *tags: str) -> str:
+    """Return what follows ``GROUP BY`` for a row per interval and values of tags."""
+    return ", ".join([interval, *(f'"{tag}"' for tag in tags)])
 
 
 def outer(columns: str, inner: str, *, group: str = "", where: str = "", tail: str = "") -> str:

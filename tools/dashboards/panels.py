@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_uppercase
 
 from dashboards import Json
 from dashboards.columns import NO_THRESHOLD, STATE_COLOURS, by_name, colours, texts
@@ -14,10 +15,9 @@ COARSE_POINTS = 40
 """For sums over servers by a tag, which cost InfluxDB 1.x several times what sums over all do: 10 min at 6 h."""
 
 
-def target(query: str, *, table: bool = False, alias: str = "", ref: str = "A") -> Json:
+def target(query: str, *, table: bool = False, alias: str = "") -> Json:
     """Return one query of a panel."""
     found: Json = {
-        "refId": ref,
         "datasource": DATASOURCE,
         "rawQuery": True,
         "resultFormat": "table" if table else "time_series",
@@ -43,7 +43,9 @@ def core_panel(
         "title": title,
         "description": description,
         "datasource": DATASOURCE,
-        "targets": [{**found, "refId": chr(ord("A") + index)} for index, found in enumerate(targets)],
+        "targets": [
+            {"refId": letter, **found} for letter, found in zip(ascii_uppercase, targets, strict=False)
+        ],
         "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
         "options": options,
         **({"transformations": list(transformations)} if transformations else {}),
@@ -61,14 +63,10 @@ def timeseries(
     overrides: Sequence[Json] = (),
 ) -> Json:
     """Return curves over time; a gap of more than a minute stays a gap; ``most_points`` asks for a coarser grid."""
-    custom: Json = {
-        "drawStyle": "points" if points else "line",
-        "lineInterpolation": "linear",
-        "lineWidth": 1,
-    }
-    custom |= {"fillOpacity": 8, "showPoints": "always" if points else "never", "spanNulls": 60000}
-    custom |= {"pointSize": 7} if points else {}
-    defaults: Json = {"unit": unit, "min": 0, "custom": custom}
+    drawn = {"drawStyle": "points" if points else "line", "lineInterpolation": "linear", "lineWidth": 1}
+    shown = {"fillOpacity": 8, "showPoints": "always" if points else "never", "spanNulls": 60000}
+    sized = {"pointSize": 7} if points else {}
+    defaults: Json = {"unit": unit, "min": 0, "custom": {**drawn, **shown, **sized}}
     legend = {
         "displayMode": "table",
         "placement": "right",

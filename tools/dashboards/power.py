@@ -6,45 +6,26 @@ from collections.abc import Mapping
 
 from dashboards import Json, figures
 from dashboards.columns import by_name, line_only
-from dashboards.influxql import ENV, SCENARIO, SCENARIOS_ONLY, SERVER, TOTAL, outer, select
+from dashboards.influxql import ENV, INTERVAL, SCENARIO, SCENARIOS_ONLY, SERVER, TOTAL, outer, per, select
 from dashboards.panels import target, timeseries
 from energyrecorder.schema import ENERGY_STEPS, SERVER_POWER
 
 _WH = 'sum("w") * $__interval_ms / 3600000'
 
 
-def per_server(where: str) -> str:
+def per_server() -> str:
     """Return the mean power per server and interval."""
-    return _mean("mean(watts)", where, "server")
+    return _mean("mean(watts)")
 
 
-def total_power(where: str) -> str:
+def total_power() -> str:
     """Return the power of all servers together per interval: a sum of means, so that parts are never counted."""
-    return _of_all('sum("w")', where)
+    return _over_servers('sum("w")')
 
 
-def grouped_power(where: str, tag: str) -> str:
+def grouped_power(tag: str) -> str:
     """Return the power per interval and value of a tag, which may be a variable of the dashboard."""
-    inner = _mean("mean(watts) AS w", where, "server", tag)
-    return outer('sum("w")', inner, where=where, group=f'time($__interval), "{tag}"', tail="fill(none)")
-
-
-def _mean(expression: str, where: str, *tags: str) -> str:
-    return select(
-        [expression],
-        SERVER_POWER,
-        ENV,
-        SERVER,
-        TOTAL,
-        where,
-        group=", ".join(["time($__interval)", *(f'"{tag}"' for tag in tags)]),
-        tail="fill(none)",
-    )
-
-
-def _of_all(expression: str, where: str) -> str:
-    inner = _mean("mean(watts) AS w", where, "server")
-    return outer(expression, inner, where=where, group="time($__interval)", tail="fill(none)")
+    return _over_servers('sum("w")', tag)
 
 
 def window_energy_wh(*, factor: str = "", name: str = "energy") -> str:
@@ -52,7 +33,25 @@ def window_energy_wh(*, factor: str = "", name: str = "energy") -> str:
 
     Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps.
     """
-    return _of_all(f'{_WH}{factor} AS "{name}"', "$timeFilter")
+    return _over_servers(f'{_WH}{factor} AS "{name}"')
+
+
+def _over_servers(expression: str, *tags: str) -> str:
+    inner = _mean("mean(watts) AS w", *tags)
+    return outer(expression, inner, where="$timeFilter", group=per(INTERVAL, *tags), tail="fill(none)")
+
+
+def _mean(expression: str, *tags: str) -> str:
+    return select(
+        [expression],
+        SERVER_POWER,
+        ENV,
+        SERVER,
+        TOTAL,
+        "$timeFilter",
+        group=per(INTERVAL, "server", *tags),
+        tail="fill(none)",
+    )
 
 
 def window_energy_by(tag: str, columns: Mapping[str, str]) -> str:
@@ -64,7 +63,7 @@ def window_energy_by(tag: str, columns: Mapping[str, str]) -> str:
         tag: The tag.
         columns: What is made of the sum (empty or arithmetic) by the name of its column.
     """
-    inner = _mean("mean(watts) AS w", "$timeFilter", "server", tag)
+    inner = _mean("mean(watts) AS w", tag)
     # Summed up once: of a large fleet each sum takes its time.
     summed = outer(f'{_WH} AS "wh"', inner, group=f'"{tag}"')
     written = (f'"wh"{factor} AS "{name}"' for name, factor in columns.items())
@@ -93,8 +92,7 @@ def window_energy() -> Json:
 def power_curves(title: str, *which: str) -> Json:
     """Return power per server, their total, and the idle level that results of ``which`` scenarios found."""
     where = (ENV, SCENARIO, SCENARIOS_ONLY, *which, "$timeFilter")
-    grid = "time($__interval)"
-    idle = select(["last(idle_w) AS idle"], ENERGY_STEPS, *where, group=grid, tail="fill(previous)")
+    idle = select(["last(idle_w) AS idle"], ENERGY_STEPS, *where, group=INTERVAL, tail="fill(previous)")
     dashes = {"fill": "dash", "dash": [6, 6]}
     return timeseries(
         title,
@@ -103,8 +101,8 @@ def power_curves(title: str, *which: str) -> Json:
         "steps; red lines: computers switched off or on. idle = idle power of the servers of the last scenario that "
         "has a result.",
         [
-            target(per_server("$timeFilter"), alias="$tag_server"),
-            target(total_power("$timeFilter"), alias="total"),
+            target(per_server(), alias="$tag_server"),
+            target(total_power(), alias="total"),
             target(idle, alias="idle"),
         ],
         unit="watt",

@@ -11,16 +11,16 @@ from dashboards.columns import (
     QUALITY_COLOURS,
     SIDE_COLOURS,
     STATE_COLOURS,
-    WH,
-    W,
     by_name,
     ci_link,
     coloured,
+    energy_column,
     link,
+    power_column,
 )
 from dashboards.influxql import MEASURABLE, NOT_MEASURABLE, select
 from dashboards.panels import table, target
-from dashboards.transformations import sorted_by
+from dashboards.transformations import merged
 from energyrecorder.schema import ENERGY_STEPS
 
 INTERVAL_FORMULA = (
@@ -78,12 +78,12 @@ def _result_columns(uid: str) -> list[Json]:
         coloured("side", SIDE_COLOURS, 75),
         by_name("duration_s", unit="dthms", displayName="Duration", custom__width=100),
         by_name("time_end", unit="dateTimeAsIso", displayName="End", custom__width=165),
-        by_name("energy_wh", unit=WH, displayName="Energy", decimals=2, custom__width=100),
-        by_name("u95_wh", unit=WH, displayName="±", decimals=2, custom__width=90),
-        by_name("net_wh", unit=WH, displayName="Above idle", decimals=2, custom__width=100),
-        by_name("gain_wh", unit=WH, displayName="Gain", decimals=2, noValue="relative to the BMC's sensor"),
-        by_name("avg_w", unit=W, displayName="Mean", decimals=1, custom__width=85),
-        by_name("max_w", unit=W, displayName="Max", decimals=1, custom__width=85),
+        energy_column("energy_wh", "Energy", custom__width=100),
+        energy_column("u95_wh", "±", custom__width=90),
+        energy_column("net_wh", "Above idle", custom__width=100),
+        energy_column("gain_wh", "Gain", noValue="relative to the BMC's sensor"),
+        power_column("avg_w", "Mean", custom__width=85),
+        power_column("max_w", "Max", custom__width=85),
         by_name("coverage", unit="percentunit", displayName="Coverage", decimals=0, custom__width=85),
         by_name("overlap", displayName="Overlapping steps", custom__width=80),
         ci_link(),
@@ -124,9 +124,6 @@ def result_table(
         f"{text and f' {text}'}",
         [target(measurable, table=True), target(others, table=True)],
         overrides=[*_result_columns(uid), *columns],
-        transformations=[
-            {"id": "merge", "options": {}},
-            sorted_by("Time", descending=order == "DESC"),
-        ],
+        transformations=merged(descending=order == "DESC"),
         total_of=["energy_wh"] if order == "ASC" else [],
     )

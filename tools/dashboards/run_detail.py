@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboards import Json, frame, power, results, run_figures
-from dashboards.columns import KJ, QUALITY_COLOURS, SIDE_COLOURS, WH, W, by_name, ci_link, coloured, link
+from dashboards.columns import (
+    KJ,
+    QUALITY_COLOURS,
+    SIDE_COLOURS,
+    WH,
+    by_name,
+    ci_link,
+    coloured,
+    energy_column,
+    link,
+    power_column,
+)
 from dashboards.influxql import (
     ENV,
     MEASURABLE,
@@ -19,7 +30,7 @@ from dashboards.influxql import (
 )
 from dashboards.panels import bars, laid_out, table, target
 from dashboards.run_figures import KNOWN
-from dashboards.transformations import sorted_by
+from dashboards.transformations import merged
 from energyrecorder.schema import ENERGY_STEP_SERVERS, ENERGY_STEPS
 
 BASELINE = {
@@ -56,7 +67,7 @@ def _known() -> Json:
             link("scenario", "Zoom to this run", results.zoom_link("energy-run")),
             ci_link(),
             coloured("side", SIDE_COLOURS, 75),
-            *(by_name(name, unit=WH, displayName=shown, decimals=2) for name, shown in BASELINE.items()),
+            *(energy_column(name, shown) for name, shown in BASELINE.items()),
             by_name("run_id", displayName="Report", links=report),
         ],
     )
@@ -79,16 +90,13 @@ def _per_server() -> Json:
         "sensor; sensors of different servers differ by a few per cent. A server may be unresolvable, and then has no "
         "figure, where the sum over all is not.",
         [of([*figures, *trust], MEASURABLE), of(trust, NOT_MEASURABLE)],
-        transformations=[
-            {"id": "merge", "options": {}},
-            sorted_by("Time", descending=False),
-        ],
+        transformations=merged(),
         overrides=[
             coloured("quality", QUALITY_COLOURS, 110),
-            by_name("energy_wh", unit=WH, displayName="Energy", decimals=2),
-            by_name("u95_wh", unit=WH, displayName="±", decimals=2),
-            by_name("avg_w", unit=W, displayName="Mean", decimals=1),
-            by_name("max_w", unit=W, displayName="Max", decimals=1),
+            energy_column("energy_wh", "Energy"),
+            energy_column("u95_wh", "±"),
+            power_column("avg_w", "Mean"),
+            power_column("max_w", "Max"),
             by_name("coverage", unit="percentunit", displayName="Coverage", decimals=0),
         ],
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dashboards import Json
-from dashboards.columns import AS_WRITTEN, WH, by_name, link
-from dashboards.influxql import ENV, FINISHED, MEASURABLE, SCENARIO, STEP, STEPS_ONLY, select
+from dashboards.columns import AS_WRITTEN, WH, by_name, energy_column, link
+from dashboards.influxql import ENV, FINISHED, INTERVAL, MEASURABLE, SCENARIO, STEP, STEPS_ONLY, select
 from dashboards.panels import core_panel, table, target
 from energyrecorder.schema import ENERGY_STEPS
 
@@ -28,7 +28,7 @@ def _figures_of(*where: str, group: str, tail: str = "") -> str:
 
 
 def _columns() -> list[Json]:
-    figures = [by_name(key, unit=WH, displayName=shown, decimals=2) for key, (_, shown) in _FIGURES.items()]
+    figures = [energy_column(key, shown) for key, (_, shown) in _FIGURES.items()]
     return [*figures, by_name("instances", unit="none", displayName="Instances")]
 
 
@@ -71,7 +71,7 @@ def over_time() -> Json:
         "tooltip": {"mode": "multi"},
     }
     custom = {"drawStyle": "points", "pointSize": 7, "showPoints": "always", "fillOpacity": 30}
-    columns = [by_name("lower", unit=WH, displayName=_FIGURES["quarter"][1], decimals=2)]
+    columns = [energy_column("lower", _FIGURES["quarter"][1])]
     columns += [column for column in _columns() if column["matcher"]["options"] != "quarter"]
     panel = core_panel(
         "candlestick",
@@ -81,7 +81,7 @@ def over_time() -> Json:
         "is the median, the bar at the bottom counts the instances; a single one is a line. Drawn as a candlestick with "
         "open = 25 %, close = 75 %, low = least, high = most; its colour means nothing. Instances that cannot be "
         "resolved are left out. Steps are chosen above the panels or in the table below.",
-        [target(_figures_of(STEP, group="time($__interval)", tail="fill(none)"), table=True)],
+        [target(_figures_of(STEP, group=INTERVAL, tail="fill(none)"), table=True)],
         defaults={"unit": WH, "color": {"mode": "fixed", "fixedColor": "orange"}, "custom": custom},
         options=options,
         overrides=columns,

@@ -18,6 +18,11 @@ def joined(by: str, mode: str) -> list[Json]:
     return [WITHOUT_TIME, {"id": "joinByField", "options": {"byField": by, "mode": mode}}]
 
 
+def merged(*, descending: bool = False) -> list[Json]:
+    """Return the transformations that put the rows of several answers into one table, by their times."""
+    return [{"id": "merge", "options": {}}, sorted_by("Time", descending=descending)]
+
+
 def calculated(name: str, left: str, operator: str, right: str) -> Json:
     """Return the transformation that adds a column made of two; neither may miss a value."""
     halves = {"left": left, "operator": operator, "right": right}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards import Json, frame, results, spread
-from dashboards.columns import WH, W, by_name, by_pattern, line_only
+from dashboards.columns import WH, W, by_name, by_pattern, energy_column, line_only, power_column
 from dashboards.influxql import (
     ENV,
     FINISHED,
@@ -95,8 +95,8 @@ def _ranking(title: str, tag: str, level: str) -> Json:
         [target(query, table=True)],
         overrides=[
             by_name("Time", custom__hidden=True),
-            by_name("mean_w", unit=W, displayName="Mean power", decimals=1),
-            by_name("mean_wh", unit=WH, displayName="Mean energy", decimals=2),
+            power_column("mean_w", "Mean power"),
+            energy_column("mean_wh", "Mean energy"),
             by_name("runs", displayName="Instances"),
         ],
         transformations=[sorted_by("mean_w", descending=True)],
