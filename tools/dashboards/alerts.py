@@ -28,13 +28,13 @@ class Rule:
     uid: str
     title: str
     query: str
-    window_s: int
     reducer: str
     threshold: str
-    lasts: str
-    no_data: str
     summary: str
     description: str
+    window_s: int = _DAY_S
+    lasts: str = "0s"
+    no_data: str = "OK"
 
     def written(self) -> Json:
         """Return the rule as provisioning takes it: the query (A), the value (B), the comparison (C)."""
@@ -93,11 +93,8 @@ def _over_budget() -> Rule:
         query=select(
             ["max(energy_wh)"], ENERGY_STEPS, MEASURABLE, "$timeFilter", group=grid, tail="fill(none)"
         ),
-        window_s=_DAY_S,
         reducer="max",
         threshold="> 1000",
-        lasts="0s",
-        no_data="OK",
         summary="{{ $labels.scenario }} needed more than its budget",
         description="A scenario or step that began in the last 24 h needed more than 1000 Wh: put your own budget here.",
     )
@@ -109,11 +106,8 @@ def _lost() -> Rule:
         uid="energy-step-lost",
         title="Step lost",
         query=select(["count(step_id)"], ENERGY_STEPS, is_lost, "$timeFilter", group=grid, tail="fill(none)"),
-        window_s=_DAY_S,
         reducer="sum",
         threshold="> 0",
-        lasts="0s",
-        no_data="OK",
         summary="A test step of {{ $labels.env }} was never stopped",
         description="It began in the last 24 h and its client fell silent; its end is the last sign of life.",
     )
