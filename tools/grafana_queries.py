@@ -71,10 +71,11 @@ def _single(name: str, value: str, query: str) -> str:
     return _escaped(value) if between_slashes or in_literal else value
 
 
-def interval_ms(length_ms: int, points: int) -> int:
-    """Return the interval that Grafana takes for a window; our data source says 10 s at least."""
+def interval_ms(length_ms: int, points: int, least_ms: int = 10_000) -> int:
+    """Return the interval that Grafana takes for a window: at least the data source's or the panel's."""
     exact_s = length_ms / points / 1000
-    return next(rounded for below, rounded in INTERVALS_S if exact_s < below) * 1000
+    rounded_s = next(rounded for below, rounded in INTERVALS_S if exact_s < below)
+    return max(rounded_s * 1000, least_ms)
 
 
 def interpolated(
@@ -84,9 +85,10 @@ def interpolated(
     to_ms: int,
     values: Mapping[str, Sequence[str] | str] | None = None,
     points: int = 500,
+    least_ms: int = 10_000,
 ) -> str:
     """Return the query as the data source gets it."""
-    grid_ms = interval_ms(to_ms - from_ms, points)
+    grid_ms = interval_ms(to_ms - from_ms, points, least_ms)
     known = {
         variable["name"]: chosen(variable, (values or {}).get(variable["name"]), query)
         for variable in board["templating"]["list"]

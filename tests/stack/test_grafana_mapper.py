@@ -276,8 +276,9 @@ def test_tables_are_grouped_by_one_tag_at_most(uid):
 def test_intervals_are_rounded_as_grafana_does(mapper):
     """So that the speed of queries is measured on the grid that panels ask for."""
     jobs = [
-        {"length_ms": hours * 3_600_000, "points": points}
+        {"length_ms": hours * 3_600_000, "points": points, "least_ms": least_ms}
         for hours in (1, 6, 24, 24 * 7, 24 * 30)
         for points in (4, 30, 40, 100, 500, 1000)
+        for least_ms in (10_000, 60_000)
     ]
     assert grafana_mapper.run(mapper, jobs) == [interval_ms(**job) for job in jobs]

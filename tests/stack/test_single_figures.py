@@ -15,10 +15,11 @@ DRAWN = [(uid, panel) for uid, panel in PANELS if panel["options"].get("graphMod
 DATABASE = "single_figures"
 NOW = 1_800_000_000_000
 COST = "Cost in $currency at $price_per_kwh per kWh"
+LEAST_MS = {"10s": 10_000, "1m": MINUTE_MS}
 HOUR_MS = 60 * MINUTE_MS
 DASH = "\N{EN DASH}"
-# Power of each server, read every 20 s until so many minutes ago.
-SERVERS = {"steady": (300.0, 0), "late": (200.0, 1), "silent": (100.0, 4)}
+# Power of each server, read until so many minutes ago, every so many seconds.
+SERVERS = {"steady": (300.0, 0, 20), "late": (200.0, 1, 60), "silent": (100.0, 4, 20)}
 # Scenario, end in minutes before NOW, Wh, state, baseline.
 RUNS = {
     "first": ("functest", 500, 10.0, "passed", None),
@@ -33,9 +34,9 @@ RUNS = {
 def readings():
     """Yield two hours of power and polls of the servers."""
     power, poll = schema.measurement(schema.SERVER_POWER), schema.measurement(schema.SERVER_BMC)
-    for server, (watts, silent_min) in SERVERS.items():
+    for server, (watts, silent_min, every_s) in SERVERS.items():
         tags = {"env": "pod1", "server": server}
-        for ms in range(NOW - 120 * MINUTE_MS + 5_000, NOW - silent_min * MINUTE_MS, 20_000):
+        for ms in range(NOW - 120 * MINUTE_MS + 5_000, NOW - silent_min * MINUTE_MS, every_s * 1000):
             yield power.line({**tags, "scope": "server"}, {"watts": watts}, ms * 10**6)
             yield poll.line(tags, {"up": int(server != "late"), "error": ""}, ms * 10**6)
 
@@ -61,7 +62,8 @@ def answered(influxd):
         window = (NOW + after_ms - length_ms, NOW + after_ms)
         frames = []
         for target in panel["targets"]:
-            query = interpolated(target["query"], BOARDS[uid], *window, values, points=panel["maxDataPoints"])
+            grid = {"points": panel["maxDataPoints"], "least_ms": LEAST_MS[panel.get("interval", "10s")]}
+            query = interpolated(target["query"], BOARDS[uid], *window, values, **grid)
             frames += grafana_mapper.table_frame(influxd.query(query, DATABASE), target["refId"])
         return {"stat": panel, "frames": frames}
 
@@ -113,16 +115,17 @@ def test_servers_that_are_polled_and_up(shown):
 
 @pytest.mark.parametrize("uid", ["energy-live", "energy-fleet"])
 def test_energy_in_the_window_is_the_sum_of_what_its_sparkline_joins(shown, uid):
-    """An hour at 600 W, on a grid of half a minute."""
+    """An hour at 600 W, a server that is read once a minute included."""
     found = shown(uid, "Energy in the window", after_ms=-10 * MINUTE_MS)
-    assert (found["text"], found["line"]) == ("600.0 Wh", [5.0] * 120)
-    assert found["times"] == [NOW - 70 * MINUTE_MS + number * 30_000 for number in range(120)]
+    assert (found["text"], found["line"]) == ("600.0 Wh", [10.0] * 60)
+    assert found["times"] == [NOW - (70 - minute) * MINUTE_MS for minute in range(60)]
 
 
-def test_an_interval_that_has_just_begun_is_not_lower_than_the_others(shown):
-    """It is its mean power that counts, and its whole length."""
-    found = shown("energy-live", "Energy in the window", after_ms=-10 * MINUTE_MS + 10_000)
-    assert found["line"] == [5.0] * 121
+@pytest.mark.parametrize("after_ms", [10_000, 59_000])
+def test_energy_does_not_depend_on_where_a_minute_begins(shown, after_ms):
+    """All intervals are whole: none is lower at the end, none counts time beyond the window."""
+    found = shown("energy-live", "Energy in the window", after_ms=-10 * MINUTE_MS + after_ms)
+    assert (found["text"], found["line"]) == ("600.0 Wh", [10.0] * 60)
 
 
 def test_what_is_made_of_the_energy_follows_it(shown):

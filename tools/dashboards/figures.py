@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dashboards import Json
 from dashboards.columns import NO_THRESHOLD
 from dashboards.influxql import ENV, LAST_HOUR, SERVER, THREE_MINUTES, outer, per, select
-from dashboards.panels import FEW_POINTS, core_panel, target
+from dashboards.panels import FEW_POINTS, LONGEST_POLL, core_panel, target
 from dashboards.transformations import WITHOUT_TIME
 
 _ALARMING = {
@@ -125,7 +125,7 @@ def over_window(
     alarm: bool = False,
 ) -> Json:
     """Return the sum of a column that has a row for each interval of the window."""
-    return figure(
+    panel = figure(
         title,
         description,
         [query],
@@ -136,3 +136,4 @@ def over_window(
         decimals=decimals,
         alarm=alarm,
     )
+    return {**panel, "interval": LONGEST_POLL}

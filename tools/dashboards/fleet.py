@@ -16,11 +16,11 @@ from dashboards.columns import (
 )
 from dashboards.figures import over_window
 from dashboards.influxql import ENV, KNOWN_SERVER, RECENT, SERVER, TOTAL, select
-from dashboards.panels import COARSE_POINTS, laid_out, status_history, table, target, timeseries
+from dashboards.panels import COARSE_POINTS, LONGEST_POLL, laid_out, status_history, table, target, timeseries
 from dashboards.transformations import joined, sorted_by
 from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, STATIC_TAGS
 
-NOTE = "Energy in the window = Σ mean power × interval over servers, intervals without readings left out; "
+NOTE = "Energy in the window = Σ mean power × interval (1 min or longer) over servers, intervals without readings left out; "
 
 
 PER_DAY = " / ((${__to} - ${__from}) / 86400000)"
@@ -137,7 +137,7 @@ def _shares() -> Json:
         ],
         transformations=[sorted_by("energy_kwh", descending=True)],
     )
-    return {**panel, "maxDataPoints": COARSE_POINTS}
+    return {**panel, "maxDataPoints": COARSE_POINTS, "interval": LONGEST_POLL}
 
 
 def build() -> Json:

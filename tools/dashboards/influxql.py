@@ -26,9 +26,11 @@ OVERLAPS = 'time >= ${__from}ms - $lookback AND time < ${__to}ms AND "time_end" 
 # Of steps that passed the ones narrower than a line are left out: beyond the limit the newest would be missing.
 VISIBLE = '("duration_s" * 1000000 > ${__to} - ${__from} OR "state" != \'passed\')'
 RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
+WINDOW = "time >= ${__from}ms AND time < ${__to}ms"
 LAST_HOUR = "time >= ${__to}ms - 1h AND time < ${__to}ms"
 INTERVAL = "time($__interval)"
-# On a grid that ends with the window, so that its last row is a full one.
+# On grids that end with the window, so that the last row is a full one.
+INTERVAL_TO_END = "time($__interval, ${__to}ms)"
 THREE_MINUTES = "time(3m, ${__to}ms)"
 # Servers are described hourly and on change; one that is away for weeks is still known.
 KNOWN_SERVER = "time > ${__to}ms - 31d AND time <= ${__to}ms"

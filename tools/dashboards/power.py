@@ -6,7 +6,19 @@ from collections.abc import Mapping
 
 from dashboards import Json, figures
 from dashboards.columns import by_name, line_only
-from dashboards.influxql import ENV, INTERVAL, SCENARIO, SCENARIOS_ONLY, SERVER, TOTAL, outer, per, select
+from dashboards.influxql import (
+    ENV,
+    INTERVAL,
+    INTERVAL_TO_END,
+    SCENARIO,
+    SCENARIOS_ONLY,
+    SERVER,
+    TOTAL,
+    WINDOW,
+    outer,
+    per,
+    select,
+)
 from dashboards.panels import target, timeseries
 from energyrecorder.schema import ENERGY_STEPS, SERVER_POWER
 
@@ -33,7 +45,9 @@ def window_energy_wh(*, factor: str = "", name: str = "energy") -> str:
 
     Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps.
     """
-    return _over_servers(f'{_WH}{factor} AS "{name}"')
+    inner = _mean("mean(watts) AS w", where=WINDOW, grid=INTERVAL_TO_END)
+    energy = f'{_WH}{factor} AS "{name}"'
+    return outer(energy, inner, where=WINDOW, group=INTERVAL_TO_END, tail="fill(none)")
 
 
 def _over_servers(expression: str, *tags: str) -> str:
@@ -41,15 +55,15 @@ def _over_servers(expression: str, *tags: str) -> str:
     return outer(expression, inner, where="$timeFilter", group=per(INTERVAL, *tags), tail="fill(none)")
 
 
-def _mean(expression: str, *tags: str) -> str:
+def _mean(expression: str, *tags: str, where: str = "$timeFilter", grid: str = INTERVAL) -> str:
     return select(
         [expression],
         SERVER_POWER,
         ENV,
         SERVER,
         TOTAL,
-        "$timeFilter",
-        group=per(INTERVAL, "server", *tags),
+        where,
+        group=per(grid, "server", *tags),
         tail="fill(none)",
     )
 
@@ -63,7 +77,7 @@ def window_energy_by(tag: str, columns: Mapping[str, str]) -> str:
         tag: The tag.
         columns: What is made of the sum (empty or arithmetic) by the name of its column.
     """
-    inner = _mean("mean(watts) AS w", tag)
+    inner = _mean("mean(watts) AS w", tag, where=WINDOW, grid=INTERVAL_TO_END)
     # Summed up once: of a large fleet each sum takes its time.
     summed = outer(f'{_WH} AS "wh"', inner, group=f'"{tag}"')
     written = (f'"wh"{factor} AS "{name}"' for name, factor in columns.items())
@@ -81,8 +95,8 @@ def power_now() -> Json:
 def window_energy() -> Json:
     """Return the energy of the window."""
     text = (
-        "Sum over servers and intervals of mean power × length of the interval; intervals without a reading count "
-        "nothing. The energy of a step, with its interval, stands with the steps."
+        "Sum over servers and intervals (1 min or longer) of mean power × length of the interval; those without a reading "
+        "count nothing. The energy of a step, with its interval, stands with the steps."
     )
     return figures.over_window(
         "Energy in the window", text, window_energy_wh(), "energy", "watth", decimals=1

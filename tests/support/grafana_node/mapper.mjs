@@ -120,8 +120,8 @@ async function figures({ stat, frames }) {
   }));
 }
 
-function interval({ length_ms, points }) {
-  return rangeUtil.calculateInterval({ from: 0, to: length_ms }, points, '10s').intervalMs;
+function interval({ length_ms, points, least_ms }) {
+  return rangeUtil.calculateInterval({ from: 0, to: length_ms }, points, `${least_ms}ms`).intervalMs;
 }
 
 async function answered(job) {
