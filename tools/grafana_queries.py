@@ -78,6 +78,12 @@ def interval_ms(length_ms: int, points: int, least_ms: int = 10_000) -> int:
     return max(rounded_s * 1000, least_ms)
 
 
+def automatic(variable: Mapping[str, Any], length_ms: int) -> str:
+    """Return the interval that a variable takes for a window; ours say minutes at least."""
+    least_ms = int(variable["auto_min"].removesuffix("m")) * 60_000
+    return f"{interval_ms(length_ms, variable['auto_count'], least_ms)}ms"
+
+
 def interpolated(
     query: str,
     board: Mapping[str, Any],
@@ -89,10 +95,9 @@ def interpolated(
 ) -> str:
     """Return the query as the data source gets it."""
     grid_ms = interval_ms(to_ms - from_ms, points, least_ms)
-    known = {
-        variable["name"]: chosen(variable, (values or {}).get(variable["name"]), query)
-        for variable in board["templating"]["list"]
-    }
+    variables = board["templating"]["list"]
+    known = {one["name"]: chosen(one, (values or {}).get(one["name"]), query) for one in variables}
+    known |= {one["name"]: automatic(one, to_ms - from_ms) for one in variables if one["type"] == "interval"}
     known |= {
         "timeFilter": f"time >= {from_ms}ms and time <= {to_ms}ms",
         # Left for the server to fill in, but not without the look at slashes.

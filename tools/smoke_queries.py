@@ -12,10 +12,10 @@ NOW = {"${__to}ms": "now()", "${__from}ms": "now() - 1h", "${__to}": "2000000000
 
 def body(board: dict[str, Any]) -> dict[str, Any]:
     """Return the request for the last hour, with all values of each variable chosen."""
-    chosen = {
-        one["name"]: ".*" if one["type"] == "query" else one["current"]["value"]
-        for one in board["templating"]["list"]
-    }
+    variables = board["templating"]["list"]
+    chosen = {one["name"]: ".*" if one["type"] == "query" else one["current"]["value"] for one in variables}
+    # Where Grafana would choose the interval.
+    chosen |= {one["name"]: one["query"] for one in variables if one["type"] == "interval"}
     queries = []
     for target in (target for panel in board["panels"] for target in panel["targets"]):
         text = target["query"]

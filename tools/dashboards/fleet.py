@@ -108,17 +108,18 @@ def _state() -> Json:
 
 def _grouped() -> Json:
     text = (
-        "Sum over the servers of a group of their mean power per interval. Sites, rooms, rows, racks and groups are "
+        "Sum over the servers of a group of their mean power per interval of a minute or longer. Sites, rooms, rows, racks and groups are "
         "tags that fleet.toml gives; servers without one stand together."
     )
     query = power.grouped_power("${group_by}")
-    return timeseries(
+    panel = timeseries(
         "Power by ${group_by}",
         text,
         [target(query, alias="$tag_${group_by}")],
         unit="watt",
         most_points=COARSE_POINTS,
     )
+    return {**panel, "interval": LONGEST_POLL}
 
 
 def _shares() -> Json:

@@ -15,7 +15,7 @@ from dashboards.influxql import (
     select,
     tag_values,
 )
-from dashboards.panels import DATASOURCE
+from dashboards.panels import DATASOURCE, LONGEST_POLL, MANY_POINTS
 from energyrecorder import schema
 
 TAG = "energy"
@@ -131,6 +131,25 @@ def store_variable(*, means: bool = True) -> Json:
     """
     policies = [("default policy", '"'), ("policy raw", '"raw"."'), ("1-min means", '"rollup"."')]
     return custom_variable("store", "Readings from", policies if means else policies[:2])
+
+
+def grid_variable() -> Json:
+    """Return the hidden interval of sums over servers: in a panel's own one not every server needs to be read."""
+    auto = {"selected": True, "text": "auto", "value": "$__auto_interval_grid"}
+    return {
+        "name": "grid",
+        "label": "Interval of totals",
+        "type": "interval",
+        "query": LONGEST_POLL,
+        "auto": True,
+        "auto_count": MANY_POINTS,
+        "auto_min": LONGEST_POLL,
+        "refresh": 2,
+        "hide": 2,
+        "skipUrlSync": True,
+        "options": [auto, {"selected": False, "text": LONGEST_POLL, "value": LONGEST_POLL}],
+        "current": auto,
+    }
 
 
 def lookback_variable() -> Json:

@@ -6,7 +6,7 @@ from dashboards import Json, frame
 from dashboards.columns import STATE_COLOURS, W, by_name, by_pattern, coloured
 from dashboards.figures import figure, over_window
 from dashboards.influxql import ANNOTATOR, ENV, INTERVAL, SERVER, TELEGRAF, TOTAL, outer, per, select
-from dashboards.panels import FEW_POINTS, laid_out, table, target, timeseries
+from dashboards.panels import FEW_POINTS, LONGEST_POLL, laid_out, table, target, timeseries
 from dashboards.transformations import sorted_by
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC, SERVER_POWER
 
@@ -92,10 +92,10 @@ def _failures() -> Json:
 def _down() -> Json:
     inner = select(["min(up) * -1 + 1 AS down"], SERVER_BMC, ENV, SERVER, "$timeFilter", **_each("server"))
     query = outer('sum("down")', inner, where="$timeFilter", **_each())
-    text = "Servers of which at least one poll in the interval gave no reading."
-    return timeseries(
-        "Servers down", text, [target(query, alias="down")], unit="none", most_points=FEW_POINTS
-    )
+    text = "Servers of which at least one poll in the interval, of a minute or longer, gave no reading."
+    found = [target(query, alias="down")]
+    panel = timeseries("Servers down", text, found, unit="none", most_points=FEW_POINTS)
+    return {**panel, "interval": LONGEST_POLL}
 
 
 def _durations() -> Json:

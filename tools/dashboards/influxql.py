@@ -31,6 +31,7 @@ LAST_HOUR = "time >= ${__to}ms - 1h AND time < ${__to}ms"
 INTERVAL = "time($__interval)"
 # On grids that end with the window, so that the last row is a full one.
 INTERVAL_TO_END = "time($__interval, ${__to}ms)"
+GRID_TO_END = "time($grid, ${__to}ms)"
 THREE_MINUTES = "time(3m, ${__to}ms)"
 # Servers are described hourly and on change; one that is away for weeks is still known.
 KNOWN_SERVER = "time > ${__to}ms - 31d AND time <= ${__to}ms"

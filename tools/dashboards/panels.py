@@ -14,9 +14,11 @@ FEW_POINTS = 100
 COARSE_POINTS = 40
 """For sums over servers by a tag, which cost InfluxDB 1.x several times what sums over all do: 10 min at 6 h."""
 
+MANY_POINTS = 500
+"""Intervals of a curve over the whole page."""
 LONGEST_POLL = "1m"
-"""An interval that is summed up is at least as long: one without a reading adds nothing. BMCs that know no sessions are
-polled once a minute, the others more often."""
+"""An interval over which servers are summed up is at least as long: a server without a reading in it adds nothing. BMCs
+that know no sessions are polled once a minute, the others more often."""
 
 
 def target(query: str, *, table: bool = False, alias: str = "") -> Json:

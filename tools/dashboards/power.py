@@ -8,6 +8,7 @@ from dashboards import Json, figures
 from dashboards.columns import by_name, line_only
 from dashboards.influxql import (
     ENV,
+    GRID_TO_END,
     INTERVAL,
     INTERVAL_TO_END,
     SCENARIO,
@@ -27,17 +28,26 @@ _WH = 'sum("w") * $__interval_ms / 3600000'
 
 def per_server() -> str:
     """Return the mean power per server and interval."""
-    return _mean("mean(watts)")
+    return select(
+        ["mean(watts)"],
+        SERVER_POWER,
+        ENV,
+        SERVER,
+        TOTAL,
+        "$timeFilter",
+        group=per(INTERVAL, "server"),
+        tail="fill(none)",
+    )
 
 
 def total_power() -> str:
     """Return the power of all servers together per interval: a sum of means, so that parts are never counted."""
-    return _over_servers('sum("w")')
+    return _over_servers('sum("w")', GRID_TO_END)
 
 
 def grouped_power(tag: str) -> str:
     """Return the power per interval and value of a tag, which may be a variable of the dashboard."""
-    return _over_servers('sum("w")', tag)
+    return _over_servers('sum("w")', INTERVAL_TO_END, tag)
 
 
 def window_energy_wh(*, factor: str = "", name: str = "energy") -> str:
@@ -45,24 +55,22 @@ def window_energy_wh(*, factor: str = "", name: str = "energy") -> str:
 
     Not ``integral()``: InfluxDB 3 does not have it, and it would bridge gaps.
     """
-    inner = _mean("mean(watts) AS w", where=WINDOW, grid=INTERVAL_TO_END)
-    energy = f'{_WH}{factor} AS "{name}"'
-    return outer(energy, inner, where=WINDOW, group=INTERVAL_TO_END, tail="fill(none)")
+    return _over_servers(f'{_WH}{factor} AS "{name}"', INTERVAL_TO_END)
 
 
-def _over_servers(expression: str, *tags: str) -> str:
-    inner = _mean("mean(watts) AS w", *tags)
-    return outer(expression, inner, where="$timeFilter", group=per(INTERVAL, *tags), tail="fill(none)")
+def _over_servers(expression: str, grid: str, *tags: str) -> str:
+    means = _means(grid, *tags)
+    return outer(expression, means, where=WINDOW, group=per(grid, *tags), tail="fill(none)")
 
 
-def _mean(expression: str, *tags: str, where: str = "$timeFilter", grid: str = INTERVAL) -> str:
+def _means(grid: str, *tags: str) -> str:
     return select(
-        [expression],
+        ["mean(watts) AS w"],
         SERVER_POWER,
         ENV,
         SERVER,
         TOTAL,
-        where,
+        WINDOW,
         group=per(grid, "server", *tags),
         tail="fill(none)",
     )
@@ -77,9 +85,9 @@ def window_energy_by(tag: str, columns: Mapping[str, str]) -> str:
         tag: The tag.
         columns: What is made of the sum (empty or arithmetic) by the name of its column.
     """
-    inner = _mean("mean(watts) AS w", tag, where=WINDOW, grid=INTERVAL_TO_END)
+    means = _means(INTERVAL_TO_END, tag)
     # Summed up once: of a large fleet each sum takes its time.
-    summed = outer(f'{_WH} AS "wh"', inner, group=f'"{tag}"')
+    summed = outer(f'{_WH} AS "wh"', means, group=f'"{tag}"')
     written = (f'"wh"{factor} AS "{name}"' for name, factor in columns.items())
     return outer(", ".join(written), summed, group=f'"{tag}"')
 
@@ -111,7 +119,8 @@ def power_curves(title: str, *which: str) -> Json:
     return timeseries(
         title,
         "Mean power per server and interval as the BMC reports it (scope = server, no parts, so that nothing is "
-        "counted twice); total = sum of these means. A gap is a gap: missing is never 0. Bands: scenarios and "
+        "counted twice). total = sum of the servers' means over a minute or longer, so that one that is read once a minute "
+        "counts in each; the last of these ends with the window. A gap is a gap: missing is never 0. Bands: scenarios and "
         "steps; red lines: computers switched off or on. idle = idle power of the servers of the last scenario that "
         "has a result.",
         [

@@ -161,6 +161,7 @@ def build() -> Json:
             frame.server_variable(),
             frame.reading_variable(),
             frame.store_variable(),
+            frame.grid_variable(),
             frame.lookback_variable(),
             *frame.footprint_variables(),
             frame.annotator_variable(),
