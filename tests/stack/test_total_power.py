@@ -26,7 +26,7 @@ def lines():
     power = schema.measurement(schema.SERVER_POWER)
     for number, pace_s in enumerate(PACES_S):
         tags = {"env": "pod1", "server": f"every-{pace_s}", "scope": "server"}
-        for ms in range(NOW - 120 * MINUTE_MS + number * 2300, NOW + MINUTE_MS, pace_s * 1000):
+        for ms in range(NOW - 120 * MINUTE_MS + number * 2300, NOW + 5 * MINUTE_MS, pace_s * 1000):
             yield power.line(tags, {"watts": 100.0}, ms * 10**6)
 
 
@@ -36,18 +36,34 @@ def filled(influxd):
     return influxd
 
 
+@pytest.fixture(scope="module")
+def asked(filled):
+    """Return the answers to a sum, as (ms, W), for a window of so many milliseconds that ends then."""
+
+    def of(uid, title, letter, length_ms, end_ms):
+        (panel,) = (panel for panel in BOARDS[uid]["panels"] if panel["title"] == title)
+        (query,) = (target["query"] for target in panel["targets"] if target["refId"] == letter)
+        grid = {"points": panel.get("maxDataPoints", 1000), "least_ms": LEAST_MS[panel.get("interval")]}
+        text = interpolated(query, BOARDS[uid], end_ms - length_ms, end_ms, **grid)
+        (series,) = filled.query(text, DATABASE)
+        return [(ns // 10**6, watts) for ns, watts in series["values"]]
+
+    return of
+
+
 @pytest.mark.parametrize("late_ms", [0, 7_000, 31_000])
 @pytest.mark.parametrize("minutes", [5, 60])
-@pytest.mark.parametrize(("uid", "title", "letter"), SUMS)
-def test_a_server_that_is_read_less_often_counts_all_the_time(filled, uid, title, letter, minutes, late_ms):
+@pytest.mark.parametrize("which", SUMS, ids=[title for _, title, _ in SUMS])
+def test_a_server_that_is_read_less_often_counts_all_the_time(asked, which, minutes, late_ms):
     """Wherever the window ends: on a finer grid the total would be 100 to 400 W by turns."""
-    (panel,) = (panel for panel in BOARDS[uid]["panels"] if panel["title"] == title)
-    (query,) = (target["query"] for target in panel["targets"] if target["refId"] == letter)
-    grid = {"points": panel.get("maxDataPoints", 1000), "least_ms": LEAST_MS[panel.get("interval")]}
-    end = NOW + late_ms
-    asked = interpolated(query, BOARDS[uid], end - minutes * MINUTE_MS, end, **grid)
-    (series,) = filled.query(asked, DATABASE)
-    assert {row[1] for row in series["values"]} == {400.0}
-    assert len(series["values"]) >= minutes / 2
-    last_ms, before_ms = (row[0] // 10**6 for row in series["values"][:-3:-1])
-    assert last_ms + (last_ms - before_ms) == end
+    found = asked(*which, minutes * MINUTE_MS, NOW + late_ms)
+    assert {watts for _, watts in found} == {400.0}
+    assert len(found) >= minutes / 2
+
+
+@pytest.mark.parametrize("which", SUMS[:2], ids=[title for _, title, _ in SUMS[:2]])
+def test_the_total_crosses_the_window_of_a_short_step(asked, which):
+    """Half a minute, shorter than the pace of a server: its line comes from before and goes on behind."""
+    end_ms = NOW + 7_000
+    *_, before, behind = asked(*which, 30_000, end_ms)
+    assert (before, behind) == ((end_ms - MINUTE_MS, 400.0), (end_ms, 400.0))

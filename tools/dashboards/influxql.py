@@ -27,6 +27,8 @@ OVERLAPS = 'time >= ${__from}ms - $lookback AND time < ${__to}ms AND "time_end" 
 VISIBLE = '("duration_s" * 1000000 > ${__to} - ${__from} OR "state" != \'passed\')'
 RECENT = "time > ${__to}ms - 3m AND time <= ${__to}ms"
 WINDOW = "time >= ${__from}ms AND time < ${__to}ms"
+# A curve of few points crosses a short window only if it has one before it and one behind it.
+AROUND_WINDOW = "time >= ${__from}ms - $grid AND time < ${__to}ms + $grid"
 LAST_HOUR = "time >= ${__to}ms - 1h AND time < ${__to}ms"
 INTERVAL = "time($__interval)"
 # On grids that end with the window, so that the last row is a full one.

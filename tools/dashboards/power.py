@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dashboards import Json, figures
 from dashboards.columns import by_name, line_only
 from dashboards.influxql import (
+    AROUND_WINDOW,
     ENV,
     GRID_TO_END,
     INTERVAL,
@@ -42,7 +43,7 @@ def per_server() -> str:
 
 def total_power() -> str:
     """Return the power of all servers together per interval: a sum of means, so that parts are never counted."""
-    return _over_servers('sum("w")', GRID_TO_END)
+    return _over_servers('sum("w")', GRID_TO_END, where=AROUND_WINDOW)
 
 
 def grouped_power(tag: str) -> str:
@@ -58,19 +59,19 @@ def window_energy_wh(*, factor: str = "", name: str = "energy") -> str:
     return _over_servers(f'{_WH}{factor} AS "{name}"', INTERVAL_TO_END)
 
 
-def _over_servers(expression: str, grid: str, *tags: str) -> str:
-    means = _means(grid, *tags)
-    return outer(expression, means, where=WINDOW, group=per(grid, *tags), tail="fill(none)")
+def _over_servers(expression: str, grid: str, *tags: str, where: str = WINDOW) -> str:
+    means = _means(grid, *tags, where=where)
+    return outer(expression, means, where=where, group=per(grid, *tags), tail="fill(none)")
 
 
-def _means(grid: str, *tags: str) -> str:
+def _means(grid: str, *tags: str, where: str = WINDOW) -> str:
     return select(
         ["mean(watts) AS w"],
         SERVER_POWER,
         ENV,
         SERVER,
         TOTAL,
-        WINDOW,
+        where,
         group=per(grid, "server", *tags),
         tail="fill(none)",
     )
@@ -120,7 +121,7 @@ def power_curves(title: str, *which: str) -> Json:
         title,
         "Mean power per server and interval as the BMC reports it (scope = server, no parts, so that nothing is "
         "counted twice). total = sum of the servers' means over a minute or longer, so that one that is read once a minute "
-        "counts in each; the last of these ends with the window. A gap is a gap: missing is never 0. Bands: scenarios and "
+        "counts in each; one of these ends with the window. A gap is a gap: missing is never 0. Bands: scenarios and "
         "steps; red lines: computers switched off or on. idle = idle power of the servers of the last scenario that "
         "has a result.",
         [
