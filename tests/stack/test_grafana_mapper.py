@@ -12,6 +12,7 @@ from grafana_queries import dashboards, interpolated, interval_ms, queries
 from support import grafana_mapper
 
 BOARDS = dashboards()
+MOST_BESIDE_OTHERS = 10
 DATABASE = "mapper"
 DEMO = "mapper_demo"
 NOW = 1_800_000_000_000
@@ -164,6 +165,17 @@ def test_tables_have_the_columns_that_overrides_and_sorting_name(mapper, demo, u
         for step in panel.get("transformations", ()):
             for sort in step["options"].get("sort", ()):
                 assert sort["field"] in names, (panel["title"], sort["field"], names)
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_a_table_of_many_columns_has_the_whole_width(mapper, demo, uid):
+    """Of narrower ones columns were cut off (seen in a real Grafana)."""
+    for panel, frames in shown(mapper, demo, uid):
+        overrides = panel["fieldConfig"]["overrides"]
+        hidden = [one for one in overrides if {"id": "custom.hidden", "value": True} in one["properties"]]
+        columns = max(len(frame["columns"]) for frame in frames) - len(hidden)
+        if panel["type"] == "table" and columns > MOST_BESIDE_OTHERS:
+            assert panel["gridPos"]["w"] == 24, (panel["title"], columns)
 
 
 @pytest.mark.parametrize("uid", BOARDS)

@@ -127,7 +127,8 @@ def _means() -> Json:
 def build() -> Json:
     """Return the dashboard."""
     profiles = tag_values(ENERGY_RUN_PROFILE, "run", f"{ENV} AND {SCENARIO}")
-    rows = [(11, [(24, _profiles())]), (9, [(12, _runs()), (12, _side_by_side())]), (8, [(24, _means())])]
+    panels = [(11, _profiles()), (9, _runs()), (9, _side_by_side()), (8, _means())]
+    rows = [(height, [(24, panel)]) for height, panel in panels]
     return frame.dashboard(
         "energy-compare",
         "Run comparison",

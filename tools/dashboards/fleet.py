@@ -149,8 +149,8 @@ def build() -> Json:
         (4, _figures()),
         (9, [(14, _grouped()), (10, _shares())]),
         (10, [(24, status_history("Power per server", cells_text, cells, unit="watt"))]),
-        (10, [(16, _consumers()), (8, _state())]),
-        (9, [(24, headroom.supplies())]),
+        (10, [(24, _consumers())]),
+        (9, [(8, _state()), (16, headroom.supplies())]),
     ]
     groups = [(tag, tag) for tag in ("env", *STATIC_TAGS, "server")]
     return frame.dashboard(

@@ -145,7 +145,8 @@ def build() -> Json:
     """Return the dashboard."""
     rows = [
         (4, [(4, panel) for panel in run_figures.quality()]),
-        (4, [*((4, panel) for panel in run_figures.footprint()), (12, _known())]),
+        (4, [(8, panel) for panel in run_figures.footprint()]),
+        (4, [(24, _known())]),
         (9, [(24, power.power_curves("Power during the run", RUN))]),
         (9, [(10, _per_step()), (14, _per_server())]),
         (9, [(24, _steps())]),
