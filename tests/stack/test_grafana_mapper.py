@@ -234,6 +234,17 @@ def test_a_run_is_held_against_its_baseline_in_its_row(mapper, demo):
     assert others == {(state, *["\N{EN DASH}"] * 3) for state in ("passed", "failed", "lost", "running")}
 
 
+@pytest.mark.parametrize("title", ["Power ranking of scenarios", "Scenarios", "Steps and VNFs"])
+def test_a_ranking_begins_with_the_highest(mapper, title):
+    """InfluxDB answers by name."""
+    panel = next(panel for panel in BOARDS["energy-trend"]["panels"] if panel["title"] == title)
+    values = {"name": "mean_w", "type": "number", "values": [100, 300, 200], "config": {}}
+    ((found,),) = grafana_mapper.run(
+        mapper, [{"panel": panel, "frames": [{"refId": "A", "fields": [values]}]}]
+    )
+    assert found["columns"][0]["values"] == [300, 200, 100]
+
+
 ODD_STEPS = ("R&D", "issue #7", "50% load", "a%26b", "1+1 = 2?", "vm up/down [3]")
 CI_URL = "https://ci.example/job/lab/job/feature%252Fpower/7/"
 

@@ -118,7 +118,14 @@ def table(
 
 
 def bars(
-    title: str, description: str, targets: Sequence[Json], *, unit: str, x: str, colour_by: str = ""
+    title: str,
+    description: str,
+    query: str,
+    *,
+    unit: str,
+    x: str,
+    colour_by: str = "",
+    transformations: Sequence[Json] = (),
 ) -> Json:
     """Return a bar per row of a table; ``colour_by`` names the column whose mapped colour paints it."""
     defaults = {"unit": unit, "min": 0, "custom": {"fillOpacity": 80, "lineWidth": 1}}
@@ -137,7 +144,14 @@ def bars(
         options["colorByField"] = colour_by
         overrides.append(by_name(colour_by, mappings=colours(STATE_COLOURS)))
     return core_panel(
-        "barchart", title, description, targets, defaults=defaults, options=options, overrides=overrides
+        "barchart",
+        title,
+        description,
+        [target(query, table=True)],
+        defaults=defaults,
+        options=options,
+        overrides=overrides,
+        transformations=transformations,
     )
 
 

@@ -106,8 +106,7 @@ def _per_step() -> Json:
     columns = ["step", "state", "energy_wh"]
     where = (ENV, RUN, STEPS_ONLY, MEASURABLE, KNOWN)
     query = select(columns, ENERGY_STEPS, *where, tail="ORDER BY time ASC")
-    found = [target(query, table=True)]
-    return bars("Energy per step", results.INTERVAL_FORMULA, found, unit=WH, x="step", colour_by="state")
+    return bars("Energy per step", results.INTERVAL_FORMULA, query, unit=WH, x="step", colour_by="state")
 
 
 def _steps() -> Json:

@@ -11,7 +11,6 @@ from dashboards.influxql import (
     SCENARIO,
     SCENARIOS_ONLY,
     STEPS_ONLY,
-    outer,
     select,
     tag_values,
 )
@@ -107,19 +106,25 @@ def _shapes() -> list[tuple[int, Json]]:
     tail = "ORDER BY time ASC LIMIT 2000"
     pairs = select(["duration_s", "energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter", tail=tail)
     runs = select(["energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter")
-    inner = select(["mean(avg_w) AS mean_w"], ENERGY_STEPS, *RUNS, "$timeFilter", group='"scenario"')
-    ranking = [target(outer('"mean_w"', inner, group='"scenario"'), table=True)]
+    means = select(["mean(avg_w) AS mean_w"], ENERGY_STEPS, *RUNS, "$timeFilter", group='"scenario"')
     pairs_text = (
         "One point per run: shows whether a run needs more because it lasts longer or because it draws more."
     )
-    ranking_text = "Mean over the runs in the window of their mean power."
+    ranking = bars(
+        "Power ranking of scenarios",
+        "Mean over the runs in the window of their mean power, highest first.",
+        means,
+        unit=W,
+        x="scenario",
+        transformations=[sorted_by("mean_w", descending=True)],
+    )
     return [
         (
             8,
             scatter("Duration against energy", pairs_text, pairs, x="duration_s", y="energy_wh", unit=WH),
         ),
         (8, histogram("Distribution", "How many runs needed how much energy.", runs, unit=WH)),
-        (8, bars("Power ranking of scenarios", ranking_text, ranking, unit=W, x="scenario")),
+        (8, ranking),
     ]
 
 
