@@ -12,8 +12,8 @@ from energyrecorder_analysis.compare.family import compare
 from energyrecorder_analysis.compare.judge import Rules
 from energyrecorder_analysis.compare.observe import observe
 from energyrecorder_analysis.compare.plan import plan
-from energyrecorder_analysis.compare.power import DISTURBED_LOG, log_sd_of, runs_needed
-from support.runs import run
+from energyrecorder_analysis.compare.power import DISTURBED_LOG, runs_needed
+from support.runs import log_sd_of, run
 
 RULES = Rules()
 

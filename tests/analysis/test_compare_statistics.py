@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energyrecorder_analysis.compare.holm import adjusted
-from energyrecorder_analysis.compare.power import DISTURBED_LOG, log_sd_of
+from energyrecorder_analysis.compare.power import DISTURBED_LOG
 from energyrecorder_analysis.compare.ranks import can_be_significant, shift, upper_tail
 from energyrecorder_analysis.compare.student import chi2_quantile, mirrored, one_against, t_quantile, t_upper
+from support.runs import log_sd_of
 
 UNHURRIED = settings(max_examples=100, deadline=None)
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from xml.etree import ElementTree as ET
 
 SECOND = 1_000_000_000
+
+
+def log_sd_of(cv):
+    """Return the standard deviation of log energies whose coefficient of variation is ``cv``."""
+    return math.sqrt(math.log1p(cv * cv))
 
 
 def result(energy_j, *, servers=("n1",), u95=0.01, quality="resolved", **more):

@@ -28,11 +28,6 @@ _LEAST_LEAD = 1e-6
 """A smaller lead of one side over the other takes more runs than anybody counts."""
 
 
-def log_sd_of(cv: float) -> float:
-    """Return the standard deviation of log energies whose coefficient of variation is ``cv``."""
-    return math.sqrt(math.log1p(cv * cv))
-
-
 def cv_of(log_sd: float) -> float:
     """Return the coefficient of variation of energies whose logs vary by ``log_sd``."""
     return math.sqrt(math.expm1(log_sd * log_sd))
