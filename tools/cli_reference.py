@@ -34,12 +34,12 @@ energy-step stop
 energy-step report --wait 60
 ```
 
-**Exit codes.** `start`, `step`, `stop`, `mark` and `flush` end with 0 even when the service could not be
-told: a warning on stderr, what was kept is sent later; `--strict` makes it 3, and a setting that is
-not allowed 2. `run` ends with the command's own code (126 cannot be executed, 127 not found, 128 + n ended
-by signal n). `report`, `compare`, `plan`, `gate`, `import` and `doctor` end with 3 when the service fails
-them. `gate` ends with 4 after a regression or above the budget, and, where `--fail-on` names it, with 5
-when nothing could be told and 6 when nothing could be compared. 2 is wrong usage, everywhere.
+**Exit codes.** `start`, `step`, `stop`, `mark` and `flush` end with 0 even when the service is not reached:
+there is a warning on stderr, and the events are sent later. With `--strict` they end with 3, and with 2 for
+a setting that is not allowed. `run` ends with the command's own code (126 cannot be executed, 127 not found,
+128 + n ended by signal n). `report`, `compare`, `plan`, `gate`, `import` and `doctor` end with 3 when the
+service fails. `gate` ends with 4 after a regression or above the budget and, where `--fail-on` names it, with
+5 when the result is inconclusive and 6 when nothing is comparable. Wrong usage is 2 everywhere.
 
 **Variables.** `ENERGY_URL`, `ENERGY_ENV` and the rest are those of the [SDK](sdk.md). `start` writes
 `ENERGY_RUN_ID`, `ENERGY_STEP_ID` and `ENERGY_SCENARIO` to `$GITHUB_ENV`, `run_id` and `step_id` to
@@ -48,13 +48,13 @@ and `gate` add to `$GITHUB_STEP_SUMMARY`. Steps that are open are remembered per
 `$ENERGY_STATE_FILE`, else in the CI system's folder of the job, else in
 `~/.local/state/energyrecorder/jobs`.
 
-**What is stored of a CI job** (GitHub, GitLab, Jenkins), under OpenTelemetry's names: pipeline, run,
-task, worker, branch and revision (`cicd.*`, `vcs.*`), its address, and the trace id of `TRACEPARENT`;
-the run or build is the `group`. Never who started it. Jenkins' own `NODE_NAME` is the agent's name: set
-`ENERGY_ENV` there.
+**What is stored about a CI job** (GitHub, GitLab, Jenkins), under OpenTelemetry's names: pipeline, run,
+task, worker, branch and revision (`cicd.*`, `vcs.*`), its URL, and the trace id of `TRACEPARENT`;
+the run or build is the `group`. Who started it is never stored. Jenkins' own `NODE_NAME` is the agent's
+name: set `ENERGY_ENV` there.
 
-**When not to use this.** On hosted runners nobody can read the servers' power. A command of a few
-seconds is shorter than what most BMCs resolve: `run --min-duration 2m` repeats it in one bracket.
+**When not to use this.** On hosted runners the servers' power cannot be read. A command of a few
+seconds is shorter than what most BMCs resolve: `run --min-duration 2m` repeats it within one step.
 """
 
 

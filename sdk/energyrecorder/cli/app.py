@@ -37,9 +37,9 @@ _SUMMARIES = {
     "report": "Show the energy of a run and its steps.",
     "compare": "Compare the energy of runs.",
     "plan": "Say how many runs it takes to see a change.",
-    "gate": "Fail when runs take more energy than others or than a budget.",
-    "flush": "Send what waits in the spool.",
-    "import": "Make steps of a JUnit file.",
+    "gate": "Fail when runs take more energy than a baseline or a budget.",
+    "flush": "Send the events that wait in the spool.",
+    "import": "Import the steps of a JUnit file.",
     "doctor": "Check service, clock and samples.",
 }
 

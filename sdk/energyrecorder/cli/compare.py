@@ -81,8 +81,8 @@ def compare(
     """Compare the energy of each RUN with the first one, as a whole and step by step.
 
     RUN is the id of a run, or stands for many: group:ID, commit:SHA, branch:main,last=20, tag:key=value.
-    Compared is only what ran on the same servers, read by the same sensors; two single runs tell how they
-    differ, but not whether that means anything.
+    Only runs on the same servers, read by the same sensors, are compared. Two single runs show how much
+    they differ, but not whether the difference is more than chance.
 
     \b
     Examples:
@@ -139,7 +139,7 @@ def gate(kind: str, output: Optional[Path], wait: float, **asked_for: Any) -> in
     """Fail when the candidate takes more energy than the baseline, or than a budget.
 
     SEL is run:ID, group:ID, commit:SHA, branch:main,last=20 or tag:key=value. Only runs that passed count,
-    and only on the same servers, read by the same sensors; what is left out is said.
+    and only on the same servers, read by the same sensors; runs that are left out are listed.
 
     Exit code 4: a regression, or the budget is exceeded; 5: inconclusive; 6: not comparable (5 and 6 only
     when --fail-on names them). In a GitHub job the verdict is added to the job's summary, too.

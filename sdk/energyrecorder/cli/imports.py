@@ -27,9 +27,9 @@ _UNUSABLE = (409, 413, 422)
 def import_(
     file: Path, scenario: Optional[str], zone: Optional[str], servers: Tuple[str, ...], env: Optional[str]
 ) -> None:
-    """Make steps of the suites and cases in FILE, a JUnit file; the same file again changes nothing.
+    """Import the suites and cases of FILE, a JUnit file, as steps; importing it again changes nothing.
 
-    Where cases carry lengths only, they are laid one after another, and are flagged for it.
+    Cases without time stamps are placed one after another, by their lengths, and flagged.
 
     \b
     Examples:

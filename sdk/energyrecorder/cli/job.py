@@ -47,7 +47,7 @@ servers_option = click.option(
     callback=_globs,
     help="Server id or glob; default: all.",
 )
-strict_option = click.option("--strict", is_flag=True, help="Exit 3 when the annotator could not be told.")
+strict_option = click.option("--strict", is_flag=True, help="Exit 3 when the annotator was not reached.")
 
 
 class Job:

@@ -53,10 +53,10 @@ _MOST_LAST = 200
 def plan(
     scenario: str, last: int, kind: str, output: Optional[Path], env: Optional[str], **rules: Any
 ) -> None:
-    """Say how many runs on each side it takes to see a change, learned from the runs there are.
+    """Say how many runs on each side it takes to see a change, learned from earlier runs.
 
-    The gate finds a change of that size in 4 of 5 cases with so many runs. The scatter is that of
-    undisturbed runs; from few runs it is known badly, hence the range of runs.
+    With that many runs the gate finds a change of that size in 4 of 5 cases. The scatter is that of
+    undisturbed runs; few runs show it only roughly, hence the range.
 
     \b
     Examples:

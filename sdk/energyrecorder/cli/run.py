@@ -157,9 +157,9 @@ class Bracket:
 @click.option("--scenario", metavar="S", help="Run it in a scenario of its own.")
 @click.option("--step", metavar="S", help="Name of the step; default: the program's name.")
 @env_option
-@click.option("--repeat", type=click.IntRange(1), default=1, help="Run it N times within one bracket.")
-@click.option("--min-duration", type=Duration(), default=0.0, help="Repeat it until that long has passed.")
-@click.option("--warmup", type=click.IntRange(0), default=0, help="Run it K times before, not measured.")
+@click.option("--repeat", type=click.IntRange(1), default=1, help="Run it N times within the step.")
+@click.option("--min-duration", type=Duration(), default=0.0, help="Repeat it until this time has passed.")
+@click.option("--warmup", type=click.IntRange(0), default=0, help="Run it K times beforehand, unmeasured.")
 @click.option(
     "--rest", type=Duration(), default=0.0, help="Rest before and after, so that the power settles."
 )

@@ -70,9 +70,9 @@ def status(env: Optional[str], *, utc: bool, strict: bool) -> int:
 @env_option
 @strict_option
 def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
-    """Send what waits in the spool.
+    """Send the events that wait in the spool.
 
-    With --env also steps of jobs that did not know their environment; they are recorded as that one's.
+    With --env, steps of jobs that did not know their environment are sent too, as steps of E.
 
     \b
     Examples:
@@ -113,7 +113,7 @@ def flush(env: Optional[str], *, everything: bool, strict: bool) -> int:
 @click.command()
 @env_option
 def doctor(env: Optional[str]) -> int:
-    """Check service, what it tells (InfluxDB, Grafana), clock, age of the last sample, and spool.
+    """Check the service, its sinks (InfluxDB, Grafana), the clock, the age of the last sample and the spool.
 
     Exit 3 when something is wrong.
 

@@ -47,7 +47,7 @@ def parse_tags(pairs: Tuple[str, ...]) -> Dict[str, str]:
 @click.option("--step", metavar="S", help="First step of the scenario.")
 @env_option
 @servers_option
-@click.option("--tag", "tags", multiple=True, metavar="K=V", help="What else to store with it.")
+@click.option("--tag", "tags", multiple=True, metavar="K=V", help="Tag to store with it; may be repeated.")
 @click.option("--print-id", is_flag=True, help="Print the run id.")
 @strict_option
 def start(
