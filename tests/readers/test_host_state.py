@@ -35,8 +35,10 @@ def _later(seconds):
         (ON, 300.0, "power_control", -10, True),
         (HostMemory("off", NOW, "power_control"), 8.0, "power_control", 10, True),
         (HostMemory("unknown", NOW, "power_control"), 300.0, "power_control", 10, True),
-        (HostMemory("unknown", NOW, "power_control", absent=True), 300.0, "power_control", 10, False),
-        (HostMemory("unknown", NOW, absent=True), None, "power_control", ABSENT_RETRY_S + 1, True),
+        (HostMemory("unknown", NOW, "power_control", absent=1), 300.0, "power_control", 10, False),
+        (HostMemory("unknown", NOW, "power_control", absent=1), 300.0, "power_control", 16, True),
+        (HostMemory("unknown", NOW, absent=99), None, "power_control", ABSENT_RETRY_S - 1, False),
+        (HostMemory("unknown", NOW, absent=99), None, "power_control", ABSENT_RETRY_S + 1, True),
     ],
 )
 def test_when_the_state_is_asked_for(memory, watts, source, after_s, asks):
@@ -52,6 +54,19 @@ def test_the_lowest_reading_is_learned_while_the_host_is_on():
     assert (memory.state, memory.lowest_on_w) == ("off", 150.0)
     assert verified(memory, "on", watts=400.0, source="sensor", now_ns=NOW).lowest_on_w == 400.0
     assert verified(memory, None, watts=400.0, source="sensor", now_ns=NOW).absent
+
+
+def test_a_resource_that_is_not_there_is_asked_for_ever_more_seldom():
+    """A BMC that boots is known to be on again soon; one that never tells costs two dozen requests a day."""
+    memory, asked_s = ON, []
+    for second in range(0, 86400, 5):
+        if must_verify(memory, watts=300.0, source="sensor", now_ns=_later(second)):
+            memory = verified(memory, None, watts=300.0, source="sensor", now_ns=_later(second))
+            asked_s.append(second)
+    assert asked_s[:4] == [0, 15, 45, 105]
+    assert len(asked_s) <= 32
+    back = verified(memory, "on", watts=300.0, source="sensor", now_ns=NOW)
+    assert (back.state, back.absent) == ("on", 0)
 
 
 @pytest.mark.parametrize(

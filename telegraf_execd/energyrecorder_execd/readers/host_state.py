@@ -24,8 +24,12 @@ from energyrecorder_execd.readers.json_values import text
 MAX_AGE_S = 300.0
 """Age of a verified state after which it is asked for again, seconds."""
 
+ABSENT_FIRST_S = 15.0
+"""A BMC whose resource with the power state is not there is asked for it again after this time, doubled each
+time: one that boots shows it within a minute or two, another one never will."""
+
 ABSENT_RETRY_S = 3600.0
-"""A BMC that has no resource with the power state is asked for it again after this time, seconds."""
+"""Longest such time, seconds."""
 
 FALL = 0.6
 """A reading below this share of the lowest verified-on reading hints at a host that was switched off.
@@ -81,14 +85,14 @@ class HostMemory:
         verified_ns: When the BMC said so, nanoseconds since the Unix epoch, UTC; 0 means never.
         source: Source of the reading at that time.
         lowest_on_w: Lowest reading while the host was verified to be on; None if there was none.
-        absent: The BMC has no resource that tells.
+        absent: How often in a row the BMC had no resource that tells.
     """
 
     state: str = "unknown"
     verified_ns: int = 0
     source: str = ""
     lowest_on_w: float | None = None
-    absent: bool = False
+    absent: int = 0
 
 
 def must_verify(memory: HostMemory, *, watts: float | None, source: str, now_ns: int) -> bool:
@@ -101,7 +105,7 @@ def must_verify(memory: HostMemory, *, watts: float | None, source: str, now_ns:
         now_ns: Nanoseconds since the Unix epoch, UTC.
     """
     age_s = (now_ns - memory.verified_ns) / 1e9
-    if memory.absent and 0 <= age_s < ABSENT_RETRY_S:
+    if memory.absent and 0 <= age_s < _absent_wait_s(memory.absent):
         return False
     if memory.state != "on" or not 0 <= age_s < MAX_AGE_S:
         return True
@@ -117,7 +121,7 @@ def verified(
 
     Args:
         memory: What was remembered before.
-        state: The answer; None means that the BMC has no resource that tells.
+        state: The answer; None means that the BMC has no resource that tells just now.
         watts: The reading of this poll; None means none.
         source: Its source.
         now_ns: Nanoseconds since the Unix epoch, UTC.
@@ -130,5 +134,9 @@ def verified(
         verified_ns=now_ns,
         source=source,
         lowest_on_w=lowest,
-        absent=state is None,
+        absent=memory.absent + 1 if state is None else 0,
     )
+
+
+def _absent_wait_s(times: int) -> float:
+    return min(ABSENT_FIRST_S * 2.0 ** min(times - 1, 10), ABSENT_RETRY_S)

@@ -156,7 +156,7 @@ class RedfishReader:
     def _is_silent(self, total: Total, host: str) -> bool:
         """Whether a total has no value although its host is on, or nothing tells whether it is."""
         told = self._hosts.get(total.plan.host or "")
-        return total.candidate.watts is None and (host == "on" or told is None or told.absent)
+        return total.candidate.watts is None and (host == "on" or told is None or told.absent > 0)
 
     async def survey(self) -> None:
         """Ask for all sources, for those who hear what is answered.
