@@ -11,10 +11,11 @@ from aiohttp import web as web_server
 from energyrecorder.errors import BmcAuthError, BmcError
 from energyrecorder.secret import Secret
 from energyrecorder_execd.http import HttpClients
-from energyrecorder_execd.readers.auto import AutoReader, remembered_protocol
+from energyrecorder_execd.readers.auto import FORGET_S, AutoReader, remembered_protocol
 from energyrecorder_execd.readers.base import Context, Memory, Poll, Target
 from energyrecorder_execd.readers.ilo import IloReader
 from energyrecorder_execd.readers.redfish import RedfishReader
+from support.readers import Clock
 from support.scripted import scripted
 
 
@@ -60,10 +61,10 @@ async def web():
     await server.wait_closed()
 
 
-def _auto(protocols, port, facts=None):
+def _auto(protocols, port, facts=None, clock=time.time_ns):
     facts = {} if facts is None else facts
     target = Target("a", "127.0.0.1", port, "https", "u", Secret("p"))
-    return AutoReader(target, Context(Memory(facts), time.time_ns), protocols.make), facts
+    return AutoReader(target, Context(Memory(facts), clock), protocols.make), facts
 
 
 @pytest.mark.parametrize(
@@ -164,12 +165,33 @@ async def test_a_refused_log_in_by_ipmi_stays_one(free_tcp_port):
 
 
 async def test_another_board_is_looked_at_anew(web):
-    """When the remembered protocol is gone, the poll after that finds the new one."""
+    """When the remembered protocol is gone for ten minutes, the poll after that finds the new one."""
     protocols = Protocols(redfish="unsupported", ilo="ok")
-    reader, facts = _auto(protocols, web, {"auto": {"protocol": "redfish"}})
-    with pytest.raises(BmcError):
-        await reader.poll()
+    clock = Clock()
+    reader, facts = _auto(protocols, web, {"auto": {"protocol": "redfish"}}, clock)
+    for after_s in (0, FORGET_S - 1, 1):
+        clock.ahead_s += after_s
+        with pytest.raises(BmcError):
+            await reader.poll()
+    assert set(protocols.asked) == {"redfish"}
     await reader.poll()
+    assert remembered_protocol(facts) == "ilo"
+
+
+async def test_a_bmc_that_boots_keeps_its_protocol(web):
+    """It answers 404 for a minute, time and again: nothing logs in by another protocol, which would stay."""
+    protocols = Protocols(ilo="unsupported", ipmi="ok", redfish="unsupported")
+    clock = Clock()
+    reader, facts = _auto(protocols, web, {"auto": {"protocol": "ilo"}}, clock)
+    for _ in range(5):
+        protocols.behaviour["ilo"] = "unsupported"
+        for _ in range(6):
+            clock.ahead_s += 60
+            with pytest.raises(BmcError):
+                await reader.poll()
+        protocols.behaviour["ilo"] = "ok"
+        await reader.poll()
+    assert set(protocols.asked) == {"ilo"}
     assert remembered_protocol(facts) == "ilo"
 
 

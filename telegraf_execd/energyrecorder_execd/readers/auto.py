@@ -15,6 +15,10 @@ ORDER = ("redfish", "ilo", "ipmi")
 CONNECT_S = 2.0
 """Longest wait for a TCP connection before IPMI is tried; a BMC's web server accepts within milliseconds."""
 
+FORGET_S = 600.0
+"""So long the remembered protocol may be unsupported: a BMC that boots answers 404 for a while, and by IPMI
+before its web server is up."""
+
 _HTTPS, _HTTP = 443, 80
 
 
@@ -49,6 +53,7 @@ class AutoReader:
         self._reader: Reader | None = None
         self._protocol = ""
         self._earlier_requests = 0
+        self._doubted_ns: int | None = None
 
     @property
     def requests(self) -> int:
@@ -65,12 +70,24 @@ class AutoReader:
         if not remembered:
             return await self._find()
         try:
-            return await self._poll_by(remembered)
+            poll = await self._poll_by(remembered)
         except BmcError as error:
             if error.reason == "unsupported":
-                # Another firmware or another board: look again at the next poll.
-                self._memory().pop("protocol", None)
+                self._doubt()
+            else:
+                self._doubted_ns = None
             raise
+        self._doubted_ns = None
+        return poll
+
+    def _doubt(self) -> None:
+        """Note that the remembered protocol is not supported; when that lasts, it is another board."""
+        now_ns = self._context.clock()
+        if self._doubted_ns is None or now_ns < self._doubted_ns:
+            self._doubted_ns = now_ns
+        if now_ns - self._doubted_ns >= FORGET_S * 1e9:
+            self._doubted_ns = None
+            self._memory().pop("protocol", None)
 
     async def _find(self) -> Poll:
         tried: list[str] = []
