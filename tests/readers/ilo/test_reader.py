@@ -125,13 +125,14 @@ async def test_every_record_comes_out_once_and_late_ones_are_marked():
     """Polls at any distance; a restart in between changes nothing."""
     bench = Bench()
     bench.ring()
-    times, marked = [], []
+    times, marked, steps_w = [], [], []
     for pause_s in (5, 5, 5, 12, 10, 45, 600, 5, 5):
-        bench.ring()
+        bench.ring(watts=lambda s: 100 + s // 5 % 100)
         poll = await bench.poll()
         assert poll.error == ""
         times += [reading.sampled_at_ns // 10**9 for reading in poll.readings]
         marked += [reading.backfill for reading in poll.readings]
+        steps_w += [reading.quantum_w for reading in poll.readings]
         bench.now_s += pause_s
         if pause_s == 45:
             facts = json.loads(json.dumps(bench.facts))
@@ -140,6 +141,7 @@ async def test_every_record_comes_out_once_and_late_ones_are_marked():
     assert sum(marked) > 50
     assert not marked[0]
     assert not marked[-1]
+    assert (steps_w[0], steps_w[-1]) == (None, 2.0)
 
 
 @pytest.mark.parametrize("ahead_s", [3600, -3600, 86400 * 365, -NOW_S + 600])

@@ -34,6 +34,7 @@ from energyrecorder_execd.readers.host_state import HostMemory, limit_s, must_ve
 from energyrecorder_execd.readers.ilo.discover import Meter, find_meter
 from energyrecorder_execd.readers.ilo.history import HISTORY_RECORD_S, history_path, hole_before, inside
 from energyrecorder_execd.readers.json_values import epoch_s
+from energyrecorder_execd.readers.learning import Learner
 
 HISTORY_SOURCE = "oem"
 """Of the 5-minute records: the analysis takes window and spacing of the readings of one source as one."""
@@ -76,6 +77,8 @@ class IloReader:
         self._host = HostMemory()
         self._components = bool(target.options.get("components"))
         self._inlet_c: float | None = None
+        # Not remembered: a dozen records tell the step anew.
+        self._learner = Learner({})
         self._answered = True
         # While the collector was down the iLO may have got new firmware.
         self._cut_off = True
@@ -292,15 +295,18 @@ class IloReader:
             if record.watts == 0 and state != "off":
                 continue
             newest = record is fresh[-1]
+            ended_s = record.time_s - offset_s
+            learned = self._learner.observe(None, SOURCE, watts=record.watts, at_s=ended_s)
             readings.append(
                 Reading(
                     watts=record.watts,
-                    sampled_at_ns=round((record.time_s - offset_s) * 1e9),
+                    sampled_at_ns=round(ended_s * 1e9),
                     clock="bmc",
                     protocol="ilo",
                     source=SOURCE,
                     window_s=RECORD_S,
                     refresh_s=RECORD_S,
+                    quantum_w=learned.quantum_w,
                     min_w=record.min_w,
                     max_w=record.max_w,
                     latency_s=answer.latency_s if newest else None,
