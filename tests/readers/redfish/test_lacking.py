@@ -8,8 +8,21 @@ import pytest
 
 from energyrecorder_execd.http import HttpStatusError
 from energyrecorder_execd.readers.redfish.rediscovery import LACKING_S, RENEWAL_S
-from support.redfish_bench import CHASSIS, POWER, ROOT, Bench, control, ref, tree, two_nodes, values
+from support.redfish_bench import (
+    CHASSIS,
+    ENVIRONMENT,
+    POWER,
+    ROOT,
+    SYSTEM,
+    Bench,
+    control,
+    ref,
+    tree,
+    two_nodes,
+    values,
+)
 
+SYSTEMS = f"{ROOT}/Systems"
 ENCLOSURE, TRAY = f"{ROOT}/Chassis/Enclosure", f"{ROOT}/Chassis/HGX_Chassis_0"
 GONE = HttpStatusError(f"GET {POWER}: HTTP 404", status=404)
 NODE_A = [f"{ROOT}/Chassis/A/{name}" for name in ("Power", "EnvironmentMetrics")]
@@ -86,6 +99,24 @@ async def test_a_node_that_is_away_is_expected_and_comes_back():
     again.clock.ahead_s = bench.clock.ahead_s + 12
     poll, _ = await again.poll()
     assert ({r.node: r.watts for r in poll.readings}, poll.error) == ({"A": 300.0, "B": 500.0}, "")
+
+
+async def test_what_accompanies_a_total_outlives_a_walk_while_the_bmc_boots():
+    """Its host and its counter were not there yet: a hard reboot after that still shows its zeros."""
+    bench = Bench(tree(control(300), environment={"EnergykWh": {"Reading": 3}}))
+    await bench.poll()
+    for path in (SYSTEMS, SYSTEM, ENVIRONMENT):
+        bench.failing[path] = GONE
+    await bench.renew(5)
+    bench.failing.clear()
+    bench.clock.ahead_s += 700
+    poll, _ = await bench.poll()
+    assert [(r.watts, r.energy_counter_j, poll.host) for r in poll.readings] == [
+        (300.0, 3 * 3.6e6, {None: "on"})
+    ]
+    bench.documents.update({POWER: control(0), SYSTEM: {"Id": "1", "PowerState": "Off"}})
+    poll, _ = await bench.poll()
+    assert ([r.watts for r in poll.readings], poll.host, poll.error) == ([0.0], {None: "off"}, "")
 
 
 async def test_a_node_that_was_pulled_is_given_up_after_hours():

@@ -74,6 +74,21 @@ class TotalPlan:
         elsewhere = other.scope == "server" and self.scope != "server"
         return elsewhere or (self.at_part and not other.at_part)
 
+    def completed(self, before: TotalPlan | None) -> TotalPlan:
+        """Return it with what accompanied it before, as a BMC that boots shows its power before all that.
+
+        Args:
+            before: The same total as it was known; None: it was not.
+        """
+        if before is None or (self.place.form, self.place.paths) != (before.place.form, before.place.paths):
+            return self
+        return replace(
+            self,
+            host=self.host or before.host,
+            counter=self.counter or before.counter,
+            declared=self.declared or before.declared,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
@@ -129,17 +144,24 @@ class Plan:
         return next((views for views in every if place in views), ())
 
     def completed(self, before: Plan) -> Plan:
-        """Return this plan with the totals of an earlier one that it lacks.
+        """Return this plan with what it lacks of an earlier one; ``before`` itself if that showed more.
 
         Args:
             before: It has totals.
         """
-        nodes = {total.node for total in self.totals}
+        known = {total.node: total for total in before.totals}
+        mine = tuple(total.completed(known.get(total.node)) for total in self.totals)
+        nodes = {total.node for total in mine}
         if None in nodes:
-            (old, *more), new = before.totals, self.totals[0]
-            return before if more or old.node is not None or new.is_less_than(old) else self
+            old = known.get(None)
+            return before if old is None or mine[0].is_less_than(old) else replace(self, totals=mine)
         lacking = [total for total in before.totals if total.node is not None and total.node not in nodes]
-        return replace(self, totals=(*self.totals, *lacking)) if lacking else self
+        return replace(self, totals=(*mine, *lacking))
+
+    def lacks(self, before: Plan) -> bool:
+        """Whether a total of an earlier plan is not in this one, or is no more than a part of it here."""
+        whole = self.completed(before)
+        return whole is before or len(whole.totals) > len(self.totals)
 
 
 def as_facts(plan: Plan) -> dict[str, Any]:

@@ -173,13 +173,13 @@ class Rediscovery:
         return new
 
     def _completed(self, old: Plan, new: Plan, now_ns: int) -> Plan:
-        whole = new.completed(old)
-        if whole is new:
+        whole = replace(new.completed(old), made_ns=now_ns)
+        if not new.lacks(old):
             self.lacking_ns = None
-            return new
+            return whole
         if self.lacking_ns is None or now_ns < self.lacking_ns:
             self.lacking_ns = now_ns
-        return new if now_ns - self.lacking_ns >= LACKING_S * 1e9 else replace(whole, made_ns=now_ns)
+        return new if now_ns - self.lacking_ns >= LACKING_S * 1e9 else whole
 
 
 def _doubled(first_s: float, times: int) -> float:
