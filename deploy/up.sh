@@ -64,7 +64,10 @@ while IFS='=' read -r name _; do
   fi
 done <secrets.env.sample
 
-docker compose "${profiles[@]/#/--profile=}" up --detach --build --wait
+docker compose "${profiles[@]/#/--profile=}" up --detach --build --wait || {
+  echo "not all of it is well; 'docker compose -f deploy/compose.yaml logs SERVICE' says why; stop it with: make down" >&2
+  exit 1
+}
 password=$(sed -n 's/^GF_SECURITY_ADMIN_PASSWORD=//p' secrets.env)
 echo "Grafana: http://127.0.0.1:${GRAFANA_PORT:-3000}  user admin, password ${password:+in deploy/secrets.env}"
 echo "Annotator: http://127.0.0.1:${ANNOTATOR_PORT:-8742}/  asks for ENERGY_TOKEN of deploy/secrets.env as password"

@@ -33,6 +33,7 @@ NO_PROCESS = {
 DOCKER = """#!/bin/sh
 echo "$@" >>{notes}
 if [ "$1" = ps ]; then echo "$CONTAINER_THERE"; fi
+case "$*" in *" up "*) exit "${{UP_CODE:-0}}" ;; esac
 """
 SS_OF_NOBODY = """#!/bin/sh
 echo "LISTEN 0      5      127.0.0.1:1 0.0.0.0:*"
@@ -82,6 +83,12 @@ def test_make_up_makes_passwords_once_and_starts_the_profile(deploy, tmp_path):
     assert variables(secrets) == made
     started = [line for line in (tmp_path / "notes").read_text().splitlines() if " up " in line]
     assert started == ["compose --profile=simulator up --detach --build --wait"] * 2
+
+
+def test_make_up_says_where_to_look_when_a_container_is_not_well(deploy):
+    """Such as a collector that gets no reading of any server."""
+    done = up(deploy, UP_CODE="1")
+    assert (done.returncode, "logs SERVICE" in done.stderr, done.stdout.count("Grafana")) == (1, True, 0)
 
 
 def test_make_up_names_a_password_that_is_missing(deploy, tmp_path):
@@ -185,12 +192,15 @@ def test_the_page_shows_the_simulated_servers_within_two_minutes(deploy, tmp_pat
         def container(name):
             return Container(name, tmp_path, secrets, places)
 
+        collector = container("telegraf-simulator")
+        assert not collector.is_healthy(), "without a reading"
         with (
             container("simulator"),
-            container("telegraf-simulator") as telegraf,
+            collector as telegraf,
             container("annotator") as annotator,
         ):
             until(annotator.is_healthy, annotator)
+            until(telegraf.is_healthy, telegraf)
             until(lambda: set(powers(page(port, token))) == set(SERVERS), annotator, telegraf)
             job = {"ENERGY_URL": f"http://127.0.0.1:{port}", "ENERGY_TOKEN": token, "ENERGY_ENV": "demo"}
             command = [ENERGY_STEP, "run", "--scenario", "smoke", "--", "true"]
