@@ -61,17 +61,29 @@ class Grafana:
         """Return Grafana's version.
 
         Raises:
-            GrafanaRefusedError: It is older than 11.0.
+            GrafanaRefusedError: It is older than 11.0, or does not tell.
             NoAnswerError: It is away.
         """
         sent_ns = wall_ns()
         health = self._http.ask("GET", "/api/health")
         self.clock_offset_s = offset_by_date_s(health.headers.get("Date"), sent_ns, wall_ns())
-        told = str(self._parsed("GET", "/api/health", health).get("version", ""))
+        told = str(self._parsed("GET", "/api/health", health).get("version") or self._hidden_version())
+        if not told:
+            raise GrafanaRefusedError(
+                f"{self._http.name} tells its version only to a user or a token of its own"
+            )
         major = re.match(r"(\d+)\.", told)
         if major is None or int(major[1]) < LEAST_MAJOR:
             raise GrafanaRefusedError(f"{self._http.name} is version {told!r}; 11.0 or newer is needed")
         return told
+
+    def _hidden_version(self) -> str:
+        """Return what ``[auth.anonymous] hide_version`` takes out of the health; '' for strangers."""
+        answer = self._http.ask("GET", "/api/frontend/settings")
+        try:
+            return str(answer.json()["buildInfo"]["version"]) if answer.ok else ""
+        except (ValueError, LookupError, TypeError):
+            return ""
 
     def findings(self) -> Iterator[tuple[str, bool, str]]:
         """Yield what the dashboards need (plugin, data source), whether it is well, and what was found."""

@@ -74,6 +74,16 @@ def test_what_is_wrong_is_named(tmp_path, monkeypatch, state, arguments, code, s
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.parametrize(("version", "code"), [("12.4.0", 0), ("10.4.2", 1)])
+def test_a_version_that_is_hidden_from_strangers(version, code):
+    """``[auth.anonymous] hide_version``: who logs in sees it, who does not is told so."""
+    with FakeGrafana(version=version, hidden=True) as server:
+        done = setup(server.url, "--check")
+        assert (done.returncode, version in done.stdout + done.stderr) == (code, True)
+        (finding,) = look(None, server.url)
+    assert (finding.ok, "only to a user or a token" in finding.text) == (False, True)
+
+
 def test_one_that_does_not_answer_in_time_is_named(tmp_path, monkeypatch):
     """By `doctor` and by the setup alike: neither waits for ever."""
     monkeypatch.setattr(grafana_setup, "TIMEOUT_S", 0.2)

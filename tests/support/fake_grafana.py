@@ -17,15 +17,16 @@ LOG_INS = (f"Basic {base64.b64encode(f'admin:{PASSWORD}'.encode()).decode()}", f
 class FakeGrafana(FakeServer):
     """Service accounts, health, plugin and data source; ``broken`` maps a path to a status.
 
-    Its clock is ``offset_s`` ahead.
+    Its clock is ``offset_s`` ahead; with ``hidden`` its version is told to its users alone.
     """
 
-    def __init__(self, *, version="11.6.0", broken=None, offset_s=0):
+    def __init__(self, *, version="11.6.0", broken=None, offset_s=0, hidden=False):
         self.version = version
         self.broken = broken or {}
         self.offset_s = offset_s
         self.accounts = []
         self.roles = []
+        self.hidden = hidden
         self.tokens = []
         super().__init__(self._answer)
 
@@ -41,7 +42,8 @@ class FakeGrafana(FakeServer):
         if method == "POST":
             return self._made(path, json.loads(body))
         known = {
-            "/api/health": {"database": "ok", "version": self.version},
+            "/api/health": {"database": "ok"} | ({} if self.hidden else {"version": self.version}),
+            "/api/frontend/settings": {"buildInfo": {"version": self.version}},
             "/api/plugins/influxdb/settings": {"id": "influxdb", "enabled": True},
             "/api/datasources/uid/energy-influxdb/health": {"status": "OK"},
             "/api/serviceaccounts/search": {"serviceAccounts": self.accounts},
