@@ -26,6 +26,7 @@ from energyrecorder_execd.readers.redfish.plan import Place, Plan
 from energyrecorder_execd.readers.redfish.rediscovery import Rediscovery
 from energyrecorder_execd.readers.redfish.resources import parse_system
 from energyrecorder_execd.readers.redfish.totals import Total, Totals, judged
+from energyrecorder_execd.readers.redfish.waits import Waits
 from energyrecorder_execd.readers.redfish.walk import Walk, WalkPausedError
 
 WALK_NS = 600 * 10**9
@@ -68,7 +69,7 @@ class RedfishReader:
         self._walk: Walk | None = None
         self._spared_until_ns = 0
         self._latency_s = 0.0
-        self._waits: dict[str, tuple[int, BmcError]] = {}
+        self._waits = Waits(context.clock)
         self._fresh: Mapping[str, Answer] = {}
         self._failures: Mapping[str, BmcError] = {}
         # While the collector was down the BMC may have got new firmware.
@@ -247,9 +248,9 @@ class RedfishReader:
         found = Totals(self._http, self._clock, plan.effects, self._fresh, self._meter)
         self._answers, self._failures = found.answers, found.failures
         if limit_s is not None:
-            found.leave_out(self._waiting())
+            found.leave_out(self._waits.running())
         await found.ask(plan.paths, limit_s=limit_s)
-        self._note_waits(found.failures)
+        self._waits.note(found.failures)
         totals, hosts = [], {}
         for index, expected in enumerate(plan.totals):
             total, place = found.take(expected, expected.place)
@@ -264,19 +265,6 @@ class RedfishReader:
         if found.retry_after_s:
             self._spared_until_ns = self._clock() + int(min(found.retry_after_s, MAX_RETRY_AFTER_S) * 1e9)
         return totals, hosts
-
-    def _waiting(self) -> dict[str, BmcError]:
-        """Return the resources for which the BMC asked for time that is not over; a clock may be set back."""
-        left_s = {path: (until_ns - self._clock()) / 1e9 for path, (until_ns, _) in self._waits.items()}
-        return {path: self._waits[path][1] for path, s in left_s.items() if 0 < s <= MAX_RETRY_AFTER_S}
-
-    def _note_waits(self, failures: Mapping[str, BmcError]) -> None:
-        waiting = self._waiting()
-        for path, error in failures.items():
-            wait_s = getattr(error, "retry_after_s", None)
-            if wait_s and path not in waiting:
-                until_ns = self._clock() + int(min(wait_s, MAX_RETRY_AFTER_S) * 1e9)
-                self._waits[path] = until_ns, error
 
     def _learn(self, index: int, place: Place) -> None:
         if self._plan is not None:
