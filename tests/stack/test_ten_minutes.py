@@ -1,8 +1,8 @@
 """What docs/telegraf.md and docs/grafana.md tell somebody with an existing installation to do, done.
 
-Their commands are taken out of the documents and run by a shell. Only three things differ from a machine of
-yours: `sudo` puts another root before absolute paths, `systemctl` tells the test what to start, and the
-package comes from this checkout.
+Their commands are taken out of the documents and run by a shell. Only four things differ from a machine of
+yours: `sudo` puts another root before absolute paths, `systemctl` tells the test what to start, `systemd-run`
+takes the variables of a file and nothing else, and the package comes from this checkout.
 """
 
 from __future__ import annotations
