@@ -33,7 +33,11 @@ def doctor(config: str | None, grafana: str | None, url: str, token_env: str) ->
 
     failed = False
     settings = _config(config) if config or is_configured(os.environ) else None
-    for finding in examine(settings, Service(url, os.environ.get(token_env)), grafana=grafana):
+    token = os.environ.get(token_env)
+    if token is None and settings is not None and settings.token is not None and url == DEFAULT_URL:
+        # That of the service on this machine; no other gets to see it.
+        token = settings.token.reveal()
+    for finding in examine(settings, Service(url, token), grafana=grafana):
         click.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.text}")
         failed = failed or not finding.ok
     return 3 if failed else 0

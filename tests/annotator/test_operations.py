@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from energyrecorder_annotator.cli_upkeep import DEFAULT_URL, doctor
 from energyrecorder_annotator.config import load_config
 from energyrecorder_annotator.doctor import Service as Doctored
 from energyrecorder_annotator.doctor import examine
@@ -50,6 +51,17 @@ class TestDoctor:
         variables = {"ENERGY_ANNOTATOR_SAMPLES_KIND": "influxdb", "ENERGY_INFLUX_URL": "http://127.0.0.1:1"}
         found = command("doctor", "--url", "http://127.0.0.1:1", **variables)
         assert (found.returncode, "FAIL InfluxDB: " in found.stdout) == (3, True), found
+
+    @pytest.mark.parametrize(("url", "sent"), [(None, "of-the-service"), ("http://other", None)])
+    def test_the_services_own_token_goes_to_the_service_of_this_machine_alone(self, monkeypatch, url, sent):
+        asked = []
+        monkeypatch.setenv("ENERGY_ANNOTATOR_TOKEN", "of-the-service")
+        monkeypatch.setenv("ENERGY_ANNOTATOR_SAMPLES_KIND", "influxdb")
+        monkeypatch.setenv("ENERGY_INFLUX_URL", "http://127.0.0.1:1")
+        monkeypatch.setattr("energyrecorder_annotator.doctor.Service", lambda *given: asked.append(given))
+        monkeypatch.setattr("energyrecorder_annotator.doctor.examine", lambda *_, **__: [])
+        doctor.main([] if url is None else ["--url", url], standalone_mode=False)
+        assert asked == [(url or DEFAULT_URL, sent)]
 
     def test_it_says_that_nobody_answers(self):
         found = command("doctor", "--url", "http://127.0.0.1:1")
