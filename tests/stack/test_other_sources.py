@@ -168,6 +168,15 @@ def test_which_ipmi_sensors_count(tmp_path, line, expected):
     assert found == ([] if expected is None else [expected])
 
 
+def test_one_sensor_of_a_server_is_its_power(tmp_path):
+    """Of two that measure the whole server, and never both in turn."""
+    sensors = {"sys_power": 300, "instantaneous_power_reading": 280}
+    line = "ipmi_sensor,server=a,name={},unit=watts value={},status=1i {}\n"
+    lines = "".join(line.format(*sensor, number) for number in (1, 2, 3) for sensor in sensors.items())
+    points = replayed(tmp_path, "energy-from-ipmi-sensor.conf.sample", lines)
+    assert [p["fields"]["watts"] for p in points] == [300, 280, 280, 280]
+
+
 def web(path, kind, body):
     """Return a server of one document."""
     answers = {path: (200, body.encode(), {"Content-Type": kind})}
