@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from energyrecorder.errors import ConfigError, EnergyError
-from energyrecorder_annotator.options import checked_time, checked_url, service_options
+from energyrecorder_annotator.options import DEFAULT_URL, checked_time, checked_url, service_options
 
 
 def _config(config: str | None) -> Any:

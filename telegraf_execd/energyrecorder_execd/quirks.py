@@ -247,6 +247,16 @@ class Effects:
     refresh_s: float | None = None
     window_s: float | None = None
 
+    def joined(self, known: Effects) -> Effects:
+        """Return what follows from either; of two periods its own."""
+        return Effects(
+            self.supply_input_is_rating or known.supply_input_is_rating,
+            self.supplies_are_shared or known.supplies_are_shared,
+            self.control_includes_share or known.control_includes_share,
+            known.refresh_s if self.refresh_s is None else self.refresh_s,
+            known.window_s if self.window_s is None else self.window_s,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Quirk:

@@ -22,7 +22,8 @@ from support.redfish_bench import (
     values,
 )
 
-SYSTEMS = f"{ROOT}/Systems"
+SYSTEMS, MANAGERS = f"{ROOT}/Systems", f"{ROOT}/Managers"
+MANAGER = f"{MANAGERS}/1"
 ENCLOSURE, TRAY = f"{ROOT}/Chassis/Enclosure", f"{ROOT}/Chassis/HGX_Chassis_0"
 GONE = HttpStatusError(f"GET {POWER}: HTTP 404", status=404)
 NODE_A = [f"{ROOT}/Chassis/A/{name}" for name in ("Power", "EnvironmentMetrics")]
@@ -117,6 +118,20 @@ async def test_what_accompanies_a_total_outlives_a_walk_while_the_bmc_boots():
     bench.documents.update({POWER: control(0), SYSTEM: {"Id": "1", "PowerState": "Off"}})
     poll, _ = await bench.poll()
     assert ([r.watts for r in poll.readings], poll.host, poll.error) == ([0.0], {None: "off"}, "")
+
+
+async def test_what_is_known_of_a_model_holds_while_it_is_not_told():
+    """A rating of supplies (900 W) is no reading because the system is not there yet."""
+    power = {"PowerSupplies": [{"PowerInputWatts": 900, "PowerOutputWatts": 203}]}
+    bench = Bench(tree(power))
+    named = {"Id": "1", "PowerState": "On", "Manufacturer": "Dell Inc.", "Model": "PowerEdge M630"}
+    managers = {MANAGERS: {"Members": [ref(MANAGER)]}, MANAGER: {"FirmwareVersion": "2.41.40.40"}}
+    bench.documents.update({SYSTEM: named, **managers})
+    bench.documents[ROOT] = {**bench.documents[ROOT], "Managers": ref(MANAGERS)}
+    assert values((await bench.poll())[0]) == [("psu_output_sum", 203.0)]
+    bench.failing[SYSTEM] = GONE
+    await bench.renew(5)
+    assert values((await bench.poll())[0]) == [("psu_output_sum", 203.0)]
 
 
 async def test_a_node_that_was_pulled_is_given_up_after_hours():

@@ -45,6 +45,7 @@ class Inventory:
         manager: The resource of the BMC itself; None if there is none.
         firmware: Of the BMC; None unknown.
         effects: What the quirk table says of it.
+        is_named: A computer tells its model, without which the table says little.
         telemetry: Path of its telemetry service; None if there is none.
     """
 
@@ -53,6 +54,7 @@ class Inventory:
     manager: Any
     firmware: str | None
     effects: quirks.Effects
+    is_named: bool
     telemetry: str | None
 
 
@@ -92,7 +94,10 @@ async def discover(
         BmcError: The BMC cannot be reached, refuses the log-in, or is no Redfish service.
         WalkPausedError: The walk's requests are used up.
     """
-    inventory = await _inventory(walk, before)
+    inventory = await _inventory(walk)
+    if before is not None and not inventory.is_named:
+        # One that boots does not tell yet what it is.
+        inventory = replace(inventory, effects=inventory.effects.joined(before.effects))
     shared = before is not None and before.effects.supplies_are_shared
     chosen, valid = await _descend(walk, inventory, known_nodes, shared=shared)
     problems = len(walk.problems)
@@ -123,13 +128,13 @@ async def discover(
 
 async def look_everywhere(walk: Walk) -> None:
     """Ask for whatever may hold power, also what the quirk table leaves out; raises as `discover` does."""
-    inventory = await _inventory(walk, None)
+    inventory = await _inventory(walk)
     for chassis in inventory.chassis:
         for rung in RUNGS:
             await found_at(rung, walk, chassis, quirks.Effects(), shared=False)
 
 
-async def _inventory(walk: Walk, before: Plan | None) -> Inventory:
+async def _inventory(walk: Walk) -> Inventory:
     root = await _root(walk)
     systems = await walk.each(link(root, "Systems"), parse_system)
     chassis = await walk.each(link(root, "Chassis"), parse_chassis)
@@ -138,10 +143,9 @@ async def _inventory(walk: Walk, before: Plan | None) -> Inventory:
     firmware = parse_firmware(manager)
     vendor, model = _maker(systems, chassis)
     found = quirks.effects(vendor or text(root, "Vendor"), model, firmware)
-    if before is not None and before.effects.control_includes_share and not any(s.model for s in systems):
-        # Also by a walk in which the resource with the model fails.
-        found = replace(found, control_includes_share=True)
-    return Inventory(systems, chassis, manager, firmware, found, link(root, "TelemetryService"))
+    is_named = any(system.model for system in systems)
+    telemetry = link(root, "TelemetryService")
+    return Inventory(systems, chassis, manager, firmware, found, is_named, telemetry)
 
 
 def _is_fed(walk: Walk, found: Found, effects: quirks.Effects) -> bool:
