@@ -132,6 +132,7 @@ async def test_what_is_known_of_a_model_holds_while_it_is_not_told():
     bench.failing[SYSTEM] = GONE
     await bench.renew(5)
     assert values((await bench.poll())[0]) == [("psu_output_sum", 203.0)]
+    assert bench.facts["redfish"]["info"]["model"] == "PowerEdge M630"
 
 
 async def test_a_node_that_was_pulled_is_given_up_after_hours():

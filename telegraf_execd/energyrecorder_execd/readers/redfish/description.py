@@ -10,6 +10,8 @@ from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.facts import remember_info, remembered_info
 from energyrecorder_execd.readers.redfish.parse import Candidate, parse_extras
 
+_NAMES = ("vendor", "model", "bmc_fw", "bios")
+
 
 class Description:
     """What is known of one server.
@@ -29,8 +31,10 @@ class Description:
         return news
 
     def walked(self, info: ServerInfo) -> None:
-        """Take over what a walk found; it does not look at temperatures."""
-        self._tell(replace(info, inlet_c=self._known.inlet_c if self._known is not None else None))
+        """Take over what a walk found; it sees no temperatures, and of a BMC that boots no names."""
+        known = self._known or ServerInfo()
+        kept = {name: getattr(info, name) or getattr(known, name) for name in _NAMES}
+        self._tell(replace(info, inlet_c=known.inlet_c, **kept))
 
     def timed(self, value: Candidate, told_by: str) -> None:
         """Take over the period of the total, and who told it: ``declared``, ``learned`` or ``vendor``."""
