@@ -84,6 +84,19 @@ def test_supplies_are_added_when_the_next_gather_begins(tmp_path):
     assert points[0]["fields"]["side"] == "ac"
 
 
+def test_a_supply_that_was_taken_out_is_not_missed(tmp_path):
+    """Its BMC says so; one that just shows no value leaves no total."""
+    lines = (
+        supply("0", 100, time_s=10)
+        + supply("1", 90, time_s=10)
+        + supply("0", 180, time_s=20)
+        + supply("1", None, time_s=20, state="Absent")
+        + supply("0", 181, time_s=30)
+    )
+    points = replayed(tmp_path, "energy-from-inputs-redfish.conf.sample", lines)
+    assert [p["fields"]["watts"] for p in points] == [190, 180]
+
+
 def test_two_servers_that_tell_one_host_name_are_two(tmp_path):
     """Two BMCs whose operating system never told them a name of its own."""
     both = (("10.0.0.1", 100), ("10.0.0.2", 40))
