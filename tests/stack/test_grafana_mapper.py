@@ -162,7 +162,8 @@ def test_tables_have_the_columns_that_overrides_and_sorting_name(mapper, demo, u
         for override, matched in zip(panel["fieldConfig"]["overrides"], frames[0]["overrides"], strict=True):
             if override["matcher"] != {"id": "byName", "options": "total"}:
                 assert matched, (panel["title"], override["matcher"], names)
-        for step in panel.get("transformations", ()):
+        # What sorts before the last step sorts columns that may be gone.
+        for step in panel.get("transformations", ())[-1:]:
             for sort in step["options"].get("sort", ()):
                 assert sort["field"] in names, (panel["title"], sort["field"], names)
 

@@ -24,11 +24,13 @@ from dashboards.influxql import (
     SCENARIO,
     SCENARIOS_ONLY,
     STEPS_ONLY,
+    newest,
     per,
     select,
     tag_values,
 )
 from dashboards.panels import laid_out, table, target, timeseries
+from dashboards.transformations import sorted_by
 from energyrecorder.schema import ENERGY_RUN_PROFILE, ENERGY_STEPS
 
 FIGURES = {
@@ -73,7 +75,7 @@ def _profiles() -> Json:
 def _runs() -> Json:
     columns = ["run_id", "scenario", "state", "duration_s", "energy_wh", "u95_j / 3600 AS u95_wh", "avg_w"]
     where = (ENV, SCENARIO, RUN, SCENARIOS_ONLY, MEASURABLE)
-    tail = "ORDER BY time DESC LIMIT 50"
+    tail = newest(50)
     query = select([*columns, "quality", "side", "commit"], ENERGY_STEPS, *where, tail=tail)
     text = (
         f"{results.INTERVAL_FORMULA} Two runs differ where their intervals part; mind runs with different sides (AC, DC) "
@@ -88,7 +90,7 @@ def _runs() -> Json:
 
 
 def _side_by_side() -> Json:
-    tail = "ORDER BY time ASC LIMIT 2000"
+    tail = newest(2000)
     query = select(["run_id", "step", "energy_wh"], ENERGY_STEPS, *CHOSEN_STEPS, tail=tail)
     summed = {"energy_wh": {"operation": "aggregate", "aggregations": ["sum"]}}
     grouped = {name: {"operation": "groupby", "aggregations": []} for name in ("run_id", "step")}
@@ -107,6 +109,7 @@ def _side_by_side() -> Json:
         unit=WH,
         overrides=[texts(unit="string")],
         transformations=[
+            sorted_by("Time", descending=False),
             {"id": "groupBy", "options": {"fields": {**grouped, **summed}}},
             {"id": "groupingToMatrix", "options": matrix},
         ],

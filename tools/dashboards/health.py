@@ -5,7 +5,7 @@ from __future__ import annotations
 from dashboards import Json, frame
 from dashboards.columns import STATE_COLOURS, W, by_name, by_pattern, coloured
 from dashboards.figures import figure, over_window
-from dashboards.influxql import ANNOTATOR, ENV, INTERVAL, SERVER, TELEGRAF, TOTAL, outer, per, select
+from dashboards.influxql import ANNOTATOR, ENV, INTERVAL, SERVER, TELEGRAF, TOTAL, newest, outer, per, select
 from dashboards.panels import FEW_POINTS, LONGEST_POLL, laid_out, table, target, timeseries
 from dashboards.transformations import sorted_by
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC, SERVER_POWER
@@ -65,7 +65,7 @@ def _errors() -> Json:
         SERVER,
         '"up" = 0',
         "$timeFilter",
-        tail="ORDER BY time DESC LIMIT 200",
+        tail=newest(200),
     )
     return table(
         "Polls without a reading",
@@ -171,7 +171,7 @@ def _spools() -> Json:
 def _bad_steps() -> Json:
     columns = ["scenario", "step", "state", "title", "time_end", "exit_code"]
     bad = "(\"state\" = 'lost' OR \"state\" = 'failed')"
-    query = select(columns, ENERGY_STEPS, ENV, bad, "$timeFilter", tail="ORDER BY time DESC LIMIT 200")
+    query = select(columns, ENERGY_STEPS, ENV, bad, "$timeFilter", tail=newest(200))
     return table(
         "Lost and failed steps",
         "The newest 200. Lost: nobody said that it ended; failed: the test said so.",

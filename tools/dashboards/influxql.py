@@ -119,6 +119,11 @@ def per(interval: str, *tags: str) -> str:
     return ", ".join([interval, *(f'"{tag}"' for tag in tags)])
 
 
+def newest(count: int) -> str:
+    """Return what leaves the newest rows: with the oldest first a limit would leave the oldest."""
+    return f"ORDER BY time DESC LIMIT {count}"
+
+
 def outer(columns: str, inner: str, *, group: str = "", where: str = "", tail: str = "") -> str:
     """Return a SELECT of a sub-query."""
     return _clauses(columns, f"({inner})", where, group, tail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards import Json, frame, power, results
 from dashboards.figures import figure, present
-from dashboards.influxql import ENV, OVERLAPS, SCENARIO, STEPS_ONLY, select
+from dashboards.influxql import ENV, OVERLAPS, SCENARIO, STEPS_ONLY, newest, select
 from dashboards.panels import gantt, laid_out
 from energyrecorder.schema import ENERGY_STEPS, SERVER_BMC
 
@@ -18,7 +18,7 @@ def _running() -> Json:
         "\"state\" = 'running'",
         '"time_end" > ${__to} - 900000',
         "time >= ${__from}ms - $lookback",
-        tail="ORDER BY time DESC LIMIT 1",
+        tail=newest(1),
     )
     text = (
         "The step or scenario that began last and still runs: state = running and end moved on within 15 min."

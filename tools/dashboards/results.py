@@ -18,7 +18,7 @@ from dashboards.columns import (
     link,
     power_column,
 )
-from dashboards.influxql import MEASURABLE, NOT_MEASURABLE, select
+from dashboards.influxql import MEASURABLE, NOT_MEASURABLE, newest, select
 from dashboards.panels import table, target
 from dashboards.transformations import merged
 from energyrecorder.schema import ENERGY_STEPS
@@ -97,7 +97,7 @@ def result_table(
     title: str,
     *where: str,
     uid: str = "energy-live",
-    order: str = "ASC",
+    newest_first: bool = False,
     figures: Sequence[str] = (),
     columns: Sequence[Json] = (),
     text: str = "",
@@ -108,22 +108,23 @@ def result_table(
         title: Of the panel.
         where: Which steps.
         uid: Dashboard that a step's link opens.
-        order: Of their starts.
+        newest_first: Their order; else the newest is the last, and there is a total.
         figures: Further columns of steps that could be resolved.
         columns: Overrides of these columns.
         text: What they mean.
     """
-    tail = f"ORDER BY time {order} LIMIT 500"
+    tail = newest(500)
     shown = [*_COMMON, *_FIGURES, *figures, *_TRUST, "run_id"]
     measurable = select(shown, ENERGY_STEPS, *where, MEASURABLE, tail=tail)
     others = select([*_COMMON, *_TRUST, "run_id"], ENERGY_STEPS, *where, NOT_MEASURABLE, tail=tail)
     return table(
         title,
         f"{INTERVAL_FORMULA} {GAIN_FORMULA} AC/DC: mixed means that servers report different sides of the power "
-        "supply. Coverage = part of the step covered by readings. Above idle = energy − idle power × duration."
+        "supply. Coverage = part of the step covered by readings. Above idle = energy − idle power × duration. "
+        "The newest 500 with a figure are shown, and the newest 500 without."
         f"{text and f' {text}'}",
         [target(measurable, table=True), target(others, table=True)],
         overrides=[*_result_columns(uid), *columns],
-        transformations=merged(descending=order == "DESC"),
-        total_of=["energy_wh"] if order == "ASC" else [],
+        transformations=merged(descending=newest_first),
+        total_of=[] if newest_first else ["energy_wh"],
     )

@@ -25,6 +25,7 @@ from dashboards.influxql import (
     SCENARIO,
     SCENARIOS_ONLY,
     STEPS_ONLY,
+    newest,
     outer,
     select,
 )
@@ -54,7 +55,7 @@ def _known() -> Json:
         "run_id",
         "time_end",
     ]
-    tail = "ORDER BY time DESC LIMIT 20"
+    tail = newest(20)
     query = select(columns, ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, KNOWN, tail=tail)
     report = [{"title": "Report", "url": "$annotator/v1/runs/${__value.raw}/report.html"}]
     return table(
@@ -80,15 +81,13 @@ def _per_server() -> Json:
     def of(columns: Sequence[str], quality: str) -> Json:
         known = ["step", "server", *columns]
         where = (ENV, RUN, quality, KNOWN)
-        return target(
-            select(known, ENERGY_STEP_SERVERS, *where, tail="ORDER BY time ASC LIMIT 1000"), table=True
-        )
+        return target(select(known, ENERGY_STEP_SERVERS, *where, tail=newest(1000)), table=True)
 
     return table(
         "Per server",
         "Each step on each server: its energy ± half width of the 95 % interval. A server's figure is relative to its own "
         "sensor; sensors of different servers differ by a few per cent. A server may be unresolvable, and then has no "
-        "figure, where the sum over all is not.",
+        "figure, where the sum over all is not. Of both kinds the newest 1000 rows are shown.",
         [of([*figures, *trust], MEASURABLE), of(trust, NOT_MEASURABLE)],
         transformations=merged(),
         overrides=[
@@ -133,10 +132,10 @@ def _steps() -> Json:
 
 
 def _run_variable() -> Json:
-    tail = "ORDER BY time DESC LIMIT 200"
-    newest = select(["run_id"], ENERGY_STEPS, ENV, SCENARIO, SCENARIOS_ONLY, tail=tail)
+    tail = newest(200)
+    runs = select(["run_id"], ENERGY_STEPS, ENV, SCENARIO, SCENARIOS_ONLY, tail=tail)
     # InfluxDB wants inner and outer order alike.
-    query = outer('DISTINCT("run_id")', newest, tail="ORDER BY time DESC")
+    query = outer('DISTINCT("run_id")', runs, tail="ORDER BY time DESC")
     return frame.query_variable("run", "Run", query, include_all=False)
 
 

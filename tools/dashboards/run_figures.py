@@ -5,7 +5,7 @@ from __future__ import annotations
 from dashboards import Json, results
 from dashboards.columns import QUALITY_COLOURS, STATE_COLOURS, colours
 from dashboards.figures import figure
-from dashboards.influxql import ENV, MEASURABLE, RUN, SCENARIOS_ONLY, select
+from dashboards.influxql import ENV, MEASURABLE, RUN, SCENARIOS_ONLY, newest, select
 from dashboards.transformations import calculated, joined, sorted_by
 from energyrecorder.schema import ENERGY_STEPS
 from energyrecorder_analysis.quality import COARSE_U95, RESOLVED_U95
@@ -13,7 +13,7 @@ from energyrecorder_analysis.quality import COARSE_U95, RESOLVED_U95
 # The run is found by its id whenever it was; the look-back keeps the query off years of others.
 KNOWN = "time >= ${__from}ms - $lookback AND time < ${__to}ms"
 
-_NEWEST = "ORDER BY time DESC LIMIT 1"
+_NEWEST = newest(1)
 # The end of the run beside each run of its scenario. Where the run has no value no row is left: the figure never is
 # that of another run.
 _UP_TO_THE_RUN = [

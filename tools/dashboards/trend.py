@@ -11,6 +11,7 @@ from dashboards.influxql import (
     SCENARIO,
     SCENARIOS_ONLY,
     STEPS_ONLY,
+    newest,
     select,
     tag_values,
 )
@@ -64,7 +65,7 @@ def _runs() -> Json:
         SCENARIO,
         SCENARIOS_ONLY,
         "$timeFilter",
-        order="DESC",
+        newest_first=True,
         figures=[
             results.CHANGE,
             "baseline_wh",
@@ -103,7 +104,7 @@ def _ranking(title: str, tag: str, level: str) -> Json:
 
 
 def _shapes() -> list[tuple[int, Json]]:
-    tail = "ORDER BY time ASC LIMIT 2000"
+    tail = newest(2000)
     pairs = select(["duration_s", "energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter", tail=tail)
     runs = select(["energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter")
     means = select(["mean(avg_w) AS mean_w"], ENERGY_STEPS, *RUNS, "$timeFilter", group='"scenario"')
