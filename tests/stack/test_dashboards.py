@@ -171,6 +171,9 @@ def test_a_figure_has_a_sparkline_and_says_what_it_shows(uid, panel):
         drawn = panel["options"]["graphMode"] == "area"
         assert drawn == (panel["title"] not in WITHOUT_SPARKLINE)
         assert drawn == (" Sparkline: " in panel["description"])
+        # A change may be below 0.
+        from_zero = drawn and panel["title"] != "Δ baseline"
+        assert panel["fieldConfig"]["defaults"].get("min") == (0 if from_zero else None)
 
 
 @pytest.mark.parametrize("uid", BOARDS)
@@ -207,13 +210,14 @@ def test_layers(uid):
     assert "newState" not in layers[1]["target"]["query"]
     assert "newState" in layers[2]["target"]["query"]
     assert any("'power'" in layer["target"]["query"] for layer in layers[3:])
+    assert all(layer["target"]["query"].endswith("ORDER BY time DESC LIMIT 1000") for layer in layers[3:])
     for layer in layers[1:]:
         target = layer["target"]
         assert target["resultFormat"] == "table"
         assert target["rawQuery"] is True
-        assert target["query"].endswith("ORDER BY time ASC LIMIT 1000")
         assert layer["mappings"]["timeEnd"] == {"source": "field", "value": "timeEnd"}
     for layer in layers[1:3]:
+        assert layer["target"]["query"].endswith("ORDER BY time ASC LIMIT 1000")
         assert '"time_end" AS "timeEnd"' in layer["target"]["query"]
 
 

@@ -8,6 +8,7 @@ answer with rows of which the reduction is the figure. Read in @grafana/data and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dashboards import Json
 from dashboards.columns import NO_THRESHOLD
@@ -15,11 +16,28 @@ from dashboards.influxql import ENV, LAST_HOUR, SERVER, THREE_MINUTES, outer, pe
 from dashboards.panels import FEW_POINTS, LONGEST_POLL, core_panel, target
 from dashboards.transformations import WITHOUT_TIME
 
-_ALARMING = {
-    "mode": "absolute",
-    "steps": [{"color": "green", "value": None}, {"color": "red", "value": 1}],
-}
+_STEPS = [{"color": "green", "value": None}, {"color": "red", "value": 1}]
+_ALARM = {"color": {"mode": "thresholds"}, "thresholds": {"mode": "absolute", "steps": _STEPS}}
 _LOOK = {"justifyMode": "center", "textMode": "auto", "orientation": "auto"}
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """The values of a figure's column, row by row.
+
+    Args:
+        shows: What they are.
+        bottom: Value of the lower edge, so that a few per cent do not look like much; None leaves it to Grafana.
+    """
+
+    shows: str
+    bottom: int | None = 0
+
+    def properties(self) -> Json:
+        """Return what Grafana's defaults would not show, a colour, or show otherwise."""
+        edge = {} if self.bottom is None else {"min": self.bottom}
+        # The figure's colour, which is the threshold's: transparent.
+        return {**edge, "color": {"mode": "fixed", "fixedColor": "blue"}}
 
 
 def figure(
@@ -30,7 +48,7 @@ def figure(
     unit: str,
     *,
     calc: str = "lastNotNull",
-    sparkline: str = "",
+    sparkline: Sparkline | None = None,
     decimals: int | None = None,
     mappings: Sequence[Json] = (),
     alarm: bool = False,
@@ -45,21 +63,20 @@ def figure(
         column: Its name.
         unit: Of the figure.
         calc: Grafana's reducer that makes the figure of the column.
-        sparkline: What the column shows row by row; empty = no sparkline.
+        sparkline: The same column; None draws none.
         decimals: Of the figure; None leaves them to Grafana.
         mappings: Colours of texts.
         alarm: Whether anything above 0 is red.
         transformations: What makes one table of the queries.
     """
     defaults: Json = {"unit": unit, "noValue": "–", "mappings": list(mappings)}
-    defaults["thresholds"] = _ALARMING if alarm else NO_THRESHOLD
     defaults |= {} if decimals is None else {"decimals": decimals}
-    # Else the sparkline would be as transparent as the threshold.
-    defaults |= {"color": {"mode": "fixed", "fixedColor": "blue"}} if sparkline and not alarm else {}
+    defaults |= sparkline.properties() if sparkline else {}
+    defaults |= _ALARM if alarm else {"thresholds": NO_THRESHOLD}
     panel = core_panel(
         "stat",
         title,
-        f"{description} Sparkline: {sparkline}" if sparkline else description,
+        f"{description} Sparkline: {sparkline.shows}" if sparkline else description,
         [target(query, table=True) for query in queries],
         defaults=defaults,
         options={
@@ -109,7 +126,7 @@ def present(
         "now",
         unit,
         calc="last",
-        sparkline="the same every 3 min in the hour before.",
+        sparkline=Sparkline("the same every 3 min in the hour before."),
         transformations=[WITHOUT_TIME],
     )
 
@@ -132,7 +149,7 @@ def over_window(
         column,
         unit,
         calc="sum",
-        sparkline="what each interval adds; in the last one readings may still be missing.",
+        sparkline=Sparkline("what each interval adds; for the last one more may still come."),
         decimals=decimals,
         alarm=alarm,
     )

@@ -12,6 +12,7 @@ from dashboards.influxql import (
     SCENARIOS_ONLY,
     STEPS_ONLY,
     VISIBLE,
+    newest,
     select,
     tag_values,
 )
@@ -193,6 +194,7 @@ def layers(*where: str) -> list[Json]:
     """
     shown = (ENV, SCENARIO, *where, OVERLAPS, VISIBLE)
     columns = ["title", "text", "tags", "time_end AS timeEnd"]
+    # Later ones are drawn upon earlier ones.
     tail = "ORDER BY time ASC LIMIT 1000"
     steps = schema.ENERGY_STEPS
     scenario = select(columns, steps, SCENARIOS_ONLY, *shown, tail=tail)
@@ -204,7 +206,7 @@ def layers(*where: str) -> list[Json]:
             ENV,
             f"\"kind\" = '{kind}'",
             "$timeFilter",
-            tail=tail,
+            tail=newest(1000),
         )
         for kind in schema.MARK_KINDS
     }

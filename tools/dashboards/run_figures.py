@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards import Json, results
 from dashboards.columns import QUALITY_COLOURS, STATE_COLOURS, colours
-from dashboards.figures import figure
+from dashboards.figures import Sparkline, figure
 from dashboards.influxql import ENV, MEASURABLE, RUN, SCENARIOS_ONLY, newest, select
 from dashboards.transformations import calculated, joined, sorted_by
 from energyrecorder.schema import ENERGY_STEPS
@@ -32,20 +32,20 @@ _UP_TO_THE_RUN = [
 ]
 
 
-def _number(title: str, text: str, shown: str, unit: str, *where: str, decimals: int | None = None) -> Json:
+def _number(
+    title: str,
+    text: str,
+    shown: str,
+    unit: str,
+    *where: str,
+    decimals: int | None = None,
+    bottom: int | None = 0,
+) -> Json:
     """Return a column of the run, or what is made of it `` AS name``; without a value for this run a dash."""
-    runs = select(
-        ["scenario", "time_end", shown],
-        ENERGY_STEPS,
-        ENV,
-        SCENARIOS_ONLY,
-        KNOWN,
-        *where,
-        tail="ORDER BY time ASC",
-    )
-    run = select(
-        ["scenario", "time_end AS end"], ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, KNOWN, *where, tail=_NEWEST
-    )
+    of_runs = (ENV, SCENARIOS_ONLY, KNOWN, *where)
+    runs = select(["scenario", "time_end", shown], ENERGY_STEPS, *of_runs, tail="ORDER BY time ASC")
+    run = select(["scenario", "time_end AS end"], ENERGY_STEPS, RUN, *of_runs, tail=_NEWEST)
+    until_then = "the runs of its scenario up to this one, by their ends, as far as the look-back reaches."
     return figure(
         title,
         text,
@@ -53,7 +53,7 @@ def _number(title: str, text: str, shown: str, unit: str, *where: str, decimals:
         shown.rpartition(" AS ")[2],
         unit,
         calc="last",
-        sparkline="the runs of its scenario up to this one, by their ends, as far as the look-back reaches.",
+        sparkline=Sparkline(until_then, bottom),
         decimals=decimals,
         transformations=_UP_TO_THE_RUN,
     )
@@ -89,7 +89,7 @@ def footprint() -> list[Json]:
     cost_text = "Energy in kWh × the price in the title, which you set above with its currency."
     co2, cost = "energy_wh / 1000 * $co2_g_per_kwh AS co2_g", "energy_wh / 1000 * $price_per_kwh AS cost"
     return [
-        _number("Δ baseline", change_text, results.CHANGE, "percent", MEASURABLE, decimals=1),
+        _number("Δ baseline", change_text, results.CHANGE, "percent", MEASURABLE, decimals=1, bottom=None),
         _number(results.CARBON, co2_text, co2, "massg", MEASURABLE, decimals=1),
         _number(results.COST, cost_text, cost, "none", MEASURABLE, decimals=4),
     ]
