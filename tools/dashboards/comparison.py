@@ -75,8 +75,7 @@ def _profiles() -> Json:
 def _runs() -> Json:
     columns = ["run_id", "scenario", "state", "duration_s", "energy_wh", "u95_j / 3600 AS u95_wh", "avg_w"]
     where = (ENV, SCENARIO, RUN, SCENARIOS_ONLY, MEASURABLE)
-    tail = newest(50)
-    query = select([*columns, "quality", "side", "commit"], ENERGY_STEPS, *where, tail=tail)
+    query = select([*columns, "quality", "side", "commit"], ENERGY_STEPS, *where, tail=newest(50))
     text = (
         f"{results.INTERVAL_FORMULA} Two runs differ where their intervals part; mind runs with different sides (AC, DC) "
         "or servers."
@@ -90,8 +89,7 @@ def _runs() -> Json:
 
 
 def _side_by_side() -> Json:
-    tail = newest(2000)
-    query = select(["run_id", "step", "energy_wh"], ENERGY_STEPS, *CHOSEN_STEPS, tail=tail)
+    query = select(["run_id", "step", "energy_wh"], ENERGY_STEPS, *CHOSEN_STEPS, tail=newest(2000))
     summed = {"energy_wh": {"operation": "aggregate", "aggregations": ["sum"]}}
     grouped = {name: {"operation": "groupby", "aggregations": []} for name in ("run_id", "step")}
     # Summed first: columns made of the plain field would all bear its title (seen in @grafana/data 13).

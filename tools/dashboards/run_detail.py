@@ -55,8 +55,7 @@ def _known() -> Json:
         "run_id",
         "time_end",
     ]
-    tail = newest(20)
-    query = select(columns, ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, KNOWN, tail=tail)
+    query = select(columns, ENERGY_STEPS, ENV, RUN, SCENARIOS_ONLY, KNOWN, tail=newest(20))
     report = [{"title": "Report", "url": "$annotator/v1/runs/${__value.raw}/report.html"}]
     return table(
         "Run",
@@ -132,8 +131,7 @@ def _steps() -> Json:
 
 
 def _run_variable() -> Json:
-    tail = newest(200)
-    runs = select(["run_id"], ENERGY_STEPS, ENV, SCENARIO, SCENARIOS_ONLY, tail=tail)
+    runs = select(["run_id"], ENERGY_STEPS, ENV, SCENARIO, SCENARIOS_ONLY, tail=newest(200))
     # InfluxDB wants inner and outer order alike.
     query = outer('DISTINCT("run_id")', runs, tail="ORDER BY time DESC")
     return frame.query_variable("run", "Run", query, include_all=False)

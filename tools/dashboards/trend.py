@@ -104,8 +104,7 @@ def _ranking(title: str, tag: str, level: str) -> Json:
 
 
 def _shapes() -> list[tuple[int, Json]]:
-    tail = newest(2000)
-    pairs = select(["duration_s", "energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter", tail=tail)
+    pairs = select(["duration_s", "energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter", tail=newest(2000))
     runs = select(["energy_wh"], ENERGY_STEPS, *RUNS, "$timeFilter")
     means = select(["mean(avg_w) AS mean_w"], ENERGY_STEPS, *RUNS, "$timeFilter", group='"scenario"')
     pairs_text = (
