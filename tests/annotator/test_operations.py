@@ -83,13 +83,10 @@ class TestDoctor:
 
     @pytest.mark.parametrize("answer", ["<html>hello</html>", [1], {"status": "ok"}])
     def test_another_service_is_told_as_such(self, answer):
-        other = FakeServer(lambda *_: (200, answer, {}))
-        try:
+        with FakeServer(lambda *_: (200, answer, {})) as other:
             found = command("doctor", "--url", other.url)
-        finally:
-            other.close()
         assert (found.returncode, found.stderr) == (3, "")
-        [line] = found.stdout.splitlines()
+        line = found.stdout.splitlines()[0]
         assert line.startswith("FAIL service: what answers is no energy-annotator: HTTP 200: ")
 
     def test_it_says_when_the_token_is_wrong_and_no_sample_comes(self, tmp_path):
