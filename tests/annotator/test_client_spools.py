@@ -8,14 +8,7 @@ from energyrecorder_annotator import client_spools
 from energyrecorder_annotator.auth.tokens import create_token
 from energyrecorder_annotator.client_spools import SPAN_NS, ClientSpools
 from support.annotator import begin, running
-
-
-class Clock:
-    def __init__(self):
-        self.now_ns = 10**18
-
-    def __call__(self):
-        return self.now_ns
+from support.clock import Clock
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 
 from energyrecorder_annotator.poll_pairs import LEAST_PAIRS, LEAVE_NS, LOOKED_AT, PollPairs, polled_twice
 from energyrecorder_annotator.samples.base import Batch, BmcPoll
+from support.clock import Clock
 
 SECOND_NS = 10**9
 BEGIN_NS = 10**18
@@ -45,17 +46,9 @@ def test_how_two_collectors_are_told(times, twice):
     assert polled_twice(times) is twice
 
 
-class Clock:
-    def __init__(self):
-        self.now_ns = BEGIN_NS
-
-    def __call__(self):
-        return self.now_ns
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(BEGIN_NS)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import struct
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from energyrecorder_bmcsim.ipmi.server import IpmiBmc, IpmiSettings
+from support.clock import Clock
 
 SUITES = {3: (1, 1, 1), 17: (3, 4, 1)}
 DIGESTS = {1: ("sha1", 12), 3: ("sha256", 16)}
@@ -32,19 +33,6 @@ class Source:
 
     def host_on(self, now_ns):
         return self.on
-
-
-class Clock:
-    """Nanoseconds that only move when told."""
-
-    def __init__(self):
-        self.now_ns = 1_700_000_000 * 10**9
-
-    def __call__(self):
-        return self.now_ns
-
-    def pass_s(self, seconds):
-        self.now_ns += round(seconds * 10**9)
 
 
 class Bench:

@@ -27,6 +27,7 @@ from energyrecorder_execd.lockout import (
 )
 from energyrecorder_execd.lockout_file import LockoutFile
 from energyrecorder_execd.readers.base import Target
+from support.clock import Clock
 
 A, B, C, D = (Pair(bmc, "lab") for bmc in "abcd")
 
@@ -132,16 +133,6 @@ class WrongPassword(RuleBasedStateMachine):
 
 WrongPassword.TestCase.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
 TestWrongPassword = WrongPassword.TestCase
-
-
-class Clock:
-    """Wall time that the test moves."""
-
-    def __init__(self):
-        self.now_s = 1_700_000_000.0
-
-    def __call__(self):
-        return int(self.now_s * 1e9)
 
 
 def _target(password="sikrit", user="monitor", **options):
@@ -262,7 +253,7 @@ async def test_ten_restarts_give_no_more_refusals(tmp_path):
             if await guard.admit(pair, 8.0) is Verdict.GO:
                 guard.refused(pair)
                 refusals[number] = refusals.get(number, 0) + 1
-        clock.now_s += 61
+        clock.pass_s(61)
     assert refusals == {0: 2, 1: 2, 2: 2}
 
 

@@ -12,6 +12,7 @@ from energyrecorder_execd.readers.ipmi.reader import IpmiReader
 from energyrecorder_execd.readers.ipmi.sensor_source import SensorSource
 from energyrecorder_execd.readers.ipmi.sources import DcmiSource
 from energyrecorder_execd.readers.ipmi.transport import TRANSIENT_CODES
+from support.clock import Clock
 from support.ipmi_reader import watts_of
 from support.ipmi_records import record
 from support.ipmi_script import CHASSIS, DCMI, DEVICE, SENSOR, ScriptedTransport, repository
@@ -25,14 +26,6 @@ TWO_SUPPLIES = repository(
     [record("PS1 Input Power", number=1), record("PS2 Input Power", number=2, record_id=2)]
 )
 DAY_NS = 24 * 3600 * 10**9
-
-
-class Clock:
-    def __init__(self):
-        self.now_ns = 1_700_000_000 * 10**9
-
-    def __call__(self):
-        return self.now_ns
 
 
 def inactive(watts):

@@ -5,17 +5,9 @@ import pytest
 from energyrecorder.errors import BmcUnreachableError
 from energyrecorder_execd.backoff import MAX_RETRY_AFTER_S
 from energyrecorder_execd.readers.redfish.waits import Waits
+from support.clock import Clock
 
-SECOND_NS = 10**9
-START_NS = 1_700_000_000 * SECOND_NS
 POWER = "/redfish/v1/Chassis/1/Power"
-
-
-class Clock:
-    now_ns = START_NS
-
-    def __call__(self):
-        return self.now_ns
 
 
 def busy(retry_after_s):
@@ -41,7 +33,7 @@ def test_it_waits_as_long_as_was_asked_for_and_never_too_long(asked_s, later_s, 
     found = Waits(clock)
     error = busy(asked_s)
     found.note({POWER: error})
-    clock.now_ns += round(later_s * SECOND_NS)
+    clock.pass_s(later_s)
     assert found.running() == ({POWER: error} if waits else {})
 
 
@@ -49,7 +41,7 @@ def test_a_wait_that_runs_is_not_made_longer():
     clock = Clock()
     found = Waits(clock)
     found.note({POWER: busy(30)})
-    clock.now_ns += 20 * SECOND_NS
+    clock.pass_s(20)
     found.note({POWER: busy(30)})
-    clock.now_ns += 10 * SECOND_NS
+    clock.pass_s(10)
     assert found.running() == {}
