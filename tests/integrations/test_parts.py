@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from energyrecorder.errors import AnnotatorError
 from energyrecorder.integrations.budget import EXCEEDED, KEPT, UNDECIDED, parse_energy_j, verdict
 from energyrecorder.integrations.junit_properties import add_energy
-from energyrecorder.integrations.names import LONGEST, step_name
 from energyrecorder.integrations.pytest_results import default_wait_s
 from energyrecorder.integrations.pytest_summary import summary_lines
 from energyrecorder.integrations.run_results import StepResult, below, read_run
+from energyrecorder.step_names import LONGEST, step_name
 
 
 @pytest.mark.parametrize(

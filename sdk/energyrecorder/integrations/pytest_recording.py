@@ -14,10 +14,10 @@ from energyrecorder.api import Energy, enable_recording, notices
 from energyrecorder.edge import never_raises
 from energyrecorder.environment import Inherited
 from energyrecorder.integrations.budget import parse_energy_j
-from energyrecorder.integrations.names import step_name
 from energyrecorder.integrations.pytest_plugin import LEVELS
 from energyrecorder.integrations.pytest_repeat import Repetition, read_repetition
 from energyrecorder.recorder import Scope
+from energyrecorder.step_names import step_name
 
 STEP_ID = "energy_step_id"
 """Property of a test in reports: the id of its step."""

@@ -10,8 +10,8 @@ from typing import Any, List, NamedTuple
 
 from energyrecorder.api import Energy, enable_recording
 from energyrecorder.edge import never_raises
-from energyrecorder.integrations.names import step_name
 from energyrecorder.recorder import Scope
+from energyrecorder.step_names import step_name
 
 _OUTCOMES = {"PASS": "passed", "SKIP": "passed", "NOT RUN": "aborted"}
 LEVELS = ("suite", "test")

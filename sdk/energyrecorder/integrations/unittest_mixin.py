@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, cast
 
 from energyrecorder.api import enable_recording
 from energyrecorder.edge import never_raises
-from energyrecorder.integrations.names import step_name
+from energyrecorder.step_names import step_name
 
 if TYPE_CHECKING:
     from energyrecorder.recorder import Recorder, Scope

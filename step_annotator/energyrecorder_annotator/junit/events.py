@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from energyrecorder.integrations.names import step_name
+from energyrecorder.step_names import step_name
 from energyrecorder_annotator.clocks import ServerTime
 from energyrecorder_annotator.junit.parse import PASSED, SKIPPED
 from energyrecorder_annotator.junit.place import Placed
