@@ -7,7 +7,7 @@ import json
 import pytest
 
 from energyrecorder_execd.http import HttpStatusError
-from energyrecorder_execd.readers.redfish.rediscovery import LACKING_S, RENEWAL_S
+from energyrecorder_execd.readers.redfish.rediscovery import LACKING_S, RENEWAL_S, RETURN_S
 from support.redfish_bench import (
     CHASSIS,
     ENVIRONMENT,
@@ -84,6 +84,32 @@ async def test_a_computer_that_is_silent_at_first_is_waited_for(documents):
     assert (poll.readings, poll.error) == ((), "no_reading")
     bench.documents[POWER] = control(149)
     assert values((await bench.poll())[0]) == [("power_control", 149.0)]
+
+
+async def test_a_bmc_that_is_first_met_while_it_boots_is_looked_at_again_soon():
+    """Once: a node without power of its own, or a link into the void, costs no walk every ten minutes."""
+    bench = Bench(two_nodes())
+    for path in NODE_A:
+        bench.failing[path] = GONE
+    poll, _ = await bench.poll()
+    assert [r.node for r in poll.readings] == ["B"]
+    asked = []
+    for _ in range(3):
+        bench.clock.ahead_s += RETURN_S + 1
+        bench.http.asked.clear()
+        for _ in range(6):
+            poll = await bench.reader.poll()
+        asked.append(ROOT + "/" in bench.http.asked)
+    assert asked == [True, False, False]
+    assert [r.node for r in poll.readings] == ["B"]
+    again = Bench(two_nodes())
+    again.failing = dict(bench.failing)
+    await again.poll()
+    again.failing.clear()
+    again.clock.ahead_s += RETURN_S + 1
+    for _ in range(8):
+        poll, _ = await again.poll()
+    assert {r.node for r in poll.readings} == {"A", "B"}
 
 
 async def test_a_node_that_is_away_is_expected_and_comes_back():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from energyrecorder.errors import BmcDataError
+from energyrecorder.errors import BmcDataError, BmcError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.base import ServerInfo
 from energyrecorder_execd.readers.json_values import Json, link, sub_object, text
@@ -25,9 +25,18 @@ from energyrecorder_execd.readers.redfish.resources import (
     parse_chassis,
     parse_firmware,
     parse_system,
+    same_key,
 )
 from energyrecorder_execd.readers.redfish.rungs import RUNGS, found_at
-from energyrecorder_execd.readers.redfish.select import Chosen, Found, choose, computers, supply_total, tiers
+from energyrecorder_execd.readers.redfish.select import (
+    Chosen,
+    Found,
+    choose,
+    computers,
+    nodes_of,
+    supply_total,
+    tiers,
+)
 from energyrecorder_execd.readers.redfish.stand_in import find_stand_ins
 from energyrecorder_execd.readers.redfish.thermal import find_inlet
 from energyrecorder_execd.readers.redfish.walk import Walk
@@ -100,6 +109,8 @@ async def discover(
         inventory = replace(inventory, effects=inventory.effects.joined(before.effects))
     shared = before is not None and before.effects.supplies_are_shared
     chosen, valid = await _descend(walk, inventory, known_nodes, shared=shared)
+    if before is None and chosen and _is_early(inventory, len(chosen)):
+        walk.problems.append(BmcError("not all of its computers show their power yet", reason="no_reading"))
     problems = len(walk.problems)
     housing = [chassis for chassis in inventory.chassis if not chassis.is_component]
     shared = shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
@@ -146,6 +157,14 @@ async def _inventory(walk: Walk) -> Inventory:
     is_named = any(system.model for system in systems)
     telemetry = link(root, "TelemetryService")
     return Inventory(systems, chassis, manager, firmware, found, is_named, telemetry)
+
+
+def _is_early(inventory: Inventory, totals: int) -> bool:
+    """Whether the BMC announces more computers than it shows, as one does that boots."""
+    shown = {same_key(system.path) for system in inventory.systems}
+    announced = {path for chassis in inventory.chassis for path in chassis.systems}
+    nodes = nodes_of(computers(inventory.systems), inventory.chassis)
+    return not announced <= shown or totals < len(nodes)
 
 
 def _is_fed(walk: Walk, found: Found, effects: quirks.Effects) -> bool:

@@ -128,7 +128,7 @@ def choose(
     metered = _first_of_each(item for item in found if not valid_only or _is_valid(item, own))
     if not metered:
         return ()
-    nodes = _nodes(own, chassis, frozenset(known_nodes))
+    nodes = nodes_of(own, chassis, frozenset(known_nodes))
     if nodes:
         # The places of nodes that are off or silent just now are kept too: they are expected.
         every = metered | {k: v for k, v in _first_of_each(found).items() if k not in metered}
@@ -162,7 +162,9 @@ def _is_valid(item: Found, systems: Sequence[System]) -> bool:
     return is_valid(item.candidate.watts, _state(item.chassis, systems))
 
 
-def _nodes(own: Sequence[System], chassis: Sequence[Chassis], known: frozenset[str]) -> list[System]:
+def nodes_of(
+    own: Sequence[System], chassis: Sequence[Chassis], known: frozenset[str] = frozenset()
+) -> list[System]:
     """Return the computers behind a BMC that has several, each in a chassis of its own; else nothing."""
     housed = {system_of(c, own) for c in chassis if not c.is_component}
     nodes = [system for system in own if system in housed]
