@@ -22,7 +22,7 @@ def test_the_request_asks_for_mode_1():
 
 
 def test_a_good_answer():
-    """Current, minimum, maximum, average, period in ms, active bit; the time stamp is passed over."""
+    """Current, minimum, maximum, average, period in ms, active bit; its time stamp is passed over."""
     assert parse(GOOD) == dcmi.PowerReading(
         current_w=216, min_w=100, max_w=300, avg_w=200, period_s=60.0, active=True
     )

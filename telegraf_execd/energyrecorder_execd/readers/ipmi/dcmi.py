@@ -15,7 +15,9 @@ REQUEST = bytes((GROUP, 0x01, 0x00, 0x00))
 QUANTUM_W = 1.0
 """DCMI tells whole watts; the sensor behind it may be coarser."""
 
-_LAYOUT = struct.Struct("<BHHHHIIB")
+_LAYOUT = struct.Struct("<BHHHH4xIB")
+"""The four bytes are the BMC's clock: several stay in 1970 or in local time, so it dates nothing."""
+
 _ACTIVE = 0x40
 _NOT_A_VALUE = frozenset({0, 0xFFFF})
 
@@ -50,8 +52,7 @@ def parse(data: bytes) -> PowerReading:
         raise BmcDataError(
             f"DCMI Get Power Reading: {len(data)} bytes instead of {_LAYOUT.size}", reason="data"
         )
-    # The BMC's own time stamp is of no use: several stay in 1970 or in local time.
-    group, current, low, high, average, _, period_ms, state = _LAYOUT.unpack_from(data)
+    group, current, low, high, average, period_ms, state = _LAYOUT.unpack_from(data)
     if group != GROUP:
         raise BmcDataError(f"DCMI Get Power Reading: group extension {group:02X}h, not DCh", reason="data")
     min_w, max_w, avg_w = (None if value in _NOT_A_VALUE else int(value) for value in (low, high, average))
