@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.json_values import Json, link
@@ -19,23 +19,14 @@ from energyrecorder_execd.readers.redfish.counters import (
 )
 from energyrecorder_execd.readers.redfish.parse import Extras, bays, is_absent, parse_extras
 from energyrecorder_execd.readers.redfish.plan import PartPlan
-from energyrecorder_execd.readers.redfish.resources import Chassis, Collection, same_key
+from energyrecorder_execd.readers.redfish.resources import Chassis, same_key
 from energyrecorder_execd.readers.redfish.select import Chosen, Found
+from energyrecorder_execd.readers.redfish.walk import Walk
 from energyrecorder_execd.readers.supplies import capacity_w
 
 
-class Documents(Protocol):
-    """What a walk gives: documents and collections, each asked for once."""
-
-    async def get(self, path: str | None) -> Any:
-        """Return the document at ``path``; None if there is none."""
-
-    async def members(self, path: str | None) -> Collection:
-        """Return a collection; empty if there is none."""
-
-
 async def find_counter(
-    walk: Documents, found: Found, *, manager: Any, housing: Sequence[Chassis]
+    walk: Walk, found: Found, *, manager: Any, housing: Sequence[Chassis]
 ) -> CounterPlace | None:
     """Return the energy counter of a total; None if there is none, or it is the sum of those of supplies.
 
@@ -71,7 +62,7 @@ async def find_counter(
 
 
 async def find_parts(
-    walk: Documents, chassis: Sequence[Chassis], chosen: Sequence[Chosen], *, manager: Any, shared: bool
+    walk: Walk, chassis: Sequence[Chassis], chosen: Sequence[Chosen], *, manager: Any, shared: bool
 ) -> tuple[PartPlan, ...]:
     """Return the parts whose power stands in a resource of their own, each name once.
 
@@ -102,7 +93,7 @@ async def find_parts(
     return tuple(found.values())[:MAX_PARTS]
 
 
-async def _supply_parts(walk: Documents, chassis: Chassis) -> dict[str, PartPlan]:
+async def _supply_parts(walk: Walk, chassis: Chassis) -> dict[str, PartPlan]:
     """Return the supplies with metrics of their own; none where the Power resource shows supplies."""
     power = await walk.get(chassis.power)
     if isinstance(power, dict) and bays(power):
@@ -112,7 +103,7 @@ async def _supply_parts(walk: Documents, chassis: Chassis) -> dict[str, PartPlan
     return {part: PartPlan(None, part, metrics) for part, metrics in linked if metrics is not None}
 
 
-async def present_supplies(walk: Documents, subsystem: Any) -> list[tuple[int, Json]]:
+async def present_supplies(walk: Walk, subsystem: Any) -> list[tuple[int, Json]]:
     """Return the supplies of a PowerSubsystem that are there, with their place in the list from 1."""
     if not isinstance(subsystem, dict):
         return []
@@ -129,7 +120,7 @@ def owns_supplies(chosen: Sequence[Chosen], effects: quirks.Effects) -> bool:
     return one.node is None and one.scope == "server" and not one.found.chassis.contained_by
 
 
-async def supply_facts(walk: Documents, chassis: Chassis, *, own: bool) -> Extras:
+async def supply_facts(walk: Walk, chassis: Chassis, *, own: bool) -> Extras:
     """Return power cap, number and rating of the supplies of a chassis.
 
     Args:

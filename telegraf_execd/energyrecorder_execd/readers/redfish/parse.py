@@ -299,14 +299,12 @@ class Sensor:
     """One sensor.
 
     Args:
-        sensor_id: Its id.
         name: Its name.
         measures_watts: Whether its unit says that it measures power.
         context: PhysicalContext in lower case.
         candidate: Its value.
     """
 
-    sensor_id: str
     name: str
     measures_watts: bool
     context: str
@@ -333,7 +331,6 @@ def parse_sensor(document: Any, path: str) -> Sensor:
         watts = watts if quirks.is_plausible(watts) else None
     accuracy = lenient_number(body, "Accuracy")
     return Sensor(
-        sensor_id=text(body, "Id") or path.rstrip("/").rpartition("/")[2],
         name=text(body, "Name") or "",
         measures_watts=factor is not None,
         context=(text(body, "PhysicalContext") or "").lower(),

@@ -169,11 +169,7 @@ def as_facts(plan: Plan) -> dict[str, Any]:
     return {
         "version": PLAN_VERSION,
         "made_ns": plan.made_ns,
-        "rating": plan.effects.supply_input_is_rating,
-        "shared": plan.effects.supplies_are_shared,
-        "includes_share": plan.effects.control_includes_share,
-        "refresh_s": plan.effects.refresh_s,
-        "window_s": plan.effects.window_s,
+        "effects": list(astuple(plan.effects)),
         "parts": [list(astuple(part)) for part in plan.parts],
         "inlet": plan.inlet,
         "totals": [
@@ -197,18 +193,17 @@ def from_facts(facts: Any) -> Plan | None:
         if facts["version"] != PLAN_VERSION:
             return None
         totals = tuple(_total_from(item) for item in facts["totals"])
-        effects = quirks.Effects(
-            supply_input_is_rating=bool(facts["rating"]),
-            supplies_are_shared=bool(facts["shared"]),
-            control_includes_share=bool(facts["includes_share"]),
-            refresh_s=_number_from(facts["refresh_s"]),
-            window_s=_number_from(facts["window_s"]),
-        )
+        effects = _effects_from(facts["effects"])
         parts = tuple(_part_from(item) for item in facts["parts"])
         inlet = facts["inlet"]
         return Plan(totals, int(facts["made_ns"]), effects, parts, None if inlet is None else str(inlet))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
+
+
+def _effects_from(item: Any) -> quirks.Effects:
+    rating, shared, share, *timing = item
+    return quirks.Effects(bool(rating), bool(shared), bool(share), *map(_number_from, timing))
 
 
 def _total_from(item: Mapping[str, Any]) -> TotalPlan:

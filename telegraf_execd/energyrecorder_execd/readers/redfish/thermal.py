@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from energyrecorder_execd.readers.json_values import Json, lenient_number, link, members, sub_object, text
 from energyrecorder_execd.readers.redfish.parse import is_absent
 from energyrecorder_execd.readers.redfish.resources import Chassis
+from energyrecorder_execd.readers.redfish.walk import Walk
 
 _INLET = re.compile(r"\b(?:inlet|intake|ambient)\b", re.IGNORECASE)
 MAX_CHASSIS = 3
@@ -17,14 +18,7 @@ MAX_CHASSIS = 3
 _PLAUSIBLE_C = (-40.0, 100.0)
 
 
-class Documents(Protocol):
-    """What a walk gives: documents, each asked for once."""
-
-    async def get(self, path: str | None) -> Any:
-        """Return the document at ``path``; None if there is none."""
-
-
-async def find_inlet(walk: Documents, chassis: Sequence[Chassis]) -> str | None:
+async def find_inlet(walk: Walk, chassis: Sequence[Chassis]) -> str | None:
     """Return the path of the first resource that tells the inlet temperature; None if none does.
 
     Args:
