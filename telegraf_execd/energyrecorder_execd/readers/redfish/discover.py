@@ -116,15 +116,7 @@ async def discover(
     shared = shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
     effects = replace(inventory.effects, supplies_are_shared=True) if shared else inventory.effects
     shared = effects.supplies_are_shared
-    totals = []
-    for one in chosen:
-        place, candidate = one.found.place, one.found.candidate
-        counter = await find_counter(walk, one.found, manager=inventory.manager, housing=housing)
-        views = before.views(place) if before is not None else ()
-        stand_ins = await find_stand_ins(walk, one.found, effects, shared=shared, views=views)
-        declared = await find_declared(walk, inventory.telemetry, place.paths[0], candidate)
-        at_part = one.found.chassis.is_component
-        totals.append(TotalPlan(one.node, one.scope, place, one.host, counter, declared, stand_ins, at_part))
+    totals = [await _planned(walk, one, inventory, effects, housing, before) for one in chosen]
     parts: tuple[PartPlan, ...] = ()
     if components:
         parts = await find_parts(walk, inventory.chassis, chosen, manager=inventory.manager, shared=shared)
@@ -135,6 +127,25 @@ async def discover(
     plan = Plan(tuple(totals), now_ns, effects, parts, inlet)
     declared = totals[0].declared if totals else None
     return Discovery(plan, valid, await _server_info(walk, inventory, chosen, effects, declared))
+
+
+async def _planned(
+    walk: Walk,
+    chosen: Chosen,
+    inventory: Inventory,
+    effects: quirks.Effects,
+    housing: Sequence[Chassis],
+    before: Plan | None,
+) -> TotalPlan:
+    """Return the plan of one total: its counter, what may stand in for it, what is declared of it."""
+    found, place = chosen.found, chosen.found.place
+    counter = await find_counter(walk, found, manager=inventory.manager, housing=housing)
+    views = before.views(place) if before is not None else ()
+    shared = effects.supplies_are_shared
+    stand_ins = await find_stand_ins(walk, found, effects, shared=shared, views=views)
+    declared = await find_declared(walk, inventory.telemetry, place.paths[0], found.candidate)
+    at_part = found.chassis.is_component
+    return TotalPlan(chosen.node, chosen.scope, place, chosen.host, counter, declared, stand_ins, at_part)
 
 
 async def look_everywhere(walk: Walk) -> None:
