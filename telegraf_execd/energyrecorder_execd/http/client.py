@@ -142,7 +142,7 @@ class BmcHttp:
         self._login.offer_path(path)
 
     async def close(self) -> None:
-        """Log out, best effort."""
+        """Log out, best effort; never raises."""
         await self._login.close()
         self._endpoint.close()
 

@@ -111,7 +111,7 @@ class SessionLogin:
         return True
 
     async def close(self) -> None:
-        """Log out, best effort; the session stays in the facts when the BMC does not confirm."""
+        """Log out; never raises. The session stays in the facts when the BMC does not confirm."""
         pending, self._pending = self._pending, None
         if pending is not None:
             # A log-in under way is better ended than left as a session that nobody knows.

@@ -135,10 +135,7 @@ class IloReader:
 
     async def close(self) -> None:
         """Log out; never raises."""
-        try:
-            await self._http.close()
-        except BmcError as error:
-            _log.debug("%s: log-out: %s", self._server, error)
+        await self._http.close()
 
     @property
     def _offset_s(self) -> int:

@@ -169,10 +169,7 @@ class RedfishReader:
 
     async def close(self) -> None:
         """Log out; never raises."""
-        try:
-            await self._http.close()
-        except BmcError as error:
-            _log.debug("%s: log-out: %s", self._server, error)
+        await self._http.close()
 
     async def _missed(
         self, totals: list[Total], readings: list[Reading], hosts: Mapping[str | None, str]
