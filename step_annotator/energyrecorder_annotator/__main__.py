@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line and exit with its code."""
     try:
-        from energyrecorder_annotator.cli import run  # may fail, which is said below
+        from energyrecorder_annotator.cli.app import run  # may fail, which is said below
 
         code = run(sys.argv[1:])
     except ModuleNotFoundError as error:

@@ -14,7 +14,7 @@ from energyrecorder_execd.fleet import interval
 from energyrecorder_execd.options import fleet_option, state_folder, state_option
 from energyrecorder_execd.readers.registry import Registry
 from energyrecorder_execd.selection import Selection
-from energyrecorder_execd.setup_commands import COMMANDS
+from energyrecorder_execd.setup.commands import COMMANDS
 
 _SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
 

@@ -15,7 +15,7 @@ from energyrecorder.errors import ConfigError
 from energyrecorder_analysis.calibrate import CalibrationError
 from energyrecorder_annotator import calibrating
 from energyrecorder_annotator.calibrating import Plan, run_plan, words
-from energyrecorder_annotator.cli import cli
+from energyrecorder_annotator.cli.app import cli
 
 COLLECTOR = """
 import os, select, sys, time

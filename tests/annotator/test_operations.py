@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from energyrecorder_annotator.cli_upkeep import DEFAULT_URL, doctor
+from energyrecorder_annotator.cli.upkeep import DEFAULT_URL, doctor
 from energyrecorder_annotator.config import load_config
-from energyrecorder_annotator.doctor import Service as Doctored
-from energyrecorder_annotator.doctor import examine
+from energyrecorder_annotator.doctor.examine import examine
+from energyrecorder_annotator.running_service import RunningService
 from support.annotator import PLUGINS, Annotator, begin, command, config_file, new_id, running
 from support.fake_server import FakeServer
 
@@ -58,8 +58,10 @@ class TestDoctor:
         monkeypatch.setenv("ENERGY_ANNOTATOR_TOKEN", "of-the-service")
         monkeypatch.setenv("ENERGY_ANNOTATOR_SAMPLES_KIND", "influxdb")
         monkeypatch.setenv("ENERGY_INFLUX_URL", "http://127.0.0.1:1")
-        monkeypatch.setattr("energyrecorder_annotator.doctor.Service", lambda *given: asked.append(given))
-        monkeypatch.setattr("energyrecorder_annotator.doctor.examine", lambda *_, **__: [])
+        monkeypatch.setattr(
+            "energyrecorder_annotator.running_service.RunningService", lambda *given: asked.append(given)
+        )
+        monkeypatch.setattr("energyrecorder_annotator.doctor.examine.examine", lambda *_, **__: [])
         doctor.main([] if url is None else ["--url", url], standalone_mode=False)
         assert asked == [(url or DEFAULT_URL, sent)]
 
@@ -110,7 +112,7 @@ class TestDoctor:
         with running(tmp_path, commands=[(sys.executable, plugin)]) as annotator:
             client = annotator.client()
             annotator.until(lambda: client.get("/healthz")["samples"]["stored"])
-            found = list(examine(None, Doctored(f"http://127.0.0.1:{annotator.port}", None)))
+            found = list(examine(None, RunningService(f"http://127.0.0.1:{annotator.port}", None)))
         [clock] = [one for one in found if one.what == "collector clock"]
         assert (clock.ok, told in clock.text) == (ok, True), clock
 
@@ -122,7 +124,7 @@ class TestDoctor:
         with FakeServer(answer) as server:
             config = config_file(tmp_path, more=f'[influxdb]\nurl = "{server.url}"\n')
             settings = load_config(config=str(config), fleet=None, environ={}, flags={})
-            found = list(examine(settings, Doctored("http://127.0.0.1:1", None)))
+            found = list(examine(settings, RunningService("http://127.0.0.1:1", None)))
         [influxdb] = [one for one in found if one.what == "InfluxDB"]
         assert influxdb.ok == ok, influxdb
         assert "its clock is" in influxdb.text

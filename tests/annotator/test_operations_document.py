@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from energyrecorder_annotator.cli import cli
+from energyrecorder_annotator.cli.app import cli
 from energyrecorder_annotator.config import ENV_ALIASES, TABLES
 from support.annotator import PLUGINS, running
 

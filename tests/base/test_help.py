@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from energyrecorder.cli.app import energy_step
-from energyrecorder_annotator.cli import cli as annotator
+from energyrecorder_annotator.cli.app import cli as annotator
 from energyrecorder_bmcsim.cli import cli as bmcsim
 from energyrecorder_execd.cli import cli as execd
 

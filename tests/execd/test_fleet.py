@@ -13,7 +13,7 @@ from energyrecorder.errors import ConfigError
 from energyrecorder_execd.fleet import load_fleet
 from energyrecorder_execd.fleet.hosts import Host, parse_host
 from energyrecorder_execd.fleet.ranges import expand
-from energyrecorder_execd.identify import nobody
+from energyrecorder_execd.setup.identify import nobody
 
 ACCOUNT = '[credentials.lab]\nuser = "monitor"\npassword = "{env=BMC_PASSWORD}"\n'
 DEFAULTS = '[defaults]\nenv = "pod1"\ncredentials = "lab"\n'

@@ -6,8 +6,8 @@ import pytest
 
 from energyrecorder.errors import ConfigError
 from energyrecorder_execd.fleet import load_fleet
-from energyrecorder_execd.import_csv import fleet_from_csv
-from energyrecorder_execd.import_pods import fleet_from_pods
+from energyrecorder_execd.setup.import_csv import fleet_from_csv
+from energyrecorder_execd.setup.import_pods import fleet_from_pods
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energyrecorder.errors import BmcError
-from energyrecorder_execd.scrub import Scrubber
+from energyrecorder_execd.setup.scrub import Scrubber
 from support.redfish_bench import Bench
 
 CASES = [path.parent for path in Path(__file__).parents[1].glob("testcases/redfish/*/responses.json")]

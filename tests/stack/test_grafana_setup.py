@@ -11,8 +11,8 @@ import pytest
 
 from energyrecorder.errors import EnergyError
 from energyrecorder_annotator import grafana_setup
-from energyrecorder_annotator.cli_grafana import grafana_setup as grafana_setup_command
-from energyrecorder_annotator.doctor_grafana import look
+from energyrecorder_annotator.cli.grafana_setup import grafana_setup as grafana_setup_command
+from energyrecorder_annotator.doctor.grafana import look
 from support.fake_grafana import PASSWORD, FakeGrafana
 from support.fake_server import FakeServer
 

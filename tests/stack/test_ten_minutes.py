@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from energyrecorder_execd.init import ENV
+from energyrecorder_execd.setup.init import ENV
 from grafana_queries import dashboards, interpolated, queries
 from influxd import free_port
 from stack.test_beside_others import NAMEDROP, names

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from energyrecorder.errors import EnergyError
-from energyrecorder_annotator.doctor import Service
 from energyrecorder_annotator.lifecycle.model import is_legacy
 from energyrecorder_annotator.original.history.read import OriginalDatabase, Sample
 from energyrecorder_annotator.original.history.sessions import (
@@ -20,6 +19,7 @@ from energyrecorder_annotator.original.history.sessions import (
     told_stretches,
     without_known,
 )
+from energyrecorder_annotator.running_service import RunningService
 from energyrecorder_annotator.samples.base import Batch, Reading, SensorReading
 from energyrecorder_annotator.samples.lines import batch_lines
 
@@ -75,7 +75,7 @@ class HandOver:
     """
 
     def __init__(
-        self, service: Service, *, dry_run: bool, pause: Callable[[float], None] = time.sleep
+        self, service: RunningService, *, dry_run: bool, pause: Callable[[float], None] = time.sleep
     ) -> None:
         self._service = service
         self._dry_run = dry_run

@@ -8,22 +8,16 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from http import HTTPStatus
-from http.client import HTTPException
-from typing import Any
 
 from energyrecorder.errors import EnergyError
 from energyrecorder_annotator.clocks import least_apart_s
 from energyrecorder_annotator.config import Config
+from energyrecorder_annotator.doctor.finding import KEEP_TIME, MOST_OFFSET_S, Finding, compared_clock
 from energyrecorder_annotator.poll_pairs import ADVICE
-from energyrecorder_annotator.unreachable import why
+from energyrecorder_annotator.running_service import RunningService
 
-TIMEOUT_S = 5.0
-MOST_OFFSET_S = 2.0
-"""Clocks further apart than this are told of."""
-KEEP_TIME = "let both keep time by NTP"
 STALE_S = 60.0
 LONG_DAYS = 7
 """Look-back of the dashboards."""
@@ -33,77 +27,9 @@ _TWICE = re.compile(_GAUGE % "servers_polled_twice", re.MULTILINE)
 _DELAY = re.compile(_GAUGE % "sample_delay_seconds", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at.
-
-    Args:
-        what: What was looked at.
-        ok: Whether it is as it should be.
-        text: What was found, and what to do if it is not.
-    """
-
-    what: str
-    ok: bool
-    text: str
-
-
-class Service:
-    """The running annotator, by HTTP.
-
-    Args:
-        url: Where it listens: ``http`` or ``https``.
-        token: Bearer token; None = none.
-        timeout_s: Longest wait for an answer.
-    """
-
-    def __init__(self, url: str, token: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._url = url.rstrip("/")
-        self._timeout_s = timeout_s
-        self._headers = {"Content-Type": "application/json"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
-        """Return status and text of the answer; a body is sent as JSON, bytes as they are.
-
-        Raises:
-            EnergyError: There is none.
-        """
-        raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, raw, self._headers, method=method)  # noqa: S310  # checked by the option
-        try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310  # as above
-                return answer.status, answer.read().decode("utf-8", "replace")
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode("utf-8", "replace")
-        except (OSError, HTTPException) as error:
-            raise EnergyError(f"cannot reach {self._url}: {why(error)}") from None
-
-    def times(self, servers: Iterable[str], from_ns: int, to_ns: int) -> dict[tuple[str, str], set[int]]:
-        """Return the times of its readings of whole servers by environment and server, ns since 1970.
-
-        Args:
-            servers: Of any environment; none means all.
-            from_ns: Start of a span of minutes.
-            to_ns: End.
-
-        Raises:
-            EnergyError: There is no answer.
-        """
-        # So many spans that each holds one reading, whose time it then has.
-        asked = {"server": list(servers), "from": from_ns, "to": to_ns, "max_points": 10_000}
-        status, text = self.ask("GET", f"/v1/power?{urllib.parse.urlencode(asked, doseq=True)}")
-        series = json.loads(text)["series"] if status == HTTPStatus.OK else []
-        return {
-            (one["env"], one["server"]): {point[0] for point in one["points"]}
-            for one in series
-            if one["scope"] == "server" and one["part"] is None
-        }
-
-
-def examine(config: Config | None, service: Service, *, grafana: str | None = None) -> Iterator[Finding]:
+def examine(
+    config: Config | None, service: RunningService, *, grafana: str | None = None
+) -> Iterator[Finding]:
     """Yield what there is to say of the service, its samples, steps and clocks, and of what ``config`` names.
 
     Args:
@@ -126,7 +52,7 @@ def examine(config: Config | None, service: Service, *, grafana: str | None = No
     yield from _grafana(config, grafana)
 
 
-def _service(service: Service) -> Iterator[Finding]:
+def _service(service: RunningService) -> Iterator[Finding]:
     status, text = service.ask("GET", "/readyz")
     if not _is_ours(text):
         raise EnergyError(f"what answers is no energy-annotator: HTTP {status}: {text[:200].strip()!r}")
@@ -142,7 +68,7 @@ def _is_ours(text: str) -> bool:
     return isinstance(answer, dict) and not answer.keys().isdisjoint({"away", "error"})
 
 
-def _samples(service: Service) -> Iterator[Finding]:
+def _samples(service: RunningService) -> Iterator[Finding]:
     status, text = service.ask("GET", "/metrics")
     if status in {401, 403}:
         yield Finding("token", ok=False, text="refused; give one that may read with --token or ENERGY_TOKEN")
@@ -176,7 +102,7 @@ def _collector_clock(env: str, delay_s: float) -> Finding:
     return Finding("collector clock", ok=delay_s <= STALE_S, text=told)
 
 
-def _clock(service: Service) -> Iterator[Finding]:
+def _clock(service: RunningService) -> Iterator[Finding]:
     before_ns = time.time_ns()
     status, text = service.ask("GET", "/v1/runs?limit=1")
     after_ns = time.time_ns()
@@ -187,13 +113,7 @@ def _clock(service: Service) -> Iterator[Finding]:
     yield compared_clock("service clock", f"{offset_s:+.3f} s against this machine's", offset_s)
 
 
-def compared_clock(what: str, told: str, offset_s: float) -> Finding:
-    """Return what there is to say of a clock that was compared with ours."""
-    ok = abs(offset_s) <= MOST_OFFSET_S
-    return Finding(what, ok=ok, text=told if ok else f"{told}; {KEEP_TIME}")
-
-
-def _steps(service: Service) -> Iterator[Finding]:
+def _steps(service: RunningService) -> Iterator[Finding]:
     """Yield a step that has been running for longer than any dashboard looks back."""
     before_ns = time.time_ns() - LONG_DAYS * 86_400 * 10**9
     query = urllib.parse.urlencode({"state": "running", "to": before_ns, "limit": 1})
@@ -209,9 +129,9 @@ def _steps(service: Service) -> Iterator[Finding]:
         )
 
 
-def _influxdb(config: Config, service: Service) -> Iterator[Finding]:
+def _influxdb(config: Config, service: RunningService) -> Iterator[Finding]:
     if config.influxdb is not None:
-        from energyrecorder_annotator.doctor_influx import look  # loads `requests`
+        from energyrecorder_annotator.doctor.influx import look  # loads `requests`
 
         yield from look(config.influxdb, service if config.samples_kind == "embedded" else None)
 
@@ -221,7 +141,7 @@ def _grafana(config: Config | None, url: str | None) -> Iterator[Finding]:
     if settings is None and url is None:
         yield Finding("Grafana", ok=True, text="not looked at: give --grafana URL")
         return
-    from energyrecorder_annotator.doctor_grafana import look  # loads `requests`
+    from energyrecorder_annotator.doctor.grafana import look  # loads `requests`
 
     yield from look(settings, url)
 

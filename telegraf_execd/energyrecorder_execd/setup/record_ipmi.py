@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from energyrecorder_execd.conversation import Conversation
 from energyrecorder_execd.fleet.render import toml_value
 from energyrecorder_execd.readers.ipmi import IpmiExchange
 from energyrecorder_execd.readers.ipmi.fru import READ, without_serials
 from energyrecorder_execd.readers.ipmi.transport import NETFN_STORAGE
+from energyrecorder_execd.setup.conversation import Conversation
 
 _OPTIONS = ("cipher_suite", "bridge", "privilege", "sensor")
 _READ_FRU = (NETFN_STORAGE, READ)

@@ -14,8 +14,8 @@ from energyrecorder_execd.http import BmcHttp, HttpClients
 from energyrecorder_execd.http.connect import Route
 from energyrecorder_execd.http.shown import certificate_of
 from energyrecorder_execd.http.tls import TlsContexts, TlsPolicy
-from energyrecorder_execd.pin import Shown, accepts, describe
 from energyrecorder_execd.readers.base import Context, Memory, Target
+from energyrecorder_execd.setup.pin import Shown, accepts, describe
 
 ROOTS = (("redfish", "/redfish/v1/"), ("ilo", "/rest/v1"))
 """Service roots, readable without a log-in (DSP0266, section on authentication)."""

@@ -12,12 +12,12 @@ import click
 
 from energyrecorder.errors import EnergyError, refusal_text
 from energyrecorder.log_options import log_options
-from energyrecorder_annotator.cli_calibrate import calibrate
-from energyrecorder_annotator.cli_grafana import grafana_setup
-from energyrecorder_annotator.cli_import import import_legacy
-from energyrecorder_annotator.cli_influx import init_influxdb
-from energyrecorder_annotator.cli_tokens import token
-from energyrecorder_annotator.cli_upkeep import COMMANDS
+from energyrecorder_annotator.cli.calibrate import calibrate
+from energyrecorder_annotator.cli.grafana_setup import grafana_setup
+from energyrecorder_annotator.cli.import_legacy import import_legacy
+from energyrecorder_annotator.cli.init_influxdb import init_influxdb
+from energyrecorder_annotator.cli.tokens import token
+from energyrecorder_annotator.cli.upkeep import COMMANDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from energyrecorder_execd.selection import Selection
 if TYPE_CHECKING:
     from energyrecorder_execd.fleet.hosts import Host
     from energyrecorder_execd.fleet.model import Server
-    from energyrecorder_execd.identify import Identity
+    from energyrecorder_execd.setup.identify import Identity
 
 _USER_OPTIONS = (
     click.option("--user", metavar="USER", help="Account on the BMC."),
@@ -49,7 +49,7 @@ def init_command(hosts: tuple[str, ...], user: str | None, password_env: str, ou
 
     Nothing logs in: `energy-execd once --fleet FILE` does afterwards.
     """
-    from energyrecorder_execd.init import first_fleet, look_around  # asyncio and HTTP
+    from energyrecorder_execd.setup.init import first_fleet, look_around  # asyncio and HTTP
 
     names, parsed = _hosts(hosts)
     path = Path(out)
@@ -81,9 +81,9 @@ def probe_command(
 
     Exit code: 0 all hosts gave a reading, 3 some did not, 4 none did.
     """
-    from energyrecorder_execd import probe
-    from energyrecorder_execd.conversation import converse
-    from energyrecorder_execd.init import look_around
+    from energyrecorder_execd.setup import probe
+    from energyrecorder_execd.setup.conversation import converse
+    from energyrecorder_execd.setup.init import look_around
 
     names, parsed = _hosts(hosts)
     folder = state_folder(state)
@@ -114,8 +114,8 @@ def record_command(fleet: str, server: str, out: str, state: str | None) -> None
 
     Nothing is uploaded. The vendor's terms may apply to what a BMC says.
     """
-    from energyrecorder_execd import record
-    from energyrecorder_execd.conversation import converse
+    from energyrecorder_execd.setup import record
+    from energyrecorder_execd.setup.conversation import converse
 
     chosen = Selection(Path(fleet)).load().only([server]).servers[0]
     record.make_folder(Path(out))
@@ -137,7 +137,7 @@ def pin_command(fleet: str, servers: tuple[str, ...], *, yes: bool, state: str |
     With --server the certificate of that server is pinned whatever it is trusted by now.
     Exit code: 0 done or nothing to do, 3 some BMC showed no certificate.
     """
-    from energyrecorder_execd import pin  # cryptography, which only this command needs
+    from energyrecorder_execd.setup import pin  # cryptography, which only this command needs
     from energyrecorder_execd.state import FactsStore, known_pin
 
     loaded = Selection(Path(fleet)).load()
@@ -162,7 +162,7 @@ def pin_command(fleet: str, servers: tuple[str, ...], *, yes: bool, state: str |
 def unlock_command(fleet: str, server: str | None, credentials: str | None, state: str | None) -> None:
     """Release lock-outs: the next poll logs in at once. Without an option: all of them."""
     from energyrecorder_execd.lockout_file import LockoutFile
-    from energyrecorder_execd.unlock import unlock
+    from energyrecorder_execd.setup.unlock import unlock
 
     if server is not None and credentials is not None:
         raise click.UsageError("--server and --credentials exclude each other")
@@ -187,7 +187,7 @@ def unlock_command(fleet: str, server: str | None, credentials: str | None, stat
 @log_options
 def import_csv_command(file: str) -> None:
     """Print a fleet file made of an inventory in CSV. Comments name what cannot be carried over."""
-    from energyrecorder_execd.import_csv import fleet_from_csv
+    from energyrecorder_execd.setup.import_csv import fleet_from_csv
 
     click.echo(fleet_from_csv(read_text(Path(file)), Path(file).name), nl=False)
 
@@ -197,7 +197,7 @@ def import_csv_command(file: str) -> None:
 @log_options
 def import_pods_command(file: str) -> None:
     """Print a fleet file made of the original's YAML (PODS:). Comments name what is left out."""
-    from energyrecorder_execd.import_pods import fleet_from_pods
+    from energyrecorder_execd.setup.import_pods import fleet_from_pods
 
     click.echo(fleet_from_pods(read_text(Path(file)), Path(file).name), nl=False)
 
@@ -235,7 +235,7 @@ def _hosts(texts: Sequence[str]) -> tuple[list[str], list[Host]]:
 
 def _server(host: Host, identity: Identity, protocol: str, tls: str) -> Server:
     from energyrecorder_execd.fleet.tables import DEFAULTS
-    from energyrecorder_execd.identify import nobody
+    from energyrecorder_execd.setup.identify import nobody
 
     check = next(setting.check for setting in DEFAULTS if setting.name == "tls")
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from energyrecorder_execd.fleet.hosts import Host
 from energyrecorder_execd.fleet.render import Entry, fleet_file, server_id
-from energyrecorder_execd.identify import Identity, identify
+from energyrecorder_execd.setup.identify import Identity, identify
 
 AT_A_TIME = 32
 ENV = "pod1"

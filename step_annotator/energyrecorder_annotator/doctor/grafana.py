@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from energyrecorder.errors import EnergyError
-from energyrecorder_annotator.doctor import KEEP_TIME, MOST_OFFSET_S, Finding
+from energyrecorder_annotator.doctor.finding import KEEP_TIME, MOST_OFFSET_S, Finding
 from energyrecorder_annotator.grafana_setup import Grafana
 from energyrecorder_annotator.sinks.settings import HttpSinkSettings
 

@@ -9,7 +9,7 @@ import click
 
 from energyrecorder.clock import wall_ns
 from energyrecorder.secret import Secret
-from energyrecorder_annotator.options import checked_time, checked_url, service_options
+from energyrecorder_annotator.cli.options import checked_time, checked_url, service_options
 
 TIMEOUT_S = 60.0
 KEPT_NS = 90 * 86400 * 1_000_000_000
@@ -52,11 +52,11 @@ def import_legacy(**options: Any) -> None:
 
     Its samples and sessions go to the running service. Doing it again is harmless.
     """
-    from energyrecorder_annotator.doctor import Service
     from energyrecorder_annotator.influx.client import InfluxClient  # loads `requests`
     from energyrecorder_annotator.influx.settings import InfluxSettings
     from energyrecorder_annotator.original.history.hand_over import HandOver  # loads `requests`
     from energyrecorder_annotator.original.history.read import OriginalDatabase  # loads `requests`
+    from energyrecorder_annotator.running_service import RunningService
 
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
     client = InfluxClient(
@@ -68,7 +68,7 @@ def import_legacy(**options: Any) -> None:
             timeout_s=TIMEOUT_S,
         )
     )
-    service = Service(options["url"], os.environ.get(options["token_env"]), timeout_s=TIMEOUT_S)
+    service = RunningService(options["url"], os.environ.get(options["token_env"]), timeout_s=TIMEOUT_S)
     now_ns = wall_ns()
     try:
         database = OriginalDatabase(client)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from energyrecorder.secret import Secret
-from energyrecorder_annotator.options import checked_url
+from energyrecorder_annotator.cli.options import checked_url
 
 PASSWORD_VARIABLE = "GRAFANA_ADMIN_PASSWORD"  # noqa: S105  # the name of a variable
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from energyrecorder.errors import ConfigError, EnergyError
-from energyrecorder_annotator.options import DEFAULT_URL, checked_time, checked_url, service_options
+from energyrecorder_annotator.cli.options import DEFAULT_URL, checked_time, checked_url, service_options
 
 
 def _config(config: str | None) -> Any:
@@ -29,7 +29,8 @@ def _config(config: str | None) -> Any:
 def doctor(config: str | None, grafana: str | None, url: str, token_env: str) -> int:
     """Look at service, clocks, samples and sinks. Exit 3 if something is not as it should be."""
     from energyrecorder_annotator.config import is_configured
-    from energyrecorder_annotator.doctor import Service, examine
+    from energyrecorder_annotator.doctor.examine import examine
+    from energyrecorder_annotator.running_service import RunningService
 
     failed = False
     settings = _config(config) if config or is_configured(os.environ) else None
@@ -37,7 +38,7 @@ def doctor(config: str | None, grafana: str | None, url: str, token_env: str) ->
     if token is None and settings is not None and settings.token is not None and url == DEFAULT_URL:
         # That of the service on this machine; no other gets to see it.
         token = settings.token.reveal()
-    for finding in examine(settings, Service(url, token), grafana=grafana):
+    for finding in examine(settings, RunningService(url, token), grafana=grafana):
         click.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}: {finding.text}")
         failed = failed or not finding.ok
     return 3 if failed else 0
@@ -62,12 +63,12 @@ def recompute(url: str, token_env: str, **chosen: str | int | None) -> None:
 
     At least one option says which steps; a step must fit all that are given.
     """
-    from energyrecorder_annotator.doctor import Service
+    from energyrecorder_annotator.running_service import RunningService
 
     body = {name.rstrip("_"): value for name, value in chosen.items() if value is not None}
     if not body:
         raise click.UsageError("name the steps by --run, --step-id, --env, --scenario, --from or --to")
-    status, text = Service(url, os.environ.get(token_env)).ask("POST", "/v1/recompute", body)
+    status, text = RunningService(url, os.environ.get(token_env)).ask("POST", "/v1/recompute", body)
     answer = json.loads(text) if text.startswith("{") else {}
     if status != HTTPStatus.ACCEPTED:
         error = answer.get("error")

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 
 from energyrecorder.errors import EnergyError
 from energyrecorder.schema import SERVER_BMC, SERVER_POWER
-from energyrecorder_annotator.doctor import Finding, Service, compared_clock
+from energyrecorder_annotator.doctor.finding import Finding, compared_clock
 from energyrecorder_annotator.influx.client import InfluxClient, InfluxRefusedError, NoDatabaseError
 from energyrecorder_annotator.influx.influxql import identifier, in_span, table
 from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.poll_pairs import ADVICE, LOOKED_AT, named, polled_twice
+from energyrecorder_annotator.running_service import RunningService
 
 BESIDE_S = 300
 """Readings of so long are compared with those of the service…"""
@@ -21,7 +22,7 @@ MOST_BESIDE = 20
 """…of so many servers, which is enough to tell."""
 
 
-def look(settings: InfluxSettings, embedded: Service | None) -> Iterator[Finding]:
+def look(settings: InfluxSettings, embedded: RunningService | None) -> Iterator[Finding]:
     """Yield what there is to say of the InfluxDB that the annotator writes to.
 
     Args:
@@ -139,7 +140,7 @@ def _both(client: InfluxClient) -> Iterator[Finding]:
         yield Finding("collectors", ok=False, text=text)
 
 
-def _one_beside(client: InfluxClient, service: Service) -> Iterator[Finding]:
+def _one_beside(client: InfluxClient, service: RunningService) -> Iterator[Finding]:
     """Yield that a collector writes to InfluxDB beside one whose readings come to the service.
 
     One whose readings go both ways shares their times; of two, hardly ever a nanosecond is the same.

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from energyrecorder.errors import BmcError
-from energyrecorder_execd.conversation import Conversation
 from energyrecorder_execd.fleet.render import Entry, server_id, server_table
 from energyrecorder_execd.http.errors import http_date_s
 from energyrecorder_execd.http.exchange import RawAnswer
-from energyrecorder_execd.probe_sources import IpmiSource, power_values, refresh_s, side_by_side
 from energyrecorder_execd.readers.base import Poll, Reading
+from energyrecorder_execd.setup.conversation import Conversation
+from energyrecorder_execd.setup.probe_sources import IpmiSource, power_values, refresh_s, side_by_side
 
 _DENIED = frozenset({401, 403})
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from energyrecorder.errors import ConfigError
-from energyrecorder_execd.conversation import Conversation
 from energyrecorder_execd.fleet import Server
 from energyrecorder_execd.fleet.render import toml_value
-from energyrecorder_execd.record_ipmi import ipmi_answers, ipmi_description
-from energyrecorder_execd.scrub import Scrubber
+from energyrecorder_execd.setup.conversation import Conversation
+from energyrecorder_execd.setup.record_ipmi import ipmi_answers, ipmi_description
+from energyrecorder_execd.setup.scrub import Scrubber
 
 NOTICE = (
     "Serial numbers, addresses, host names and accounts were replaced as far as their names and forms tell "

@@ -9,7 +9,7 @@ import re
 import click
 
 from energyrecorder.errors import ConfigError
-from energyrecorder_annotator.options import checked_url
+from energyrecorder_annotator.cli.options import checked_url
 
 WRITER = "energy_writer"
 READER = "energy_reader"

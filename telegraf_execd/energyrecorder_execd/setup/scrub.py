@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from energyrecorder_execd.harmless import may_stay
+from energyrecorder_execd.setup.harmless import may_stay
 
 # A key is sensitive by what it is called; Dell's SKU and NodeId are the service tag.
 _KEYS = (

@@ -1,0 +1,1 @@
+"""The command `energy-annotator`; one file per command or group of commands."""

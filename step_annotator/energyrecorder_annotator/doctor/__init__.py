@@ -1,0 +1,1 @@
+"""What `energy-annotator doctor` looks at: service, samples and clocks, InfluxDB, Grafana."""
