@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from energyrecorder_execd.readers.redfish.rediscovery import RETURN_S
-from support.redfish_bench import POWER, Bench, tree, values
+from support.redfish_bench import CHASSIS, POWER, Bench, ref, tree, values
 
 
 def supplies(*inputs):
@@ -79,3 +79,63 @@ async def test_supplies_that_are_equal_while_the_bmc_is_walked_again_are_still_p
         await bench.renew(6)
     shown = [values((await bench.poll())[0]) for _ in range(6)]
     assert shown == [[("psu_input_sum", 202.0)]] * 6
+
+
+def at_mains(*inputs):
+    """Return the same with the voltage of the mains; None is a supply that has one and shows no power."""
+    shown = [{"PowerInputWatts": watts, "LineInputVoltage": 230} for watts in inputs]
+    return {"PowerSupplies": shown}
+
+
+async def test_a_supply_at_its_mains_that_shows_nothing_at_first_leaves_no_total():
+    """Half of the power is none; the first value of the other half is read at once, without a walk."""
+    bench = Bench(tree(at_mains(98, None)))
+    for _ in range(4):
+        poll, _ = await bench.poll()
+        message = f"{POWER}: only 1 of 2 power supplies have a value"
+        assert (values(poll), poll.error, poll.message) == ([], "no_reading", message)
+    bench.documents[POWER] = at_mains(98, 104)
+    poll, asked = await bench.poll()
+    assert (values(poll), asked) == ([("psu_input_sum", 202.0)], [POWER])
+    bench.documents[POWER] = at_mains(98, None)
+    assert [values((await bench.poll())[0]) for _ in range(4)] == [[]] * 4
+
+
+async def test_the_outputs_count_while_an_input_is_not_shown():
+    """All of them are there."""
+    bench = Bench(tree(at_mains(98, None)))
+    for supply, watts in zip(bench.documents[POWER]["PowerSupplies"], (93, 97), strict=True):
+        supply["LastPowerOutputWatts"] = watts
+    assert values((await bench.poll())[0]) == [("psu_output_sum", 190.0)]
+
+
+@pytest.mark.parametrize(
+    ("power", "watts"),
+    [
+        # An empty bay: enabled, without power and without mains (Supermicro SYS-821GE).
+        ({"PowerSupplies": [*at_mains(98, 104)["PowerSupplies"], {"LineInputVoltage": None}]}, 202.0),
+        # A total that each of them repeats.
+        (at_mains(894, 894, None), 894.0),
+    ],
+)
+async def test_what_shows_nothing_may_add_nothing(power, watts):
+    """Then the total is read from the first poll on."""
+    assert values((await Bench(tree(power)).poll())[0]) == [("psu_input_sum", watts)]
+
+
+async def test_metrics_of_a_supply_at_its_mains_that_show_no_power_leave_no_total():
+    """In the newer model each supply has a resource of its own."""
+    subsystem = f"{CHASSIS}/PowerSubsystem"
+    bench = Bench(tree())
+    bench.documents[CHASSIS]["PowerSubsystem"] = ref(subsystem)
+    members = [f"{subsystem}/PowerSupplies/{number}" for number in range(2)]
+    bench.documents |= {
+        subsystem: {"PowerSupplies": ref(f"{subsystem}/PowerSupplies")},
+        f"{subsystem}/PowerSupplies": {"Members": [ref(path) for path in members]},
+        **{path: {"Metrics": ref(f"{path}/Metrics")} for path in members},
+        f"{members[0]}/Metrics": {"InputPowerWatts": {"Reading": 98}, "InputVoltage": {"Reading": 230}},
+        f"{members[1]}/Metrics": {"InputVoltage": {"Reading": 230}},
+    }
+    assert values((await bench.poll())[0]) == []
+    bench.documents[f"{members[1]}/Metrics"]["InputPowerWatts"] = {"Reading": 104}
+    assert values((await bench.poll())[0]) == [("psu_input_sum", 202.0)]

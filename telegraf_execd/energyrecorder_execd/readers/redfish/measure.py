@@ -56,12 +56,24 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
             document = _member(document, path, place.member)
         sensor = parse_sensor(document, path)
         return replace(sensor.candidate, source=place.source, side=place.side), place
-    readings = _supply_readings(place, documents, effects)
+    return _supply_sum(place, documents, effects)
+
+
+def _supply_sum(
+    place: Place, documents: Mapping[str, Any], effects: quirks.Effects
+) -> tuple[Candidate, Place]:
+    """Return the sum of the supplies, or the total that they repeat; arguments and errors as of `measure`."""
+    path = place.paths[0]
+    supplies = _supplies(place, documents, effects)
+    readings = [s.input_w if place.source == "psu_input_sum" else s.output_w for s in supplies]
     total, distinct = supply_total(readings, distinct=place.distinct)
     shown = len(readings) - readings.count(None)
-    if distinct and 0 < shown < place.supplies:
-        # The others alone are no total. A supply that stays silent is left out by the next walk.
-        told = f"{path}: only {shown} of {place.supplies} power supplies have a value"
+    silent = sum(s.at_mains for s, watts in zip(supplies, readings, strict=True) if watts is None)
+    expected = max(shown + silent, place.supplies)
+    repeated = not distinct and max(shown, place.supplies) > 1
+    if 0 < shown < expected and not repeated:
+        # The others alone are no total. One without mains that stays silent is left out by the next walk.
+        told = f"{path}: only {shown} of {expected} power supplies have a value"
         raise BmcDataError(told, reason="no_reading")
     candidate = Candidate(total, place.source, "ac" if place.source == "psu_input_sum" else "dc")
     if place.form == "metrics" and place.source == "psu_input_sum":
@@ -71,10 +83,8 @@ def measure(place: Place, documents: Mapping[str, Any], effects: quirks.Effects)
     return candidate, place if learned == place else learned
 
 
-def _supply_readings(
-    place: Place, documents: Mapping[str, Any], effects: quirks.Effects
-) -> list[float | None]:
-    """Return the reading of each power supply that is there; None: it has none.
+def _supplies(place: Place, documents: Mapping[str, Any], effects: quirks.Effects) -> list[Supply]:
+    """Return each power supply that is there.
 
     Args:
         place: Of the form ``supplies`` or ``metrics``.
@@ -85,10 +95,8 @@ def _supply_readings(
         BmcDataError: A value is malformed, or the resource is no longer what it was.
     """
     if place.form == "supplies":
-        supplies = parse_supplies(documents.get(place.paths[0]), place.paths[0], effects)
-    else:
-        supplies = [_supply(documents.get(path), path, place.source) for path in place.paths]
-    return [s.input_w if place.source == "psu_input_sum" else s.output_w for s in supplies]
+        return parse_supplies(documents.get(place.paths[0]), place.paths[0], effects)
+    return [_supply(documents.get(path), path, place.source) for path in place.paths]
 
 
 def _member(document: Any, path: str, member: str) -> Any:

@@ -68,12 +68,15 @@ class Supply:
         input_w: Power drawn from the mains; None: no reading.
         output_w: Power delivered; None: no reading.
         input_from: Path of the sensor to follow for ``input_w``; likewise ``output_from``.
+        at_mains: It shows the voltage of its mains, so it draws power, whether it shows that or not. Two
+            empty bays of a Supermicro SYS-821GE are ``Enabled``, and show neither.
     """
 
     input_w: float | None = None
     output_w: float | None = None
     input_from: str | None = None
     output_from: str | None = None
+    at_mains: bool = False
 
 
 def plausible_watts(parent: Json, key: str, resource: str) -> float | None:
@@ -213,7 +216,8 @@ def parse_supplies(document: Any, path: str, effects: quirks.Effects) -> list[Su
         if output_w is None:
             output_w = plausible_watts(item, "LastPowerOutputWatts", where)
         input_w = None if effects.supply_input_is_rating else _supply_input(item, where)
-        found.append(Supply(input_w, output_w))
+        at_mains = bool(lenient_number(item, "LineInputVoltage"))
+        found.append(Supply(input_w, output_w, at_mains=at_mains))
     return found
 
 
@@ -353,7 +357,8 @@ def parse_supply_metrics(document: Any, path: str) -> Supply:
     body = as_object(document, path)
     input_w, input_from = _excerpt(body, "InputPowerWatts", path)
     output_w, output_from = _excerpt(body, "OutputPowerWatts", path)
-    return Supply(input_w, output_w, input_from, output_from)
+    at_mains = bool(lenient_number(sub_object(body, "InputVoltage"), "Reading"))
+    return Supply(input_w, output_w, input_from, output_from, at_mains)
 
 
 class Extras(NamedTuple):

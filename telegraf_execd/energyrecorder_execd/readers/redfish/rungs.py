@@ -15,6 +15,7 @@ from energyrecorder_execd.readers.redfish.accompany import present_supplies
 from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.meter import as_candidate, newest_record
 from energyrecorder_execd.readers.redfish.parse import (
+    Candidate,
     parse_environment,
     parse_pointer,
     parse_power,
@@ -121,9 +122,17 @@ async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> li
     for place in places:
         documents = {path: await walk.get(path) for path in place.paths}
         known = any((place.source, path) in walk.differing for path in place.paths)
-        candidate, place_now = measure(replace(place, distinct=known), documents, effects)
-        if not place_now.supplies:
-            continue
+        place_now = replace(place, distinct=known)
+        try:
+            candidate, place_now = measure(place_now, documents, effects)
+        except BmcDataError as error:
+            if error.reason != "no_reading":
+                raise
+            # A part is missing: here the total will be once it is shown.
+            candidate = Candidate(None, place.source)
+        else:
+            if not place_now.supplies:
+                continue
         # Sums of parts before totals that every supply repeats (rules 4 and 5), input before output.
         repeated = place_now.supplies > 1 and not place_now.distinct
         key = (repeated, _SUPPLY_SOURCES.index(place.source))
@@ -140,8 +149,8 @@ async def _supply_metrics(walk: Walk, chassis: Chassis) -> list[Place]:
         if document is None or metrics is None:
             continue
         reading = parse_supply_metrics(as_object(document, metrics), metrics)
-        inputs += _reading_path(reading.input_w, reading.input_from, metrics)
-        outputs += _reading_path(reading.output_w, reading.output_from, metrics)
+        inputs += _reading_path(reading.input_w, reading.input_from, metrics, at_mains=reading.at_mains)
+        outputs += _reading_path(reading.output_w, reading.output_from, metrics, at_mains=reading.at_mains)
     answering = [
         tuple([path for path in paths if await walk.get(path) is not None]) for paths in (inputs, outputs)
     ]
@@ -160,10 +169,10 @@ async def _supply_sensors(walk: Walk, chassis: Chassis) -> list[Place]:
     return [Place("metrics", "psu_input_sum", tuple(paths))] if paths else []
 
 
-def _reading_path(watts: float | None, follow: str | None, metrics: str) -> list[str]:
-    if watts is not None:
-        return [metrics]
-    return [] if follow is None else [follow]
+def _reading_path(watts: float | None, follow: str | None, metrics: str, *, at_mains: bool) -> list[str]:
+    if follow is not None:
+        return [follow]
+    return [] if watts is None and not at_mains else [metrics]
 
 
 async def _meter(walk: Walk, chassis: Chassis, _: quirks.Effects) -> list[Found]:
