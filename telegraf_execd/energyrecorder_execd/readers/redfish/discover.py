@@ -107,15 +107,15 @@ async def discover(
     if before is not None and not inventory.is_named:
         # One that boots does not tell yet what it is.
         inventory = replace(inventory, effects=inventory.effects.joined(before.effects))
-    shared = before is not None and before.effects.supplies_are_shared
+    known = inventory.effects.supplies_are_shared
+    shared = known or (before is not None and before.effects.supplies_are_shared)
     chosen, valid = await _descend(walk, inventory, known_nodes, shared=shared)
     if before is None and chosen and _is_early(inventory, len(chosen)):
         walk.problems.append(BmcError("not all of its computers show their power yet", reason="no_reading"))
     problems = len(walk.problems)
     housing = [chassis for chassis in inventory.chassis if not chassis.is_component]
     shared = shared or any(_is_fed(walk, one.found, inventory.effects) for one in chosen)
-    effects = replace(inventory.effects, supplies_are_shared=True) if shared else inventory.effects
-    shared = effects.supplies_are_shared
+    effects = replace(inventory.effects, supplies_are_shared=shared)
     totals = [await _planned(walk, one, inventory, effects, housing, before) for one in chosen]
     parts: tuple[PartPlan, ...] = ()
     if components:
@@ -141,8 +141,7 @@ async def _planned(
     found, place = chosen.found, chosen.found.place
     counter = await find_counter(walk, found, manager=inventory.manager, housing=housing)
     views = before.views(place) if before is not None else ()
-    shared = effects.supplies_are_shared
-    stand_ins = await find_stand_ins(walk, found, effects, shared=shared, views=views)
+    stand_ins = await find_stand_ins(walk, found, effects, views=views)
     declared = await find_declared(walk, inventory.telemetry, place.paths[0], found.candidate)
     at_part = found.chassis.is_component
     return TotalPlan(chosen.node, chosen.scope, place, chosen.host, counter, declared, stand_ins, at_part)

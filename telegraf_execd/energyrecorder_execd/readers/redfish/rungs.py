@@ -111,8 +111,6 @@ def _total_sensor(chassis: Chassis, place: Place, document: Any, path: str) -> F
 
 
 async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> list[Found]:
-    if effects.supplies_are_shared:
-        return []
     places = []
     if await walk.get(chassis.power) is not None and chassis.power is not None:
         places = [Place("supplies", source, (chassis.power,)) for source in _SUPPLY_SOURCES]

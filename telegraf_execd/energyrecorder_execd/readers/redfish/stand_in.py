@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 async def find_stand_ins(
-    walk: Walk, found: Found, effects: quirks.Effects, *, shared: bool, views: Sequence[Place] = ()
+    walk: Walk, found: Found, effects: quirks.Effects, *, views: Sequence[Place] = ()
 ) -> tuple[Place, ...]:
     """Return the other places of a total, best first, up to the first that needs none of its resources.
 
@@ -41,8 +41,7 @@ async def find_stand_ins(
     Args:
         walk: The BMC.
         found: The total.
-        effects: What the quirk table says of this BMC.
-        shared: The supplies feed more than this BMC's computer.
+        effects: What the quirk table says of this BMC, and what its figures told of its supplies.
         views: The total's places as an earlier walk saw them, its own one among them: they count for what was
             not read within `SAME_TIME_S` of the total, and while it holds no value.
 
@@ -55,7 +54,7 @@ async def find_stand_ins(
     places: list[Place] = []
     try:
         async with asyncio.timeout(STAND_IN_LIMIT_S):
-            await _collect(places, walk, found, effects, shared=shared, views=views)
+            await _collect(places, walk, found, effects, views=views)
     except BmcAuthError:
         raise
     except (BmcError, TimeoutError) as error:
@@ -64,14 +63,9 @@ async def find_stand_ins(
 
 
 async def _collect(
-    places: list[Place],
-    walk: Walk,
-    found: Found,
-    effects: quirks.Effects,
-    *,
-    shared: bool,
-    views: Sequence[Place],
+    places: list[Place], walk: Walk, found: Found, effects: quirks.Effects, *, views: Sequence[Place]
 ) -> None:
+    shared = effects.supplies_are_shared
     for rung in RUNGS:
         for other in await found_at(rung, walk, found.chassis, effects, shared=shared):
             if other.place == found.place:
