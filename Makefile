@@ -76,7 +76,7 @@ up: ## InfluxDB, Telegraf, annotator and Grafana at :3000 by Docker, with simula
 
 .PHONY: down
 down: ## stop what `make up` started; the data stay in their volumes
-	@docker compose -f deploy/compose.yaml --profile fleet --profile simulator --profile legacy down
+	@docker compose --project-name energyrecorder down
 
 .PHONY: clean
 clean: ## remove build/

@@ -39,7 +39,8 @@ if [[ " ${profiles[*]} " == *" fleet "* ]]; then
   fi
 fi
 
-running=$(docker compose ps --quiet 2>/dev/null || true)
+# By its name alone, for which Compose reads no file and wants no secret.
+running=$(docker compose --project-name energyrecorder ps --quiet 2>/dev/null || true)
 if [[ -z $running ]]; then
   for port in "${ports[@]}"; do
     if who=$(holder "$port"); then
@@ -58,14 +59,18 @@ if [[ ! -f secrets.env ]]; then
   echo "made deploy/secrets.env with new passwords; set BMC_PASSWORD for your own servers"
 fi
 while IFS='=' read -r name _; do
-  if [[ $name != '#'* ]] && ! grep -q "^$name=." secrets.env; then
+  [[ $name != '#'* ]] || continue
+  if ! grep -q "^$name=." secrets.env; then
     echo "deploy/secrets.env: $name has no value" >&2
     exit 2
   fi
+  # A variable of the caller would take precedence over the file.
+  unset "$name"
 done <secrets.env.sample
 
-docker compose "${profiles[@]/#/--profile=}" up --detach --build --wait || {
-  echo "not all of it is well; 'docker compose -f deploy/compose.yaml logs SERVICE' says why; stop it with: make down" >&2
+compose=(docker compose --project-name energyrecorder --env-file secrets.env)
+"${compose[@]}" "${profiles[@]/#/--profile=}" up --detach --build --wait || {
+  echo "not all of it is well; 'docker compose -p energyrecorder logs SERVICE' says why; stop it with: make down" >&2
   exit 1
 }
 password=$(sed -n 's/^GF_SECURITY_ADMIN_PASSWORD=//p' secrets.env)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +16,7 @@ import yaml
 
 from energyrecorder_annotator.config import load_config
 from support.bmcsim import serving
+from support.compose import variables
 from support.execd import points_by_server
 from support.tools import missing
 
@@ -22,9 +25,7 @@ DEPLOY = ROOT / "deploy"
 PROVISIONING = ROOT / "dashboards" / "provisioning"
 BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
-SECRETS = [
-    line.partition("=")[0] for line in (DEPLOY / "secrets.env.sample").read_text().splitlines() if "=" in line
-]
+SECRETS = list(variables(DEPLOY / "secrets.env.sample"))
 
 
 def tool(name):
@@ -54,17 +55,46 @@ def loaded(tmp_path, text):
     if not checker.exists():
         missing("build/composecheck")
     deploy = tmp_path / "deploy"
-    shutil.copytree(DEPLOY, deploy, ignore=shutil.ignore_patterns("secrets.env", "fleet.toml"))
-    shutil.copy(DEPLOY / "secrets.env.sample", deploy / "secrets.env")
+    shutil.copytree(DEPLOY, deploy, ignore=shutil.ignore_patterns("*.env", "fleet.toml"))
+    secrets = deploy / "secrets.env"
+    secrets.write_text("".join(f"{name}=of-{name}\n" for name in SECRETS), encoding="utf-8")
     file = deploy / "compose.yaml"
     file.write_text(text, encoding="utf-8")
-    return subprocess.run([checker, file], capture_output=True, text=True, timeout=60, check=False)
+    environ = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    return subprocess.run(
+        [checker, file, secrets], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_compose_loads_the_file(tmp_path):
     """With all profiles on: variables, anchors, dependencies, volumes."""
     done = loaded(tmp_path, (DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_container_gets_the_secrets_that_it_needs_alone(tmp_path):
+    """Anywhere in what Compose makes of its service: variables, command, health check."""
+    done = loaded(tmp_path, (DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    collector = {"INFLUXDB_USER_PASSWORD", "ENERGY_TOKEN"}
+    assert {
+        name: {secret for secret in SECRETS if f"of-{secret}" in json.dumps(service)}
+        for name, service in json.loads(done.stdout)["services"].items()
+    } == {
+        "influxdb": {"INFLUXDB_ADMIN_PASSWORD", "INFLUXDB_USER_PASSWORD", "INFLUXDB_READ_USER_PASSWORD"},
+        "telegraf": {*collector, "BMC_PASSWORD"},
+        "telegraf-simulator": collector,
+        "simulator": set(),
+        "annotator": {"INFLUXDB_USER_PASSWORD", "ENERGY_TOKEN"},
+        "legacy": set(),
+        "grafana": {"INFLUXDB_READ_USER_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD"},
+    }
+
+
+def test_compose_asks_for_the_secrets_file(tmp_path):
+    """A command that forgets it would start InfluxDB with a password of nobody's choice."""
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    done = loaded(tmp_path, text.replace("INFLUXDB_ADMIN_PASSWORD:?", "NOT_THERE:?"))
+    assert (done.returncode, "--env-file secrets.env" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

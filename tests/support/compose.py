@@ -52,9 +52,19 @@ def stage(name: str) -> list[str]:
 
 
 def variables(path: Path) -> dict[str, str]:
-    """Return what an ``env_file`` holds."""
+    """Return what an ``--env-file`` holds."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def environment(service: Json, secrets: Path) -> dict[str, str]:
+    """Return the variables that the compose file tells a service, the secrets among them filled in."""
+    known = variables(secrets)
+    told: dict[str, str] = service.get("environment", {})
+    return {
+        key: re.sub(r"\$\{(\w+):\?[^}]*\}", lambda match: known[match[1]], value)
+        for key, value in told.items()
+    }
 
 
 class Container:
@@ -63,7 +73,7 @@ class Container:
     Args:
         name: Of the service.
         folder: For its files.
-        secrets: The ``env_file``.
+        secrets: The ``--env-file``.
         places: See there.
     """
 
@@ -80,11 +90,9 @@ class Container:
                 self._put(DEPLOY / source, target)
         for state in ("var/lib/energyrecorder", "etc"):
             (self._root / state).mkdir(parents=True, exist_ok=True)
-        of_file = variables(secrets) if "env_file" in service else {}
-        told = {**self._image_variables(), **of_file, **service.get("environment", {})}
+        told = {**self._image_variables(), **environment(service, secrets)}
         self.environ = {key: self.here(value) for key, value in told.items()}
-        words = [*service.get("entrypoint", []), *service.get("command", self._instruction("CMD"))]
-        self.command = [self.here(word.replace("$$", "$")) for word in words]
+        self.command = [self.here(word) for word in self._instruction("CMD")]
         self._log = folder / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -157,11 +165,11 @@ class InfluxdbService(Influxd):
 
     Args:
         folder: For its data.
-        secrets: The ``env_file``.
+        secrets: The ``--env-file``.
     """
 
     def __init__(self, folder: Path, secrets: Path) -> None:
-        self.environ: Mapping[str, str] = {**variables(secrets), **services()["influxdb"]["environment"]}
+        self.environ: Mapping[str, str] = environment(services()["influxdb"], secrets)
         super().__init__(folder, guarded=self.environ["INFLUXDB_HTTP_AUTH_ENABLED"] == "true")
 
     def start(self) -> None:

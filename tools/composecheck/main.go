@@ -1,4 +1,5 @@
-// Command composecheck loads a Compose file as Docker Compose does, all profiles on, and names what is wrong in it.
+// Command composecheck loads a Compose file with an --env-file as Docker Compose does, all profiles on. It prints what
+// comes of it as JSON, or names what is wrong.
 package main
 
 import (
@@ -10,12 +11,23 @@ import (
 )
 
 func main() {
-	options, err := cli.NewProjectOptions(os.Args[1:], cli.WithOsEnv, cli.WithProfiles([]string{"*"}))
-	if err == nil {
-		_, err = options.LoadProject(context.Background())
-	}
+	loaded, err := load(os.Args[1], os.Args[2])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	fmt.Println(string(loaded))
+}
+
+func load(file, envFile string) ([]byte, error) {
+	options, err := cli.NewProjectOptions([]string{file}, cli.WithOsEnv, cli.WithEnvFiles(envFile), cli.WithDotEnv,
+		cli.WithProfiles([]string{"*"}))
+	if err != nil {
+		return nil, err
+	}
+	project, err := options.LoadProject(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return project.MarshalJSON()
 }
