@@ -30,6 +30,11 @@ def commands(name, command):
 
 
 ALL = dict(pair for program in PROGRAMS.items() for pair in commands(*program))
+WITH_LOG = [
+    name
+    for name, command in ALL.items()
+    if name.startswith(("energy-execd ", "energy-annotator ")) and not isinstance(command, click.Group)
+]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -39,6 +44,13 @@ def test_every_option_is_explained(name):
         if isinstance(option, click.Option):
             plain = max(option.opts, key=len).removeprefix("--")
             assert option.help or plain in EXPLAINED_BY_THEIR_CHOICES, option.opts
+
+
+@pytest.mark.parametrize("name", WITH_LOG)
+def test_services_and_their_commands_have_the_options_of_the_log(name):
+    """Step commands have none, the SDK tells each kind of trouble once; nor has the simulator, which logs nothing."""
+    options = {option for param in ALL[name].params for option in param.opts}
+    assert options >= {"--log-level", "--log-format", "--log-file"}
 
 
 @pytest.mark.parametrize("name", [name for name, command in ALL.items() if isinstance(command, click.Group)])

@@ -100,6 +100,7 @@ cli.add_command(import_legacy)
 
 @cli.command()
 @_settings_options
+@log_options
 def check(**options: Any) -> None:
     """Validate the settings and print those in force. Secrets are masked."""
     config, warnings = _load(options)
@@ -122,6 +123,7 @@ def check(**options: Any) -> None:
     "--window-s", type=click.FloatRange(min=0), help="Averaging window of readings that state none."
 )
 @click.option("--format", "output_format", type=click.Choice(["json", "table"]), default="json")
+@log_options
 def integrate(power_file: str, steps_file: str, window_s: float | None, output_format: str) -> None:
     """Joules per step from files, without a service."""
     from energyrecorder_annotator.integrate_files import integrate_files

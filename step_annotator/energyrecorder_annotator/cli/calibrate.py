@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from energyrecorder import logs
+from energyrecorder.log_options import log_options
 
 
 @click.command("calibrate")
@@ -20,6 +20,7 @@ from energyrecorder import logs
 @click.option("--loads", type=click.IntRange(3, 50), default=5, show_default=True, help="How often.")
 @click.option("--interval", default="1s", show_default=True, help="Between two polls.")
 @click.option("--state", metavar="DIR", help="State directory of the collector.")
+@log_options
 def calibrate(
     fleet: str, server: str, load: str, seconds: int, loads: int, interval: str, state: str | None
 ) -> None:
@@ -31,7 +32,6 @@ def calibrate(
     energy-annotator calibrate --fleet fleet.toml --server node-01
     --load 'ssh node-01 stress-ng --cpu 0 --timeout {seconds}'
     """
-    logs.set_up(level=None, log_format="text", file=None)
     from energyrecorder_annotator import calibrating  # loads numpy
     from energyrecorder_annotator.config import collector_command
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from energyrecorder.log_options import log_options
 from energyrecorder.secret import Secret
 from energyrecorder_annotator.cli.options import checked_url
 
@@ -27,6 +28,7 @@ PASSWORD_VARIABLE = "GRAFANA_ADMIN_PASSWORD"  # noqa: S105  # the name of a vari
 )
 @click.option("--check", "only_check", is_flag=True, help="Only look, make nothing.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="New file for the token, mode 0600.")
+@log_options
 def grafana_setup(url: str, user: str, only_check: bool, token_file: Path | None) -> None:  # noqa: FBT001  # click passes options by name
     """See that Grafana is ready, and get a token for annotations.
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from energyrecorder.clock import wall_ns
+from energyrecorder.log_options import log_options
 from energyrecorder.secret import Secret
 from energyrecorder_annotator.cli.options import checked_time, checked_url, service_options
 
@@ -47,6 +48,7 @@ TOO_OLD = (
 )
 @click.option("--dry-run", is_flag=True, help="Read and count only.")
 @service_options
+@log_options
 def import_legacy(**options: Any) -> None:
     """Hand over what an original recorder has.
 

@@ -9,6 +9,7 @@ import re
 import click
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.log_options import log_options
 from energyrecorder_annotator.cli.options import checked_url
 
 WRITER = "energy_writer"
@@ -64,6 +65,7 @@ def _retention(_context: click.Context, option: click.Parameter, value: str | No
     callback=_retention,
     help="Keep the 1-min means so long.",
 )
+@log_options
 def init_influxdb(
     url: str, database: str, admin: str | None, raw_retention: str | None, rollup_retention: str
 ) -> None:

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from energyrecorder.log_options import log_options
 from energyrecorder_annotator.auth.caller import READ, SCOPES, WRITE
 
 
@@ -25,6 +26,7 @@ def token(context: click.Context, state: str | None) -> None:
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Default: read and write.")
 @click.option("--env", "envs", multiple=True, metavar="GLOB", help="Bind to environments; default: all.")
 @click.pass_context
+@log_options
 def create(context: click.Context, name: str, scopes: tuple[str, ...], envs: tuple[str, ...]) -> None:
     """Print a new token, which is never shown again."""
     from energyrecorder_annotator.auth.tokens import create_token
@@ -34,6 +36,7 @@ def create(context: click.Context, name: str, scopes: tuple[str, ...], envs: tup
 
 @token.command("list")
 @click.pass_context
+@log_options
 def list_tokens(context: click.Context) -> None:
     """List names, ids, scopes and environments."""
     from energyrecorder_annotator.auth.tokens import read_tokens
@@ -47,6 +50,7 @@ def list_tokens(context: click.Context) -> None:
 @token.command()
 @click.argument("name")
 @click.pass_context
+@log_options
 def revoke(context: click.Context, name: str) -> None:
     """Revoke a token by its name or id."""
     from energyrecorder_annotator.auth.tokens import revoke_token

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from energyrecorder.errors import ConfigError, EnergyError
+from energyrecorder.log_options import log_options
 from energyrecorder_annotator.cli.options import DEFAULT_URL, checked_time, checked_url, service_options
 
 
@@ -26,6 +27,7 @@ def _config(config: str | None) -> Any:
     "--grafana", metavar="URL", callback=checked_url, help="Look at this Grafana: version and clock."
 )
 @service_options
+@log_options
 def doctor(config: str | None, grafana: str | None, url: str, token_env: str) -> int:
     """Look at service, clocks, samples and sinks. Exit 3 if something is not as it should be."""
     from energyrecorder_annotator.config import is_configured
@@ -58,6 +60,7 @@ def doctor(config: str | None, grafana: str | None, url: str, token_env: str) ->
 )
 @click.option("--to", metavar="TIME", callback=checked_time, help="Steps that begin before it.")
 @service_options
+@log_options
 def recompute(url: str, token_env: str, **chosen: str | int | None) -> None:
     """Have results computed anew from the readings there are now.
 
@@ -82,6 +85,7 @@ def recompute(url: str, token_env: str, **chosen: str | int | None) -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--config", metavar="FILE", help="Settings (annotator.toml).")
 @click.option("--state", metavar="DIR", help="State directory.")
+@log_options
 def backup(directory: Path, config: str | None, state: str | None) -> None:
     """Copy journal, samples and tokens into DIRECTORY. The service may run meanwhile."""
     from energyrecorder.state_dir import state_dir
@@ -95,6 +99,7 @@ def backup(directory: Path, config: str | None, state: str | None) -> None:
 @click.command()
 @click.option("--config", metavar="FILE", help="Settings (annotator.toml).")
 @click.option("--state", metavar="DIR", help="State directory.")
+@log_options
 def migrate(config: str | None, state: str | None) -> None:
     """Bring the databases up to this version. `serve` does so too; stop it first."""
     from energyrecorder.state_dir import StateLock, state_dir
