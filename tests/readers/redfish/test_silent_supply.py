@@ -19,7 +19,7 @@ async def test_one_poll_without_one_supply_has_no_total():
     assert values((await bench.poll())[0]) == [("psu_input_sum", 202.0)]
     bench.documents[POWER] = supplies(98, None)
     poll, _ = await bench.poll()
-    message = f"{POWER}: only 1 of 2 power supplies have a value"
+    message = f"{POWER}: only 1 of 2 power supplies show their input"
     assert (values(poll), poll.error, poll.message) == ([], "no_reading", message)
     bench.documents[POWER] = supplies(98, 104)
     poll, asked = await bench.poll()
@@ -92,7 +92,7 @@ async def test_a_supply_at_its_mains_that_shows_nothing_at_first_leaves_no_total
     bench = Bench(tree(at_mains(98, None)))
     for _ in range(4):
         poll, _ = await bench.poll()
-        message = f"{POWER}: only 1 of 2 power supplies have a value"
+        message = f"{POWER}: only 1 of 2 power supplies show their input"
         assert (values(poll), poll.error, poll.message) == ([], "no_reading", message)
     bench.documents[POWER] = at_mains(98, 104)
     poll, asked = await bench.poll()

@@ -65,15 +65,16 @@ def _supply_sum(
     """Return the sum of the supplies, or the total that they repeat; arguments and errors as of `measure`."""
     path = place.paths[0]
     supplies = _supplies(place, documents, effects)
-    readings = [s.input_w if place.source == "psu_input_sum" else s.output_w for s in supplies]
+    readings = [supply.figure_w(place.source) for supply in supplies]
     total, distinct = supply_total(readings, distinct=place.distinct)
     shown = len(readings) - readings.count(None)
-    silent = sum(s.at_mains for s, watts in zip(supplies, readings, strict=True) if watts is None)
-    expected = max(shown + silent, place.supplies)
+    missing = sum(supply.is_missing(place.source) for supply in supplies)
+    expected = max(shown + missing, place.supplies)
     repeated = not distinct and max(shown, place.supplies) > 1
     if 0 < shown < expected and not repeated:
-        # The others alone are no total. One without mains that stays silent is left out by the next walk.
-        told = f"{path}: only {shown} of {expected} power supplies have a value"
+        # The others alone are no total. One that shows nothing any more is left out by the next walk.
+        figure = "input" if place.source == "psu_input_sum" else "output"
+        told = f"{path}: only {shown} of {expected} power supplies show their {figure}"
         raise BmcDataError(told, reason="no_reading")
     candidate = Candidate(total, place.source, "ac" if place.source == "psu_input_sum" else "dc")
     if place.form == "metrics" and place.source == "psu_input_sum":

@@ -78,6 +78,17 @@ class Supply:
     output_from: str | None = None
     at_mains: bool = False
 
+    def figure_w(self, source: str) -> float | None:
+        """Return its part of ``psu_input_sum`` or of ``psu_output_sum``; None: no reading."""
+        return self.input_w if source == "psu_input_sum" else self.output_w
+
+    def is_missing(self, source: str) -> bool:
+        """Whether that sum lacks it: it shows no part, but its mains, or its other figure, so it works."""
+        other = self.output_w or self.output_from
+        if source == "psu_output_sum":
+            other = self.input_w or self.input_from
+        return self.figure_w(source) is None and (self.at_mains or bool(other))
+
 
 def plausible_watts(parent: Json, key: str, resource: str) -> float | None:
     """Return the power at ``key``; None when it is missing or not plausible.

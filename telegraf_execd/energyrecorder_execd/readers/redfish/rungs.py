@@ -16,6 +16,7 @@ from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.meter import as_candidate, newest_record
 from energyrecorder_execd.readers.redfish.parse import (
     Candidate,
+    Supply,
     parse_environment,
     parse_pointer,
     parse_power,
@@ -139,24 +140,33 @@ async def _supplies(walk: Walk, chassis: Chassis, effects: quirks.Effects) -> li
 
 
 async def _supply_metrics(walk: Walk, chassis: Chassis) -> list[Place]:
-    inputs: list[str] = []
-    outputs: list[str] = []
+    paths: dict[str, list[str]] = {source: [] for source in _SUPPLY_SOURCES}
     for _, supply in await present_supplies(walk, await walk.get(chassis.power_subsystem)):
         metrics = link(supply, "Metrics")
         document = await walk.get(metrics)
         if document is None or metrics is None:
             continue
-        reading = parse_supply_metrics(as_object(document, metrics), metrics)
-        inputs += _reading_path(reading.input_w, reading.input_from, metrics, at_mains=reading.at_mains)
-        outputs += _reading_path(reading.output_w, reading.output_from, metrics, at_mains=reading.at_mains)
-    answering = [
-        tuple([path for path in paths if await walk.get(path) is not None]) for paths in (inputs, outputs)
-    ]
-    return [
-        Place("metrics", source, paths)
-        for source, paths in zip(_SUPPLY_SOURCES, answering, strict=True)
-        if paths
-    ]
+        shown = parse_supply_metrics(as_object(document, metrics), metrics)
+        drawn, input_w = await _figure(walk, metrics, shown.input_w, shown.input_from)
+        given, output_w = await _figure(walk, metrics, shown.output_w, shown.output_from)
+        followed = Supply(input_w, output_w, at_mains=shown.at_mains)
+        for source, path in zip(_SUPPLY_SOURCES, (drawn, given), strict=True):
+            # The metrics of one that a sum lacks say in each poll that it does.
+            place = metrics if followed.is_missing(source) else path
+            paths[source] += [] if place is None else [place]
+    return [Place("metrics", source, tuple(found)) for source, found in paths.items() if found]
+
+
+async def _figure(
+    walk: Walk, metrics: str, watts: float | None, follow: str | None
+) -> tuple[str | None, float | None]:
+    """Return where a figure of a supply stands, in its metrics or in a sensor of its own, and its value."""
+    if watts is not None:
+        return metrics, watts
+    document = await walk.get(follow)
+    if document is None or follow is None:
+        return None, None
+    return follow, parse_sensor(document, follow).candidate.watts
 
 
 async def _supply_sensors(walk: Walk, chassis: Chassis) -> list[Place]:
@@ -165,12 +175,6 @@ async def _supply_sensors(walk: Walk, chassis: Chassis) -> list[Place]:
     documents = [(path, await walk.get(path)) for path in named]
     paths = [p for p, shown in documents if isinstance(shown, dict) and parse_sensor(shown, p).measures_watts]
     return [Place("metrics", "psu_input_sum", tuple(paths))] if paths else []
-
-
-def _reading_path(watts: float | None, follow: str | None, metrics: str, *, at_mains: bool) -> list[str]:
-    if follow is not None:
-        return [follow]
-    return [] if watts is None and not at_mains else [metrics]
 
 
 async def _meter(walk: Walk, chassis: Chassis, _: quirks.Effects) -> list[Found]:

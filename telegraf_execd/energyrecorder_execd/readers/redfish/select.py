@@ -5,7 +5,7 @@ The rules, in order; each was needed by a captured BMC (``tests/testcases/redfis
 1. The first PowerControl entry that is not a part and holds a number; entries are never added.
 2. Else EnvironmentMetrics.PowerWatts of the chassis that contains the others.
 3. Else a total sensor, known by id and name and by its unit W.
-4. Else the sum of the power supplies' input, else of their output, if all that are at their mains show it.
+4. Else the sum of the power supplies' input, else of their output, if all that work show it.
 5. Supplies that all show the same value repeat one total; they are no parts.
 6. 0 W is a value only while the host is known to be off.
 7. Components and contained chassis are never added to a computer; they count only if nothing else is metered,
