@@ -20,6 +20,7 @@ import pytest
 
 from energyrecorder import schema
 from influxd import PROGRAM, Influxd
+from support.fake_server import FakeServer
 from support.tools import need
 
 PASSWORDS = {
@@ -115,6 +116,48 @@ def test_a_wrong_retention_or_address_is_one_line(influxd):
         assert arguments[1] in done.stderr
     (series,) = influxd.query("SHOW DATABASES")
     assert "wrong" not in [row[0] for row in series.get("values", [])], "nothing is made of half a command"
+
+
+def told_at(path, version):
+    """Answer as a server that tells its version at this path alone, and does not know 1.x's statements."""
+
+    def answer(_method, asked, *_):
+        if asked == "/ping":
+            return 204, b"", {"X-Influxdb-Version": version if path == asked else ""}
+        if asked == "/health":
+            return 200, {"name": "influxdb", "version": version}, {}
+        return 401, {"code": "unauthorized", "message": "unauthorized access"}, {}
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("path", "version", "told"),
+    [
+        (
+            "/ping",
+            "v2.7.11",
+            ["is 2.7.11,", "a bucket", "influx v1 dbrp create --db energyrecorder --rp autogen"],
+        ),
+        ("/ping", "2.1.1, 2.1.1", ["is 2.1.1,", "a bucket", "influx v1 dbrp create"]),
+        ("/health", "2.0.8", ["is 2.0.8,", "a bucket", "influx v1 dbrp create"]),
+        ("/ping", "3.2.0", ["is 3.2.0,", "a database 'energyrecorder'", "a token"]),
+    ],
+)
+def test_another_version_is_told_what_to_make_there(path, version, told):
+    """In one line, without a statement or a password sent to it."""
+    with FakeServer(told_at(path, version)) as server:
+        done = init(server.url, **PASSWORDS)
+        assert {request[1] for request in server.requests} <= {"/ping", "/health"}
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert [part for part in [*told, "docs/grafana.md"] if part not in done.stderr] == []
+
+
+def test_a_server_that_does_not_tell_its_version_is_asked_as_1_x():
+    """As behind a proxy that drops such headers."""
+    with FakeServer(lambda _method, path, *_: (404 if path == "/health" else 401, b"", {})) as server:
+        done = init(server.url)
+    assert (done.returncode, "an administrator may" in done.stderr) == (1, True)
 
 
 def test_the_two_lines_to_change_are_named(influxd):

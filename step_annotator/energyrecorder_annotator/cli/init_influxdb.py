@@ -93,6 +93,7 @@ def init_influxdb(
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
     user, secret = admin or None, Secret(password) if password else None
     anybody = InfluxClient(settings)
+    setup.refuse_others(anybody)
     if admin is None and users and users[0].name == ADMIN:
         user, secret = ADMIN, users[0].password
         if setup.first_admin(anybody, users[0]):

@@ -11,6 +11,7 @@ from energyrecorder_annotator.doctor.finding import Finding, compared_clock
 from energyrecorder_annotator.influx.client import InfluxClient, InfluxRefusedError, NoDatabaseError
 from energyrecorder_annotator.influx.influxql import identifier, in_span, table
 from energyrecorder_annotator.influx.settings import InfluxSettings
+from energyrecorder_annotator.influx.setup import mapping_command
 from energyrecorder_annotator.poll_pairs import ADVICE, LOOKED_AT, named, polled_twice
 from energyrecorder_annotator.running_service import RunningService
 
@@ -86,7 +87,7 @@ def _what_to_make(told: str, settings: InfluxSettings) -> str:
     if settings.bucket is None:
         return f"an administrator makes {settings.database!r}: energy-annotator init-influxdb"
     if "dbrp" in told:
-        return f"map the database name to the bucket: {_mapping_of(settings)}"
+        return f"map the database name to the bucket: {mapping_command(settings)}"
     return f"make bucket {settings.bucket!r}, or correct 'bucket' and 'org' in [influxdb]"
 
 
@@ -105,11 +106,6 @@ def _finite(client: InfluxClient) -> Iterator[Finding]:
             yield Finding("InfluxDB, retention", ok=False, text=f"{told}; {advice}")
 
 
-def _mapping_of(settings: InfluxSettings) -> str:
-    names = f"--db {settings.database} --rp {settings.raw_retention_policy}"
-    return f"influx v1 dbrp create {names} --bucket-id ID --default"
-
-
 def _mapped_elsewhere(client: InfluxClient, bucket: str) -> Iterator[Finding]:
     """Yield that another bucket is read than the one that is written to, as far as this token may see it."""
     settings = client.settings
@@ -122,7 +118,7 @@ def _mapped_elsewhere(client: InfluxClient, bucket: str) -> Iterator[Finding]:
     read = {one.get("bucketID") for one in mappings if one.get("retention_policy") == policy}
     if read and written and read.isdisjoint(written):
         told = f"{settings.database!r} is read from another bucket than {bucket!r}, which is written to"
-        advice = f"influx v1 dbrp list, delete that mapping, then {_mapping_of(settings)}"
+        advice = f"influx v1 dbrp list, delete that mapping, then {mapping_command(settings)}"
         yield Finding("InfluxDB, mapping", ok=False, text=f"{told}: {advice}")
 
 

@@ -191,6 +191,23 @@ class InfluxClient:
         answer = self._ask("/ping", None, None)
         return offset_by_date_s(answer.headers.get("Date"), sent_ns, wall_ns())
 
+    def version(self) -> str | None:
+        """Return the server's version, such as ``1.8.10``; None if it does not tell.
+
+        Any 1.x tells it at ``/ping``, as does 2.x since 2.1, some twice; 2.0 only at ``/health``
+        (influxdata/influxdb#13907, influxdata/influxdb-client-csharp#275).
+
+        Raises:
+            InfluxAwayError: Try again later.
+        """
+        told = self._ask("/ping", None, None).headers.get("X-Influxdb-Version", "")
+        if not told:
+            try:
+                told = str(self._ask("/health", None, None).json()["version"])
+            except (ValueError, LookupError, TypeError):
+                return None
+        return told.partition(",")[0].strip().removeprefix("v")
+
     def _ask(
         self,
         path: str,

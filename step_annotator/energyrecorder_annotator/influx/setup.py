@@ -10,6 +10,7 @@ from energyrecorder.schema import SERVER_BMC, SERVER_INFO, SERVER_POWER, measure
 from energyrecorder.secret import Secret
 from energyrecorder_annotator.influx.client import InfluxClient
 from energyrecorder_annotator.influx.influxql import identifier, string, table
+from energyrecorder_annotator.influx.settings import InfluxSettings
 
 RAW = "raw"
 ROLLUP = "rollup"
@@ -28,6 +29,32 @@ class User:
     name: str
     password: Secret
     privilege: str
+
+
+def refuse_others(client: InfluxClient) -> None:
+    """Refuse a server that is no 1.x: others want buckets and tokens, made by their own programs.
+
+    Raises:
+        EnergyError: It is another, with what to make there instead; or it is away.
+    """
+    settings, version = client.settings, client.version() or ""
+    if version.startswith("2."):
+        mapping = mapping_command(settings)
+        told = f"a bucket that keeps its data for ever, a token that reads and writes it, and: {mapping}"
+    elif version.startswith("3."):
+        told = f"a database {settings.database!r} that keeps its data for ever, and a token"
+    else:
+        return
+    raise EnergyError(
+        f"InfluxDB at {settings.url} is {version}, and this command prepares 1.x; make there {told}; "
+        "docs/grafana.md, 'The database'"
+    )
+
+
+def mapping_command(settings: InfluxSettings) -> str:
+    """Return the command by which InfluxQL finds a bucket of 2.x under the name of the database."""
+    names = f"--db {settings.database} --rp {settings.raw_retention_policy}"
+    return f"influx v1 dbrp create {names} --bucket-id ID --default"
 
 
 def first_admin(client: InfluxClient, user: User) -> bool:
