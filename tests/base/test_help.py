@@ -48,7 +48,7 @@ def test_every_option_is_explained(name):
 
 @pytest.mark.parametrize("name", WITH_LOG)
 def test_services_and_their_commands_have_the_options_of_the_log(name):
-    """Step commands have none, the SDK tells each kind of trouble once; nor has the simulator, which logs nothing."""
+    """Step commands have none, as the SDK tells each kind of trouble once; the simulator logs nothing."""
     options = {option for param in ALL[name].params for option in param.opts}
     assert options >= {"--log-level", "--log-format", "--log-file"}
 
