@@ -11,7 +11,7 @@ from energyrecorder_execd.loop import Voice, Write
 from energyrecorder_execd.poller import Poller, Tools
 from energyrecorder_execd.readers.base import Memory
 from energyrecorder_execd.server_locks import ServerLocks
-from energyrecorder_execd.state import FactsStore, pins_only, with_new_pins
+from energyrecorder_execd.state import FactsStore, pin_only
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ async def poll_once(fleet: Fleet, tools: Tools, facts: FactsStore, locks: Server
     Of what ``run`` remembers only trusted certificates are used, and only new ones and the lock-out guard's
     state are written: a record that is shown here is still new to ``run``, and no session of it is touched.
     """
-    memories = [Memory(pins_only(facts.load(server.id, server.bmc))) for server in fleet.servers]
+    memories = [Memory(pin_only(facts.load(server.id, server.bmc))) for server in fleet.servers]
     pollers = [Poller(server, memory, tools) for server, memory in zip(fleet.servers, memories, strict=True)]
     try:
         up = await asyncio.gather(*(_poll(poller, write) for poller in pollers))
@@ -33,19 +33,19 @@ async def poll_once(fleet: Fleet, tools: Tools, facts: FactsStore, locks: Server
         # Also after Ctrl-C: a session left behind is one that the BMC has not for others.
         await _close(pollers)
         for server, memory in zip(fleet.servers, memories, strict=True):
-            _keep_pins(server, memory, facts, locks)
+            _keep_pin(server, memory, facts, locks)
     if all(up):
         return ALL_UP
     return SOME_DOWN if any(up) else ALL_DOWN
 
 
-def _keep_pins(server: Server, memory: Memory, facts: FactsStore, locks: ServerLocks) -> None:
+def _keep_pin(server: Server, memory: Memory, facts: FactsStore, locks: ServerLocks) -> None:
     """Remember a certificate that was trusted on first use; a ``run`` of this server remembers it itself."""
-    pins = pins_only(memory.facts)
-    if not pins:
+    pin = pin_only(memory.facts)
+    if not pin:
         return
     known = facts.load(server.id, server.bmc)
-    after = with_new_pins(known, pins)
+    after = {**pin, **known}
     if after == known:
         return
     try:

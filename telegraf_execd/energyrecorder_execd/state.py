@@ -22,6 +22,7 @@ MARK_BEHIND_S = 30.0
 """How far a file's time may be behind after the machine itself went down: ext4 writes it within 5 s, others
 within 30 s."""
 
+_PIN = "pin"
 _LEARNED = "learned"
 _LAST = "last_ns"
 
@@ -60,36 +61,15 @@ def basic_only(facts: Mapping[str, Any]) -> bool:
     )
 
 
-def pins_only(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return of all facts the trusted certificates (``pin``) alone."""
-    kept: dict[str, Any] = {}
-    for name, value in facts.items():
-        if name == "pin":
-            kept[name] = value
-        elif isinstance(value, dict) and (inner := pins_only(value)):
-            kept[name] = inner
-    return kept
-
-
-def with_new_pins(facts: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts with certificates of `pins_only`; one that was trusted before stays."""
-    merged = dict(facts)
-    for name, value in pins.items():
-        if name == "pin":
-            merged.setdefault(name, value)
-        else:
-            inner = merged.get(name)
-            merged[name] = with_new_pins(inner if isinstance(inner, dict) else {}, value)
-    return merged
+def pin_only(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of all facts the certificate that was trusted on first use (``pin``) alone."""
+    return {name: value for name, value in facts.items() if name == _PIN}
 
 
 def known_pin(facts: Mapping[str, Any]) -> str:
     """Return the certificate that was trusted on first use, SHA-256 in hex; empty when there is none."""
-    for name, value in pins_only(facts).items():
-        found = value if name == "pin" else known_pin(value)
-        if isinstance(found, str) and found:
-            return found
-    return ""
+    pin = facts.get(_PIN)
+    return pin if isinstance(pin, str) else ""
 
 
 class FactsStore:
@@ -121,6 +101,7 @@ class FactsStore:
         facts = stored.get("facts")
         if stored.get("bmc") != bmc or not isinstance(facts, dict):
             return {}
+        _lift_pin(facts)
         self._written[server] = bmc, copy.deepcopy(_lasting(facts))
         marked_ns = _marked_ns(self._path(server))
         for learned in _learned(facts):
@@ -157,6 +138,13 @@ class FactsStore:
 
     def _path(self, server: str) -> Path:
         return self._folder / f"{server}.json"
+
+
+def _lift_pin(facts: dict[str, Any]) -> None:
+    """Let a certificate be the BMC's that earlier versions kept for each protocol: the one of the latest."""
+    pins = [value.pop(_PIN) for value in facts.values() if isinstance(value, dict) and _PIN in value]
+    if pins:
+        facts.setdefault(_PIN, pins[-1])
 
 
 def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:

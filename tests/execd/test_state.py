@@ -14,7 +14,7 @@ import pytest
 from energyrecorder.errors import ConfigError
 from energyrecorder_execd.files import write_private
 from energyrecorder_execd.server_locks import ServerLocks
-from energyrecorder_execd.state import MARK_BEHIND_S, FactsStore, basic_only, pins_only
+from energyrecorder_execd.state import MARK_BEHIND_S, FactsStore, basic_only, pin_only
 
 
 def test_facts_come_back_after_a_restart(tmp_path):
@@ -94,14 +94,27 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_text() == "old"
 
 
-def test_pins_only_keeps_certificates_and_nothing_else():
+def test_pin_only_keeps_the_certificate_and_nothing_else():
     """What `once` may use of what `run` remembers."""
-    facts = {
-        "redfish": {"http": {"pin": "ab", "session": "/x"}, "plan": {}},
-        "ilo": {"pin": "cd"},
-        "auto": {},
-    }
-    assert pins_only(facts) == {"redfish": {"http": {"pin": "ab"}}, "ilo": {"pin": "cd"}}
+    facts = {"redfish": {"session": "/x", "plan": {}}, "pin": "ab", "auto": {}}
+    assert pin_only(facts) == {"pin": "ab"}
+    assert pin_only({"redfish": {}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("kept", "facts"),
+    [
+        ({"redfish": {"pin": "ab", "plan": 1}}, {"redfish": {"plan": 1}, "pin": "ab"}),
+        # The one that a change of the protocol let be trusted anew is what is polled.
+        ({"redfish": {"pin": "ab"}, "ilo": {"pin": "cd"}}, {"redfish": {}, "ilo": {}, "pin": "cd"}),
+        ({"redfish": {"pin": "ab"}, "pin": "cd"}, {"redfish": {}, "pin": "cd"}),
+        ({"ipmi": {}, "learned": 3}, {"ipmi": {}, "learned": 3}),
+    ],
+)
+def test_a_certificate_that_was_kept_for_a_protocol_is_that_of_the_bmc(kept, facts, tmp_path):
+    """Files of earlier versions are honoured."""
+    FactsStore(tmp_path).save("a", "h", kept)
+    assert FactsStore(tmp_path).load("a", "h") == facts
 
 
 @pytest.mark.parametrize(

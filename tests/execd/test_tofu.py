@@ -22,22 +22,36 @@ def poll(tmp_path, free_tcp_port):
         encoding="utf-8",
     )
 
-    def _poll():
+    def _poll(protocol="redfish"):
         with serving(spec) as sim:
-            fleet = write_fleet(tmp_path, sim, {"d": {"protocol": "redfish", "tls": "tofu"}})
+            fleet = write_fleet(tmp_path, sim, {"d": {"protocol": protocol, "tls": "tofu"}})
             return sim.bmc("d")["certificate_sha256"], once(fleet, tmp_path / "state")
 
     return _poll
 
 
-def test_another_certificate_is_an_error_the_second_time(poll, tmp_path):
-    """It names old and new; nothing else is remembered, so that a run still has its first poll."""
+@pytest.mark.parametrize("protocol", ["redfish", "ilo", "auto"])
+def test_another_certificate_is_an_error_the_second_time(poll, protocol, tmp_path):
+    """It names old and new; nothing else is remembered, so that a run still has its first poll.
+
+    It is the server's: another protocol trusts no other one.
+    """
     first, done = poll()
     assert done.returncode == 0
     kept = json.loads((tmp_path / "state" / "execd" / "servers" / "d.json").read_text(encoding="utf-8"))
-    assert kept["facts"] == {"redfish": {"pin": first}}
-    second, done = poll()
+    assert kept["facts"] == {"pin": first}
+    second, done = poll(protocol)
     assert done.returncode == 4
+    assert re.search(rf"certificate changed from sha256:{first} to sha256:{second}", done.stderr)
+
+
+def test_a_certificate_that_an_earlier_version_trusted_by_another_protocol_is_the_only_one(poll, tmp_path):
+    """Its file is read, not trusted anew."""
+    first, _ = poll()
+    path = tmp_path / "state" / "execd" / "servers" / "d.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(kept | {"facts": {"redfish": {"pin": first}}}), encoding="utf-8")
+    second, done = poll("ilo")
     assert re.search(rf"certificate changed from sha256:{first} to sha256:{second}", done.stderr)
 
 

@@ -60,8 +60,9 @@ class BmcHttp:
     Args:
         target: The BMC.
         clients: Shared by the process.
-        facts: What is remembered of it; see `SessionLogin` and `Endpoint` for the keys.
-        context: Clock, what writes the facts to disk, and who hears of each whole answer.
+        facts: What is remembered of it for one protocol; see `SessionLogin` for the keys.
+        context: Clock, what is remembered for all protocols (see `Endpoint`) and writes it to disk, and who
+            hears of each whole answer.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class BmcHttp:
         self._user = target.user
         self._clock = clock
         self._heard = context.heard
-        self._endpoint = Endpoint(target, clients, facts, clock)
+        self._endpoint = Endpoint(target, clients, context.memory.facts, clock)
         self._denied: dict[str, int] = {}
         self._session_works = False
         self._dead_ns = DEAD_SESSION_NS

@@ -86,7 +86,7 @@ class Endpoint:
     Args:
         target: The BMC.
         clients: Shared by the process.
-        facts: What is remembered of this BMC's HTTP server; ``pin`` for trust on first use.
+        facts: What is remembered of this BMC; ``pin`` for trust on first use, whatever the protocol.
         clock: Wall clock.
     """
 

@@ -189,7 +189,8 @@ class Memory:
 
     Args:
         facts: JSON-able values (right path, suite that worked, session to delete, learned periods…). Each
-            reader keeps its own under its protocol's name; the loop persists them after each poll.
+            reader keeps its own under its protocol's name, and the certificate that all of them trust
+            stands beside those; the loop persists them after each poll.
         keep: Persists them at once: what would be lost with this process, such as an open session.
     """
 

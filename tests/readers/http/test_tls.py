@@ -39,7 +39,8 @@ async def client(bmc, tls, facts=None):
     clients = HttpClients()
     aim = bmc.target(scheme="https", tls=tls)
     try:
-        yield BmcHttp(aim, clients, {} if facts is None else facts, Context(Memory(), time.time_ns))
+        memory = Memory({} if facts is None else facts)
+        yield BmcHttp(aim, clients, {}, Context(memory, time.time_ns))
     finally:
         await clients.close()
 
