@@ -159,7 +159,7 @@ def _understood(parse, document, path):
     for candidate in candidates:
         assert (candidate.source in SOURCES, candidate.side in SIDES) == (True, True)
         watts.append(candidate.watts)
-        for other in (candidate.avg_w, candidate.window_s, candidate.refresh_s, candidate.energy_counter_j):
+        for other in (candidate.avg_w, candidate.window_s, candidate.refresh_s):
             assert other is None or math.isfinite(other)
     for value in watts:
         assert value is None or 0 <= value <= MAX_PLAUSIBLE_W

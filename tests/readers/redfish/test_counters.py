@@ -23,7 +23,7 @@ from energyrecorder_execd.readers.redfish.counters import (
     sensor_counter,
 )
 from support.fake_http import FakeHttp
-from support.redfish_bench import ENVIRONMENT, SENSOR, tree
+from support.redfish_bench import CHASSIS, ENVIRONMENT, POWER, SENSOR, control, ref, tree, values
 from support.redfish_bench import Bench as PlainBench
 
 CASES = Path(__file__).parents[2] / "testcases/redfish"
@@ -173,6 +173,59 @@ async def test_environment_metrics_that_only_name_a_sensor_have_their_counter():
     bench = PlainBench(tree(environment=shown) | {SENSOR: {"ReadingUnits": "W", "Reading": 300}})
     poll, _ = await bench.poll()
     assert [(r.watts, r.energy_counter_j) for r in poll.readings] == [(300.0, 2 * KWH)]
+
+
+SUPPLIES = f"{CHASSIS}/PowerSubsystem/PowerSupplies"
+
+
+def _supplies(*metrics):
+    """Return a BMC with a supply for each of these metrics."""
+    documents = tree()
+    documents[CHASSIS]["PowerSubsystem"] = ref(f"{CHASSIS}/PowerSubsystem")
+    documents[f"{CHASSIS}/PowerSubsystem"] = {"PowerSupplies": ref(SUPPLIES)}
+    members = [f"{SUPPLIES}/{number}" for number in range(len(metrics))]
+    documents[SUPPLIES] = {"Members": [ref(path) for path in members]}
+    for path, shown in zip(members, metrics, strict=True):
+        documents |= {path: {"Metrics": ref(f"{path}/Metrics")}, f"{path}/Metrics": shown}
+    return documents
+
+
+async def test_the_counters_of_supplies_are_added_up_once_a_minute_without_a_request():
+    """They stand beside the power of each; a sum that lacks one of them counts nothing."""
+    shown = [
+        {"InputPowerWatts": {"Reading": watts}, "EnergykWh": {"Reading": kwh}}
+        for watts, kwh in ((100, 3), (98, 4))
+    ]
+    bench = PlainBench(_supplies(*shown))
+    metrics = [f"{SUPPLIES}/{number}/Metrics" for number in range(2)]
+    counters = []
+    for kwh, after_s in ((4, 0), (4, 30), (5, 31), (None, 61), (6, 601)):
+        shown[1]["EnergykWh"]["Reading"] = kwh
+        bench.clock.ahead_s += after_s
+        poll, asked = await bench.poll()
+        assert values(poll) == [("psu_input_sum", 198.0)]
+        assert [asked.count(path) for path in metrics] == [1, 1]
+        counters.append(poll.readings[0].energy_counter_j)
+    assert counters == [7 * KWH, None, 8 * KWH, None, 9 * KWH]
+
+
+async def test_the_counters_of_supplies_belong_to_the_sum_of_them_alone():
+    """Neither to what they stand in for, nor to what they deliver."""
+    shown = [{"InputPowerWatts": {"Reading": watts}, "EnergykWh": {"Reading": 3}} for watts in (100, 98)]
+    documents = _supplies(*shown)
+    beside = tree(control(199))
+    documents[CHASSIS] |= beside[CHASSIS]
+    documents[POWER] = beside[POWER]
+    bench = PlainBench(documents)
+    assert [r.energy_counter_j for r in (await bench.poll())[0].readings] == [None]
+    bench.documents[POWER] = control(None)
+    poll, _ = await bench.poll()
+    assert [(r.source, r.energy_counter_j) for r in poll.readings] == [("psu_input_sum", None)]
+    for metrics in shown:
+        metrics["OutputPowerWatts"] = {"Reading": 90}
+    shown[1]["InputPowerWatts"]["Reading"] = None
+    poll, _ = await PlainBench(_supplies(*shown)).poll()
+    assert [(r.source, r.energy_counter_j) for r in poll.readings] == [("psu_output_sum", None)]
 
 
 @pytest.mark.parametrize("failure", ["hang", BmcUnreachableError("gone", reason="timeout")])

@@ -41,7 +41,7 @@ async def find_counter(
         housing: All chassis that are no components.
     """
     place = found.place
-    if found.candidate.energy_counter_j is not None or place.form in {"pointer", "member", "metrics"}:
+    if place.form in {"pointer", "member", "metrics"}:
         return None
     path = found.chassis.environment
     if place.form == "sensor" and place.source != "environment_metrics":

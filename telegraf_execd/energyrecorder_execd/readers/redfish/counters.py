@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from energyrecorder_execd import quirk_places
-from energyrecorder_execd.readers.json_values import Json, at, lenient_number, sub_object, targets, text
+from energyrecorder_execd.readers.json_values import at, lenient_number, sub_object, targets, text
 from energyrecorder_execd.readers.redfish.resources import last_part
 
 J_PER_WH = 3600.0
@@ -129,8 +129,8 @@ def may_wrap_unseen(place: CounterPlace, watts: float | None) -> bool:
     return place.wrap_j is not None and place.wrap_j < 2 * COUNTER_PERIOD_S * max(watts or 0.0, 1000.0)
 
 
-def supplies_counter_j(documents: list[Json]) -> float | None:
-    """Return the sum of the counters of all supplies; None if one of them has none."""
+def supplies_counter_j(documents: Iterable[Any]) -> float | None:
+    """Return the sum of the counters of all supplies' metrics, joules; None if one of them has none."""
     total_j = 0.0
     for document in documents:
         place = environment_counter(document, "")

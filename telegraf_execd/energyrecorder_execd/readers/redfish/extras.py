@@ -17,9 +17,14 @@ from energyrecorder_execd.readers.redfish.components import (
     power_components,
     resource_component,
 )
-from energyrecorder_execd.readers.redfish.counters import COUNTER_PERIOD_S, counter_j, may_wrap_unseen
+from energyrecorder_execd.readers.redfish.counters import (
+    COUNTER_PERIOD_S,
+    counter_j,
+    may_wrap_unseen,
+    supplies_counter_j,
+)
 from energyrecorder_execd.readers.redfish.parse import parse_pointer
-from energyrecorder_execd.readers.redfish.plan import PartPlan, Plan, TotalPlan
+from energyrecorder_execd.readers.redfish.plan import PartPlan, Place, Plan, TotalPlan
 from energyrecorder_execd.readers.redfish.thermal import inlet_c
 
 EXTRAS_LIMIT_S = 2.0
@@ -49,13 +54,6 @@ class Extras:
         self._next_part = 0
         self._inlet_ns = 0
 
-    def written(self, node: str | None, energy_j: float | None, now_ns: int) -> float | None:
-        """Return a counter that came with the total, if it is time to write one again; else None."""
-        if energy_j is None or not self._is_due(node, now_ns):
-            return None
-        self._counter_due_ns[node] = now_ns + _ns(COUNTER_PERIOD_S)
-        return energy_j
-
     async def counter(
         self,
         http: BmcHttp,
@@ -64,7 +62,7 @@ class Extras:
         watts: float | None,
         now_ns: int,
         fresh: Mapping[str, Answer | None],
-    ) -> tuple[float, float | None] | None:
+    ) -> tuple[float | None, float | None]:
         """Return the counter of a total and where it wraps, joules; None if none is due or to be had.
 
         Args:
@@ -78,15 +76,17 @@ class Extras:
             BmcAuthError: The log-in was refused.
         """
         place = plan.counter
-        if place is None or not self._is_due(plan.node, now_ns) or may_wrap_unseen(place, watts):
-            return None
+        if not self._is_due(plan.node, now_ns) or (place is not None and may_wrap_unseen(place, watts)):
+            return None, None
         self._counter_due_ns[plan.node] = now_ns + _ns(FAILED_PAUSE_S)
-        answer = fresh.get(place.path) or await self._get(http, place.path)
-        shown_j = None if answer is None else counter_j(answer.document, place)
-        if shown_j is None:
-            return None
-        self._counter_due_ns[plan.node] = now_ns + _ns(COUNTER_PERIOD_S)
-        return shown_j, place.wrap_j
+        if place is None:
+            shown_j = _of_supplies(plan.place, fresh)
+        else:
+            answer = fresh.get(place.path) or await self._get(http, place.path)
+            shown_j = None if answer is None else counter_j(answer.document, place)
+        if shown_j is not None:
+            self._counter_due_ns[plan.node] = now_ns + _ns(COUNTER_PERIOD_S)
+        return shown_j, None if place is None else place.wrap_j
 
     async def inlet(
         self, http: BmcHttp, path: str | None, *, now_ns: int, fresh: Mapping[str, Answer | None]
@@ -156,6 +156,14 @@ class Extras:
         except (BmcError, TimeoutError) as error:
             _log.debug("%s: %s: not read: %r", self._server, path, error)
             return None
+
+
+def _of_supplies(place: Place, fresh: Mapping[str, Answer | None]) -> float | None:
+    """Return the sum of the counters beside the input of all supplies that were added up, joules."""
+    if (place.form, place.source) != ("metrics", "psu_input_sum"):
+        return None
+    answers = [fresh.get(path) for path in place.paths]
+    return supplies_counter_j([None if answer is None else answer.document for answer in answers])
 
 
 def _from(parts: Sequence[PartPlan], first: int) -> list[PartPlan]:

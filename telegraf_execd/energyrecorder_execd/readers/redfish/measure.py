@@ -9,7 +9,6 @@ from typing import Any
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.json_values import as_object, members
-from energyrecorder_execd.readers.redfish.counters import supplies_counter_j
 from energyrecorder_execd.readers.redfish.parse import (
     Candidate,
     Supply,
@@ -77,9 +76,6 @@ def _supply_sum(
         told = f"{path}: only {shown} of {expected} power supplies show their {figure}"
         raise BmcDataError(told, reason="no_reading")
     candidate = Candidate(total, place.source, "ac" if place.source == "psu_input_sum" else "dc")
-    if place.form == "metrics" and place.source == "psu_input_sum":
-        bodies = [as_object(documents.get(one), one) for one in place.paths]
-        candidate = replace(candidate, energy_counter_j=supplies_counter_j(bodies))
     learned = replace(place, distinct=distinct, supplies=max(shown, place.supplies))
     return candidate, place if learned == place else learned
 

@@ -42,7 +42,6 @@ class Candidate:
         refresh_s: Period of renewal; None unknown.
         refresh_from: Who tells ``refresh_s``: ``declared`` or ``vendor``.
         accuracy_pct: As declared; None unknown.
-        energy_counter_j: Cumulative counter of all supplies whose power was added up; None if there is none.
         shared: It is the power of an enclosure that feeds several computers.
     """
 
@@ -56,7 +55,6 @@ class Candidate:
     refresh_s: float | None = None
     refresh_from: str = "declared"
     accuracy_pct: float | None = None
-    energy_counter_j: float | None = None
     shared: bool = False
 
 

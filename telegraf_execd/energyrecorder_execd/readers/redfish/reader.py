@@ -351,14 +351,10 @@ class RedfishReader:
         if total.record and self._meter.is_written(total.plan.node, total.record):
             total = replace(total, candidate=replace(total.candidate, watts=None))
         (value, quantum_w), node = self._timed(total), total.plan.node
-        counter = self._extras.written(node, value.energy_counter_j, total.sampled_at_ns)
-        wrap_j = None
-        if value.energy_counter_j is None:
-            fresh = {**self._fresh, **self._answers}
-            read = await self._extras.counter(
-                self._http, total.plan, watts=value.watts, now_ns=total.sampled_at_ns, fresh=fresh
-            )
-            counter, wrap_j = read or (None, None)
+        fresh = {**self._fresh, **self._answers}
+        counter, wrap_j = await self._extras.counter(
+            self._http, total.plan, watts=value.watts, now_ns=total.sampled_at_ns, fresh=fresh
+        )
         if value.watts is None and counter is None:
             return None
         return Reading(

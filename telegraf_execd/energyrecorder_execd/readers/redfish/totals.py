@@ -188,10 +188,8 @@ class Totals:
             other, learned = self.take(silent.plan, place)
             # Supplies that repeated the total and differ for once would add up to a multiple of it.
             if learned == place and not other.error and is_valid(other.candidate.watts, host):
-                # Its counter, if it has one, is not the one of this series.
-                candidate = replace(other.candidate, energy_counter_j=None)
                 said = f"{silent.message}; {place.source} stands in"
-                return replace(other, candidate=candidate, message=said, gone=silent.gone, stood_in=True)
+                return replace(other, message=said, gone=silent.gone, stood_in=True)
         return silent
 
 
