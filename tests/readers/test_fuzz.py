@@ -23,9 +23,8 @@ from energyrecorder_execd.readers.redfish.parse import (
     parse_extras,
     parse_power,
     parse_sensor,
-    parse_supplies,
-    parse_supply_metrics,
 )
+from energyrecorder_execd.readers.redfish.power_supplies import parse_supplies, parse_supply_metrics
 from energyrecorder_execd.readers.redfish.resources import parse_chassis, parse_collection, parse_system
 from support.mutation import mutated
 

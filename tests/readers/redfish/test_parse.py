@@ -8,12 +8,14 @@ from energyrecorder.errors import BmcDataError
 from energyrecorder_execd.quirks import Effects
 from energyrecorder_execd.readers.redfish.parse import (
     Extras,
-    Supply,
-    bays,
     parse_environment,
     parse_extras,
     parse_power,
     parse_sensor,
+)
+from energyrecorder_execd.readers.redfish.power_supplies import (
+    Supply,
+    bays,
     parse_supplies,
     parse_supply_metrics,
 )

@@ -9,8 +9,8 @@ import pytest
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd.quirks import Effects
 from energyrecorder_execd.readers.redfish.measure import measure
-from energyrecorder_execd.readers.redfish.parse import Supply
 from energyrecorder_execd.readers.redfish.plan import Place
+from energyrecorder_execd.readers.redfish.power_supplies import Supply
 from energyrecorder_execd.readers.redfish.rediscovery import LOST_S, RETURN_S
 from support.bmcsim import FLEET, serving
 from support.execd import once, points_by_server, write_fleet

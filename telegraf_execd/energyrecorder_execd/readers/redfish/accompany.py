@@ -17,9 +17,10 @@ from energyrecorder_execd.readers.redfish.counters import (
     oem_counter_links,
     sensor_counter,
 )
-from energyrecorder_execd.readers.redfish.parse import Extras, bays, is_absent, parse_extras
+from energyrecorder_execd.readers.redfish.parse import Extras, parse_extras
 from energyrecorder_execd.readers.redfish.plan import PartPlan
-from energyrecorder_execd.readers.redfish.resources import Chassis, same_key
+from energyrecorder_execd.readers.redfish.power_supplies import bays
+from energyrecorder_execd.readers.redfish.resources import Chassis, is_absent, same_key
 from energyrecorder_execd.readers.redfish.select import Chosen, Found
 from energyrecorder_execd.readers.redfish.walk import Walk
 from energyrecorder_execd.readers.supplies import capacity_w

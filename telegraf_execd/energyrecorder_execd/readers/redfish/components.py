@@ -9,14 +9,8 @@ from typing import Any
 from energyrecorder.errors import BmcDataError
 from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.readers.json_values import as_object, lenient_watts, members, text
-from energyrecorder_execd.readers.redfish.parse import (
-    bays,
-    is_part,
-    parse_environment,
-    parse_pointer,
-    parse_supplies,
-    parse_supply_metrics,
-)
+from energyrecorder_execd.readers.redfish.parse import is_part, parse_environment, parse_pointer
+from energyrecorder_execd.readers.redfish.power_supplies import bays, parse_supplies, parse_supply_metrics
 from energyrecorder_execd.readers.redfish.resources import Chassis
 
 MAX_PARTS = 64

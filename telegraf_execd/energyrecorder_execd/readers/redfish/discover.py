@@ -17,8 +17,9 @@ from energyrecorder_execd.readers.redfish.accompany import (
     supply_facts,
 )
 from energyrecorder_execd.readers.redfish.definition import Declared, completed, find_declared
-from energyrecorder_execd.readers.redfish.parse import Candidate, Extras, parse_supplies
+from energyrecorder_execd.readers.redfish.parse import Candidate, Extras
 from energyrecorder_execd.readers.redfish.plan import PartPlan, Plan, TotalPlan
+from energyrecorder_execd.readers.redfish.power_supplies import parse_supplies
 from energyrecorder_execd.readers.redfish.resources import (
     Chassis,
     System,

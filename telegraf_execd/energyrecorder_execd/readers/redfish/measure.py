@@ -11,15 +11,13 @@ from energyrecorder_execd import quirks
 from energyrecorder_execd.readers.json_values import as_object, members
 from energyrecorder_execd.readers.redfish.parse import (
     Candidate,
-    Supply,
     parse_environment,
     parse_pointer,
     parse_power,
     parse_sensor,
-    parse_supplies,
-    parse_supply_metrics,
 )
 from energyrecorder_execd.readers.redfish.plan import Place
+from energyrecorder_execd.readers.redfish.power_supplies import Supply, parse_supplies, parse_supply_metrics
 from energyrecorder_execd.readers.redfish.resources import last_part
 from energyrecorder_execd.readers.redfish.select import supply_total
 

@@ -16,16 +16,16 @@ from energyrecorder_execd.readers.json_values import (
     duration_s,
     lenient_number,
     lenient_watts,
-    malformed,
     members,
     number,
     sub_object,
     text,
 )
-from energyrecorder_execd.readers.redfish.resources import data_source
+from energyrecorder_execd.readers.redfish.power_supplies import Supply, bays, parse_supplies
+from energyrecorder_execd.readers.redfish.resources import data_source, is_absent
+from energyrecorder_execd.readers.redfish.watts import excerpt, plausible_watts
 from energyrecorder_execd.readers.supplies import capacity_w
 
-_ABSENT = frozenset({"absent", "unavailableoffline"})
 _WATTS = {"w": 1.0, "watt": 1.0, "watts": 1.0, "kw": 1000.0}
 
 
@@ -56,46 +56,6 @@ class Candidate:
     refresh_from: str = "declared"
     accuracy_pct: float | None = None
     shared: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Supply:
-    """One power supply that is there.
-
-    Args:
-        input_w: Power drawn from the mains; None: no reading.
-        output_w: Power delivered; None: no reading.
-        input_from: Path of the sensor to follow for ``input_w``; likewise ``output_from``.
-        at_mains: It shows the voltage of its mains, so it draws power, whether it shows that or not. Two
-            empty bays of a Supermicro SYS-821GE are ``Enabled``, and show neither.
-    """
-
-    input_w: float | None = None
-    output_w: float | None = None
-    input_from: str | None = None
-    output_from: str | None = None
-    at_mains: bool = False
-
-    def figure_w(self, source: str) -> float | None:
-        """Return its part of ``psu_input_sum`` or of ``psu_output_sum``; None: no reading."""
-        return self.input_w if source == "psu_input_sum" else self.output_w
-
-    def is_missing(self, source: str) -> bool:
-        """Whether that sum lacks it: it shows no part, but its mains, or its other figure, so it works."""
-        other = self.output_w or self.output_from
-        if source == "psu_output_sum":
-            other = self.input_w or self.input_from
-        return self.figure_w(source) is None and (self.at_mains or bool(other))
-
-
-def plausible_watts(parent: Json, key: str, resource: str) -> float | None:
-    """Return the power at ``key``; None when it is missing or not plausible.
-
-    Raises:
-        BmcDataError: It is present but no number.
-    """
-    watts = number(parent, key, resource)
-    return watts if watts is not None and quirks.is_plausible(watts) else None
 
 
 def parse_power(document: Any, path: str, effects: quirks.Effects) -> list[Candidate]:
@@ -212,57 +172,6 @@ def _is_sum(watts: float | None, supplies: list[Supply]) -> bool:
     return watts is not None and any(abs(watts - total) <= 0.02 * total for total in sums if total > 0)
 
 
-def parse_supplies(document: Any, path: str, effects: quirks.Effects) -> list[Supply]:
-    """Return the power supplies of a Power resource that are there.
-
-    Raises:
-        BmcDataError: A reading is malformed.
-    """
-    found = []
-    for place, item in bays(as_object(document, path)):
-        where = f"{path}: PowerSupplies/{place - 1}"
-        output_w = plausible_watts(item, "PowerOutputWatts", where)
-        if output_w is None:
-            output_w = plausible_watts(item, "LastPowerOutputWatts", where)
-        input_w = None if effects.supply_input_is_rating else _supply_input(item, where)
-        at_mains = bool(lenient_number(item, "LineInputVoltage"))
-        found.append(Supply(input_w, output_w, at_mains=at_mains))
-    return found
-
-
-def bays(power: Json) -> list[tuple[int, Json]]:
-    """Return the supplies of a Power resource that are there, each once, with their place in the list from 1.
-
-    An HPE Apollo 4510 lists its four supplies twice (check_redfish#114): the same but for their place.
-    """
-    found: list[tuple[int, Json]] = []
-    by_serial: dict[str, Json] = {}
-    for place, item in enumerate(members(power.get("PowerSupplies")), start=1):
-        serial = text(item, "SerialNumber")
-        twin = None if serial is None else by_serial.setdefault(serial, item)
-        repeated = twin is not None and twin is not item and _but_for_place(twin) == _but_for_place(item)
-        if not is_absent(item) and not repeated:
-            found.append((place, item))
-    return found
-
-
-def _but_for_place(item: Json) -> Json:
-    return {key: value for key, value in item.items() if key not in {"@odata.id", "MemberId"}}
-
-
-def _supply_input(item: Json, where: str) -> float | None:
-    watts = plausible_watts(item, "PowerInputWatts", where)
-    if watts is None:
-        for row in quirk_places.OEM_SUPPLY_INPUTS:
-            parent, _, key = row.pointer.rpartition("/")
-            holder = at(item, parent)
-            if isinstance(holder, dict):
-                watts = plausible_watts(holder, key, where)
-    capacity = lenient_number(item, "PowerCapacityWatts")
-    # More than the supply can draw at full load is its rating (Dell R640: 900 W of a 750-W supply).
-    return None if watts and capacity and watts > 1.15 * capacity else watts
-
-
 def parse_pointer(document: Any, path: str, pointer: str) -> Candidate:
     """Return a vendor's value at ``pointer``; without watts when there is none.
 
@@ -275,11 +184,6 @@ def parse_pointer(document: Any, path: str, pointer: str) -> Candidate:
     return Candidate(watts, "oem")
 
 
-def is_absent(item: Json) -> bool:
-    """Whether the status says that the thing is not there."""
-    return (text(sub_object(item, "Status"), "State") or "").lower() in _ABSENT
-
-
 def parse_environment(document: Any, path: str) -> tuple[Candidate | None, str | None]:
     """Return the total of an EnvironmentMetrics resource, and the sensor to follow if it only names one.
 
@@ -290,21 +194,10 @@ def parse_environment(document: Any, path: str) -> tuple[Candidate | None, str |
     value = body.get("PowerWatts")
     if value is None:
         return None, None
-    watts, follow = _excerpt(body, "PowerWatts", path)
+    watts, follow = excerpt(body, "PowerWatts", path)
     source = data_source(value) or ""
     side = "dc" if "hsc" in source.rpartition("/")[2].lower() else "unknown"
     return Candidate(watts, "environment_metrics", side), follow
-
-
-def _excerpt(body: Json, key: str, path: str) -> tuple[float | None, str | None]:
-    """Return a sensor excerpt's reading, or the sensor to follow (DGX H100 gives only DataSourceUri)."""
-    value = body.get(key)
-    if not isinstance(value, dict):
-        if isinstance(value, list):
-            raise malformed(path, key, value)
-        return plausible_watts(body, key, path), None
-    watts = plausible_watts(value, "Reading", f"{path}: {key}")
-    return watts, data_source(value) if watts is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,19 +248,6 @@ def parse_sensor(document: Any, path: str) -> Sensor:
             accuracy_pct=accuracy if accuracy and accuracy > 0 else None,
         ),
     )
-
-
-def parse_supply_metrics(document: Any, path: str) -> Supply:
-    """Return the power supply in a PowerSupplyMetrics resource.
-
-    Raises:
-        BmcDataError: A reading is malformed.
-    """
-    body = as_object(document, path)
-    input_w, input_from = _excerpt(body, "InputPowerWatts", path)
-    output_w, output_from = _excerpt(body, "OutputPowerWatts", path)
-    at_mains = bool(lenient_number(sub_object(body, "InputVoltage"), "Reading"))
-    return Supply(input_w, output_w, input_from, output_from, at_mains)
 
 
 class Extras(NamedTuple):

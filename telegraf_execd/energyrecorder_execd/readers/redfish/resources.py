@@ -18,6 +18,8 @@ from energyrecorder_execd.readers.json_values import (
     text,
 )
 
+_ABSENT = frozenset({"absent", "unavailableoffline"})
+
 
 def same_key(path: str) -> str:
     """Return what two spellings of one path have in common.
@@ -182,6 +184,11 @@ def parse_system(document: Any, path: str) -> System:
         model=text(body, "Model"),
         bios=text(body, "BiosVersion"),
     )
+
+
+def is_absent(item: Json) -> bool:
+    """Whether the status says that the thing is not there."""
+    return (text(sub_object(item, "Status"), "State") or "").lower() in _ABSENT
 
 
 def parse_firmware(document: Any) -> str | None:

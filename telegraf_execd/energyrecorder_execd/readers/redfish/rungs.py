@@ -16,14 +16,13 @@ from energyrecorder_execd.readers.redfish.measure import measure
 from energyrecorder_execd.readers.redfish.meter import as_candidate, newest_record
 from energyrecorder_execd.readers.redfish.parse import (
     Candidate,
-    Supply,
     parse_environment,
     parse_pointer,
     parse_power,
     parse_sensor,
-    parse_supply_metrics,
 )
 from energyrecorder_execd.readers.redfish.plan import Place
+from energyrecorder_execd.readers.redfish.power_supplies import Supply, parse_supply_metrics
 from energyrecorder_execd.readers.redfish.resources import Chassis, last_part, parse_chassis
 from energyrecorder_execd.readers.redfish.select import Found
 from energyrecorder_execd.readers.redfish.walk import Walk

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from energyrecorder_execd.readers.json_values import Json, lenient_number, link, members, sub_object, text
-from energyrecorder_execd.readers.redfish.parse import is_absent
-from energyrecorder_execd.readers.redfish.resources import Chassis
+from energyrecorder_execd.readers.redfish.resources import Chassis, is_absent
 from energyrecorder_execd.readers.redfish.walk import Walk
 
 _INLET = re.compile(r"\b(?:inlet|intake|ambient)\b", re.IGNORECASE)
