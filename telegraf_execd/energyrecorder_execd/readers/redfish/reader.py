@@ -13,18 +13,17 @@ from energyrecorder_execd.backoff import MAX_RETRY_AFTER_S
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
 from energyrecorder_execd.readers.facts import own_facts
-from energyrecorder_execd.readers.host_state import HostMemory, limit_s, must_verify, verified
 from energyrecorder_execd.readers.learning import Learned, Learner
 from energyrecorder_execd.readers.redfish import plan as plans
 from energyrecorder_execd.readers.redfish.backfill import Backfill
 from energyrecorder_execd.readers.redfish.description import Description
 from energyrecorder_execd.readers.redfish.discover import ROOT, discover, look_everywhere
 from energyrecorder_execd.readers.redfish.extras import Extras
+from energyrecorder_execd.readers.redfish.hosts import Hosts
 from energyrecorder_execd.readers.redfish.meter import MeterMemory
 from energyrecorder_execd.readers.redfish.parse import Candidate
 from energyrecorder_execd.readers.redfish.plan import Place, Plan
 from energyrecorder_execd.readers.redfish.rediscovery import Rediscovery
-from energyrecorder_execd.readers.redfish.resources import parse_system
 from energyrecorder_execd.readers.redfish.totals import Total, Totals, judged
 from energyrecorder_execd.readers.redfish.waits import Waits
 from energyrecorder_execd.readers.redfish.walk import Walk, WalkPausedError
@@ -51,9 +50,6 @@ _log = logging.getLogger(__name__)
 class RedfishReader:
     """One BMC that speaks Redfish; see `readers.base.Reader`.
 
-    The host's power state is known in every poll at the cost of few requests; `readers.host_state` says when
-    it is asked for.
-
     Args:
         target: The BMC.
         context: Memory and clock; facts are kept under ``redfish``.
@@ -74,7 +70,7 @@ class RedfishReader:
         self._failures: Mapping[str, BmcError] = {}
         # While the collector was down the BMC may have got new firmware.
         self._rediscovery = Rediscovery(self._facts.get("best_source"), cut_off=self._plan is not None)
-        self._hosts: dict[str, HostMemory] = {}
+        self._hosts = Hosts(context.clock)
         self._extras = Extras(target.server, components=bool(target.options.get("components")))
         self._answers: dict[str, Answer] = {}
         self._learner = Learner(self._facts)
@@ -156,8 +152,7 @@ class RedfishReader:
 
     def _is_silent(self, total: Total, host: str) -> bool:
         """Whether a total has no value although its host is on, or nothing tells whether it is."""
-        told = self._hosts.get(total.plan.host or "")
-        return total.candidate.watts is None and (host == "on" or told is None or told.absent > 0)
+        return total.candidate.watts is None and self._hosts.may_be_on(total.plan.host, host)
 
     async def survey(self) -> None:
         """Ask for all sources, for those who hear what is answered.
@@ -253,7 +248,7 @@ class RedfishReader:
             total, place = found.take(expected, expected.place)
             if place is not expected.place:
                 self._learn(index, place)
-            state = await self._host(expected.host, total)
+            state = await self._hosts.state(self._http, total, self._fresh)
             hosts[expected.node] = state
             total = judged(total, state)
             if self._is_silent(total, state):
@@ -269,29 +264,6 @@ class RedfishReader:
             totals[index] = replace(totals[index], place=place)
             self._plan = replace(self._plan, totals=tuple(totals))
             self._facts["plan"] = plans.as_facts(self._plan)
-
-    async def _host(self, path: str | None, total: Total) -> str:
-        if path is None:
-            return "unknown"
-        memory = self._hosts.get(path, HostMemory())
-        now_ns = self._clock()
-        watts, source = total.candidate.watts, total.candidate.source
-        fresh = self._fresh.get(path)
-        if fresh is None and not must_verify(memory, watts=watts, source=source, now_ns=now_ns):
-            return memory.state
-        try:
-            async with asyncio.timeout(limit_s(total.latency_s)):
-                answer = fresh or await self._http.get(path)
-            system = parse_system(answer.document, path)
-            state = system.state if system.tells_state else None
-        except BmcAuthError:
-            raise
-        except HttpStatusError as error:
-            state = None if error.absent else "unknown"
-        except (BmcError, TimeoutError):
-            state = "unknown"
-        self._hosts[path] = verified(memory, state, watts=watts, source=source, now_ns=now_ns)
-        return state or "unknown"
 
     def _result(
         self,
