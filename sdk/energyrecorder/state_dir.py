@@ -12,7 +12,7 @@ from energyrecorder.errors import ConfigError
 
 
 def state_dir(explicit: Optional[str] = None) -> Path:
-    """Return the state directory, made if need be, for the owner alone.
+    """Return the state directory, made if need be; see `own_folder`.
 
     In this order: ``explicit`` (the flag), ``ENERGY_STATE_DIR``, ``STATE_DIRECTORY`` (systemd),
     ``/var/lib/energyrecorder`` for root, ``$XDG_STATE_HOME/energyrecorder``.
@@ -20,13 +20,25 @@ def state_dir(explicit: Optional[str] = None) -> Path:
     Raises:
         ConfigError: It cannot be made or written; the message holds the command that mends it.
     """
-    path = Path(
-        explicit or os.environ.get("ENERGY_STATE_DIR") or os.environ.get("STATE_DIRECTORY") or _default()
+    return own_folder(
+        Path(
+            explicit or os.environ.get("ENERGY_STATE_DIR") or os.environ.get("STATE_DIRECTORY") or _default()
+        )
     )
+
+
+def own_folder(path: Path) -> Path:
+    """Return the state directory or a folder in it, made if need be, for the owner alone.
+
+    What root makes belongs to the owner of the directory that it is made in, as with `give_to_owner`.
+
+    Raises:
+        ConfigError: It cannot be made or written; the message holds the command that mends it.
+    """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(path, mode=0o700)
     except OSError as error:
-        if path.exists():
+        if isinstance(error, FileExistsError) and error.filename == str(path):
             raise ConfigError(f"state directory {str(path)!r} is a file; name another") from None
         raise ConfigError(
             f"state directory {str(path)!r} cannot be made: {error.strerror}; "
@@ -35,25 +47,58 @@ def state_dir(explicit: Optional[str] = None) -> Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigError(
             f"state directory {str(path)!r} is not writable; "
-            f"mend with: sudo chown {os.environ.get('USER', 'USER')} {path}"
+            f"mend with: sudo chown -R {os.environ.get('USER', 'USER')} {path}"
         )
     return path
 
 
 def give_to_owner(descriptor: int, folder: Path) -> None:
-    """Give an open file that root made to the owner of its directory; as another user nothing is done.
+    """Give a file or folder that root made to the owner of its directory; as another user nothing is done.
 
     An administrator's command may write what a service reads that has a user of its own: Telegraf's, or one
     that systemd made (``DynamicUser``). Where root may not give files away, they stay as they are.
 
     Args:
-        descriptor: Of the file.
-        folder: Its directory.
+        descriptor: Of what was made, open.
+        folder: The directory it was made in.
     """
     if os.geteuid() == 0:
         owner = folder.stat()
         with contextlib.suppress(OSError):
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Return a descriptor of a file, made if need be for the owner of its directory alone.
+
+    Args:
+        path: The file.
+        flags: As for `os.open`.
+
+    Raises:
+        OSError: It cannot be made or opened.
+    """
+    flags |= os.O_CREAT | os.O_CLOEXEC
+    try:
+        # What a link leads to is never given away: the owner of the directory may have laid it.
+        descriptor = os.open(path, flags | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags, 0o600)
+    give_to_owner(descriptor, path.parent)
+    return descriptor
+
+
+def _make(folder: Path, mode: int) -> None:
+    if folder.is_dir():
+        return
+    if not folder.parent.is_dir():
+        _make(folder.parent, mode=0o777)
+    folder.mkdir(mode=mode, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        give_to_owner(descriptor, folder.parent)
+    finally:
+        os.close(descriptor)
 
 
 def _default() -> str:
@@ -81,7 +126,8 @@ class StateLock:
             ConfigError: Another process holds it, named by its id; or the file cannot be written.
         """
         try:
-            file = self._file = self._path.open("a+", encoding="ascii")
+            descriptor = open_private(self._path, os.O_RDWR | os.O_APPEND)
+            file = self._file = os.fdopen(descriptor, "a+", encoding="ascii")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.truncate(0)
             file.write(f"{os.getpid()}\n")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from importlib import resources
 from pathlib import Path
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.state_dir import open_private
 
 BUSY_TIMEOUT_S = 30.0
 
@@ -23,7 +25,9 @@ def open_database(path: Path, *, package: str, durable: bool) -> sqlite3.Connect
         ConfigError: The file cannot be opened, is damaged, or is of a newer version.
     """
     try:
-        path.touch(mode=0o600, exist_ok=True)
+        # Not one that is there: to close it again would drop the locks that SQLite has of it in this process.
+        if not path.exists():
+            os.close(open_private(path, os.O_RDONLY))
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )

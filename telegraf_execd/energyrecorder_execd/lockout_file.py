@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.state_dir import open_private
 from energyrecorder_execd.files import write_private
 from energyrecorder_execd.lockout import Claim, LockoutState, Pair, Refusals
 from energyrecorder_execd.readers.base import Target
@@ -21,7 +22,6 @@ from energyrecorder_execd.state import read_json
 
 logger = logging.getLogger(__name__)
 
-_LOCK_FLAGS = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC
 _SALT_BYTES = 16
 # 24 bits of a salted digest: enough to see that a password changed, too few to find it with a list of words.
 _FINGERPRINT_BYTES = 3
@@ -76,7 +76,7 @@ class LockoutFile:
         """
         with contextlib.ExitStack() as locked:
             try:
-                lock = locked.enter_context(os.fdopen(os.open(self._lock_path, _LOCK_FLAGS, 0o600)))
+                lock = locked.enter_context(os.fdopen(open_private(self._lock_path, os.O_RDONLY)))
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:
                 self._complain(error)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from energyrecorder.errors import ConfigError
-from energyrecorder.state_dir import state_dir
+from energyrecorder.state_dir import own_folder, state_dir
 
 DEFAULT_FLEET = "/etc/energyrecorder/fleet.toml"
 
@@ -26,11 +25,6 @@ def state_folder(state: str | None) -> Path:
     """Return our part of the state directory, made if need be.
 
     Raises:
-        ConfigError: It cannot be made.
+        ConfigError: It cannot be made or written.
     """
-    folder = state_dir(state) / "execd"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"state directory {str(folder)!r} cannot be made: {error.strerror}") from None
-    return folder
+    return own_folder(state_dir(state) / "execd")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.state_dir import open_private
 
 # struct flock of Linux on 64-bit machines: type, whence, start, length, pid.
 _FLOCK = struct.Struct("@hhqqi4x")
@@ -25,7 +26,7 @@ class ServerLocks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         # Record locks are lost when any descriptor of the file is closed: this one stays open.
-        self._file = os.open(folder / "servers.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = open_private(folder / "servers.lock", os.O_RDWR)
         self._held: set[str] = set()
 
     def acquire(self, servers: Iterable[str]) -> None:

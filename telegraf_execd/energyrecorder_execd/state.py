@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from energyrecorder.errors import ConfigError
+from energyrecorder.state_dir import own_folder
 from energyrecorder_execd.files import write_private
 
 logger = logging.getLogger(__name__)
@@ -81,11 +82,13 @@ class FactsStore:
     Args:
         folder: Where they are kept; made if need be.
         monotonic: A clock that never steps, seconds.
+
+    Raises:
+        ConfigError: The folder cannot be made or written.
     """
 
     def __init__(self, folder: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = folder
+        self._folder = own_folder(folder)
         self._monotonic = monotonic
         self._written: dict[str, tuple[str, dict[str, Any]]] = {}
         self._due_s: dict[str, float] = {}

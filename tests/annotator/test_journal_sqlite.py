@@ -151,6 +151,16 @@ def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds(tmp
         journal.close()
 
 
+def test_a_database_that_root_makes_is_of_the_owner_of_the_directory(tmp_path, monkeypatch):
+    """Root's `migrate` before the service, which has a user of its own, made one."""
+    given = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+    for _ in range(2):
+        SqliteJournal(tmp_path / "journal.db").close()
+    assert given == [(tmp_path.stat().st_uid, tmp_path.stat().st_gid)]
+
+
 @contextlib.contextmanager
 def nobody():
     """Run as a user without rights, where the tests run as root, whom no permission stops."""

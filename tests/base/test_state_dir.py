@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from energyrecorder.errors import ConfigError
-from energyrecorder.state_dir import StateLock, state_dir
+from energyrecorder.state_dir import StateLock, open_private, own_folder, state_dir
 
 
 def test_order_of_precedence(monkeypatch, tmp_path):
@@ -35,6 +36,33 @@ def test_a_file_is_no_place_and_there_is_no_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"'.*/file' is a file; name another$"):
         state_dir(str(tmp_path / "file"))
+
+
+def test_what_root_makes_is_of_the_owner_of_the_place(monkeypatch, tmp_path):
+    """Root's `once --state` before the first start of Telegraf, whose user has to get in."""
+    given = []
+
+    def note(descriptor, user, group):
+        given.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, user, group))
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", note)
+    here = tmp_path.stat().st_uid, tmp_path.stat().st_gid
+    folder = own_folder(tmp_path / "state" / "execd")
+    os.close(open_private(folder / "lock", os.O_RDWR))
+    assert given == [("state", *here), ("execd", *here), ("lock", *here)]
+    own_folder(folder)
+    os.close(open_private(folder / "lock", os.O_RDWR))
+    assert len(given) == 3, "what is there stays whose it is"
+
+
+def test_root_gives_away_nothing_that_a_link_leads_to(monkeypatch, tmp_path):
+    """The owner of the directory may have laid it."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda *_: pytest.fail("given away"))
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    os.close(open_private(tmp_path / "lock", os.O_RDWR))
+    assert (tmp_path / "elsewhere").exists()
 
 
 def test_a_second_process_is_refused_and_told_the_first_ones_pid(tmp_path):

@@ -13,6 +13,8 @@ import pytest
 
 from energyrecorder.errors import ConfigError
 from energyrecorder_execd.files import write_private
+from energyrecorder_execd.lockout_file import LockoutFile
+from energyrecorder_execd.options import state_folder
 from energyrecorder_execd.server_locks import ServerLocks
 from energyrecorder_execd.state import MARK_BEHIND_S, FactsStore, basic_only, pin_only
 
@@ -74,13 +76,22 @@ def test_a_disk_that_takes_nothing_is_logged_once(tmp_path, caplog):
     assert len(caplog.records) == 1
 
 
-def test_what_root_writes_is_of_the_owner_of_the_directory(tmp_path, monkeypatch):
-    """Root's `unlock` beside the collector of Telegraf's user: that one must read it."""
-    given = []
+def test_what_root_makes_is_of_the_owner_of_the_directory(tmp_path, monkeypatch):
+    """Root's `once` before the first start of the collector of Telegraf's user: that one needs all of it."""
+    given = {}
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
-    write_private(tmp_path / "file", "text")
-    assert given == [(tmp_path.stat().st_uid, tmp_path.stat().st_gid)]
+    monkeypatch.setattr(
+        os, "fchown", lambda file, user, group: given.update({os.fstat(file).st_ino: (user, group)})
+    )
+    folder = state_folder(str(tmp_path))
+    with LockoutFile(folder).change() as state:
+        state.proven.add("monitor:0")
+    ServerLocks(folder).close()
+    FactsStore(folder / "servers").save("node-1", "10.0.0.1", {"x": 1})
+    made = [path.name for path in tmp_path.rglob("*") if path.stat().st_ino in given]
+    assert sorted(made) == sorted(path.name for path in tmp_path.rglob("*"))
+    assert len(made) == 6
+    assert set(given.values()) == {(tmp_path.stat().st_uid, tmp_path.stat().st_gid)}
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
