@@ -44,8 +44,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         host_s = cpu_of_process_s(telegraf.process.pid)
     ratio = telegraf.ms_per_poll / alone.ms_per_poll
     peer = f"alone: {alone.ms_per_poll:.2f} ms"
-    limit = None if quick else LIMIT
-    yield Figure("collector under Telegraf, CPU per reading, ratio to alone", ratio, "ratio", peer, limit)
+    yield Figure("collector under Telegraf, CPU per reading, ratio to alone", ratio, "ratio", peer, LIMIT)
     peer = f"{sum(telegraf.polls):.0f} readings and its start"
     yield Figure("Telegraf as its host, CPU", host_s, "s", peer)
 
