@@ -137,8 +137,8 @@ async def test_a_part_is_not_taken_for_the_total_whose_hole_it_is():
     await bmc.polls(3)
     last_s = bmc.now_s
     bmc.now_s += 900
-    plan = bmc.reader._plan
-    bmc.reader._plan = replace(plan, totals=(replace(plan.totals[0], stand_ins=()),))
+    plan = bmc.reader._planner.plan
+    bmc.reader._planner.plan = replace(plan, totals=(replace(plan.totals[0], stand_ins=()),))
     control = bmc.documents[bmc.power]["PowerControl"][0]
     watts, control["PowerConsumedWatts"] = control["PowerConsumedWatts"], None
     silent = await bmc.polls(1)

@@ -14,7 +14,7 @@ from energyrecorder.secret import Secret
 from energyrecorder_execd.http import HttpClients
 from energyrecorder_execd.readers.base import Context, Memory, Target
 from energyrecorder_execd.readers.redfish import RedfishReader
-from energyrecorder_execd.readers.redfish.reader import RENEWAL_REQUESTS
+from energyrecorder_execd.readers.redfish.planner import RENEWAL_REQUESTS
 from energyrecorder_execd.readers.redfish.thermal import inlet_c
 from support.fake_http import FakeHttp
 from support.readers import Clock

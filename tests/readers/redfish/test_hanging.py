@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from energyrecorder_execd.readers.redfish import reader
+from energyrecorder_execd.readers.redfish import planner
 from energyrecorder_execd.readers.redfish.rediscovery import RETURN_S
 from energyrecorder_execd.readers.redfish.walk import TRIES
 from support.redfish_bench import ROOT, Bench, control, ref, tree, values
@@ -65,10 +65,10 @@ async def test_while_the_whole_bmc_hangs_no_resource_is_to_blame():
 
 async def test_a_renewal_that_hangs_costs_no_reading(monkeypatch):
     """Each poll gives its value, and the renewal comes to its end without the resource."""
-    monkeypatch.setattr(reader, "RENEWAL_LIMIT_S", 0.05)
+    monkeypatch.setattr(planner, "RENEWAL_LIMIT_S", 0.05)
     bench = Bench(_dell())
     await bench.poll()
-    made_ns = bench.reader._plan.made_ns
+    made_ns = bench.reader._planner.plan.made_ns
     bench.hanging = {HANGING}
     shown = []
 
@@ -79,4 +79,4 @@ async def test_a_renewal_that_hangs_costs_no_reading(monkeypatch):
     for _ in range(12):
         await poll()
     assert shown == [[("power_control", 200.0)]] * 12
-    assert bench.reader._plan.made_ns > made_ns
+    assert bench.reader._planner.plan.made_ns > made_ns

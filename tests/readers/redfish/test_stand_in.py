@@ -249,7 +249,7 @@ def test_what_stands_in_on_known_bmcs_agrees_with_their_total(case):
     """Whatever the ladder offers below the total: nothing that differs by more than losses and windows."""
     bench = Bench(json.loads(case.read_text(encoding="utf-8")))
     first, _ = asyncio.run(bench.poll())
-    for total in bench.reader._plan.totals:
+    for total in bench.reader._planner.plan.totals:
         own = next((one.watts for one in first.readings if one.node == total.node and one.part is None), None)
         for place in total.stand_ins:
             assert place != total.place
@@ -259,6 +259,6 @@ def test_what_stands_in_on_known_bmcs_agrees_with_their_total(case):
 
 async def _watts_at(bench, total, place):
     """Return what a place of a plan shows, read as in a poll."""
-    found = Totals(bench, time.time_ns, bench.reader._plan.effects, {}, MeterMemory({}))
+    found = Totals(bench, time.time_ns, bench.reader._planner.plan.effects, {}, MeterMemory({}))
     await found.ask(place.paths)
     return found.take(total, place)[0].candidate.watts

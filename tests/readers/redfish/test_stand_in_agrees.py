@@ -40,9 +40,9 @@ async def test_a_renewal_of_many_requests_ends_though_polls_are_a_minute_apart()
         bench.documents[path] = {"Id": f"Module_{number}", "ChassisType": "Module"}
         bench.documents[f"{ROOT}/Chassis"]["Members"].append(ref(path))
     await bench.poll()
-    made_ns = bench.reader._plan.made_ns
+    made_ns = bench.reader._planner.plan.made_ns
     assert await bench.renew(30) == [POWER]
-    assert bench.reader._plan.made_ns > made_ns
+    assert bench.reader._planner.plan.made_ns > made_ns
 
 
 async def test_supplies_that_repeat_the_total_stand_in_once_not_four_times():

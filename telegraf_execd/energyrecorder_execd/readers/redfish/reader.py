@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from energyrecorder.errors import BmcAuthError, BmcDataError, BmcError
+from energyrecorder.errors import BmcDataError, BmcError
 from energyrecorder_execd import quirk_places, quirks
 from energyrecorder_execd.backoff import MAX_RETRY_AFTER_S
 from energyrecorder_execd.http import Answer, BmcHttp, HttpClients, HttpStatusError
 from energyrecorder_execd.readers.base import Context, Poll, Reading, Target
 from energyrecorder_execd.readers.facts import own_facts
 from energyrecorder_execd.readers.learning import Learned, Learner
-from energyrecorder_execd.readers.redfish import plan as plans
 from energyrecorder_execd.readers.redfish.backfill import Backfill
 from energyrecorder_execd.readers.redfish.description import Description
-from energyrecorder_execd.readers.redfish.discover import ROOT, discover, look_everywhere
+from energyrecorder_execd.readers.redfish.discover import ROOT, look_everywhere
 from energyrecorder_execd.readers.redfish.extras import Extras
 from energyrecorder_execd.readers.redfish.hosts import Hosts
 from energyrecorder_execd.readers.redfish.meter import MeterMemory
 from energyrecorder_execd.readers.redfish.parse import Candidate
-from energyrecorder_execd.readers.redfish.plan import Place, Plan
-from energyrecorder_execd.readers.redfish.rediscovery import Rediscovery
+from energyrecorder_execd.readers.redfish.plan import Plan
+from energyrecorder_execd.readers.redfish.planner import Planner, Walked
 from energyrecorder_execd.readers.redfish.totals import Total, Totals, judged
 from energyrecorder_execd.readers.redfish.waits import Waits
-from energyrecorder_execd.readers.redfish.walk import Walk, WalkPausedError
-
-WALK_NS = 600 * 10**9
-"""A walk that was cut off goes on within this time; later its documents are too old."""
-
-RENEWAL_REQUESTS = 4
-"""Requests that a poll spends at most on renewing a plan that works."""
-
-RENEWAL_LIMIT_S = 3.0
-"""Time that a poll spends on it beyond what as many answers of the total would take."""
-
-RENEWAL_NS = 2 * 3600 * 10**9
-"""Likewise for a renewal: 80 requests through a DGX H100 are 20 polls, a minute apart where the BMC has no
-sessions."""
+from energyrecorder_execd.readers.redfish.walk import Walk
 
 SOURCE_LIMIT_S = 3.0
 """Longest wait for a source that ended the last poll, beyond what four answers of the BMC would take."""
-
-_log = logging.getLogger(__name__)
 
 
 class RedfishReader:
@@ -58,25 +40,22 @@ class RedfishReader:
 
     def __init__(self, target: Target, context: Context, http: HttpClients) -> None:
         self._clock = context.clock
-        self._server = target.server
-        self._facts = own_facts(context.memory, "redfish")
-        self._http = BmcHttp(target, http, self._facts, context)
-        self._plan: Plan | None = plans.from_facts(self._facts.get("plan"))
-        self._walk: Walk | None = None
+        facts = own_facts(context.memory, "redfish")
+        self._http = BmcHttp(target, http, facts, context)
         self._spared_until_ns = 0
         self._latency_s = 0.0
         self._waits = Waits(context.clock)
         self._fresh: Mapping[str, Answer] = {}
         self._failures: Mapping[str, BmcError] = {}
-        # While the collector was down the BMC may have got new firmware.
-        self._rediscovery = Rediscovery(self._facts.get("best_source"), cut_off=self._plan is not None)
         self._hosts = Hosts(context.clock)
         self._extras = Extras(target.server, components=bool(target.options.get("components")))
         self._answers: dict[str, Answer] = {}
-        self._learner = Learner(self._facts)
-        self._description = Description(self._facts)
-        self._backfill = Backfill(self._facts, self._server)
-        self._meter = MeterMemory(self._facts)
+        self._learner = Learner(facts)
+        self._description = Description(facts)
+        self._planner = Planner(target.server, facts, components=self._extras.components)
+        self._rediscovery = self._planner.rediscovery
+        self._backfill = Backfill(facts, target.server)
+        self._meter = MeterMemory(facts)
 
     @property
     def requests(self) -> int:
@@ -93,10 +72,10 @@ class RedfishReader:
         self._rediscovery.begin()
         before = self._http.requests
         self._fresh, self._failures = {}, {}
-        planned = self._plan is not None and bool(self._plan.totals)
-        due = self._plan is None or self._rediscovery.is_due(self._plan, now_ns)
+        planned = self._planner.plan is not None and bool(self._planner.plan.totals)
+        due = self._planner.plan is None or self._rediscovery.is_due(self._planner.plan, now_ns)
         if due and not planned:
-            await self._discover(now_ns)
+            self._walked(await self._planner.walk(self._http, now_ns, self._failures))
         limit_s = await self._source_limit_s() if planned else None
         totals, hosts = await self._totals(limit_s)
         if not self._is_spared() and self._rediscovery.is_lost(
@@ -106,17 +85,19 @@ class RedfishReader:
             now_ns=now_ns,
         ):
             self._fresh = {}
-            await self._discover(now_ns)
+            self._walked(await self._planner.walk(self._http, now_ns, self._failures))
             totals, hosts = await self._totals(limit_s)
         elif due and planned:
-            await self._renew(now_ns, max(total.latency_s for total in totals))
+            latency_s = max(total.latency_s for total in totals)
+            walked = await self._planner.renew(self._http, now_ns, self._failures, latency_s=latency_s)
+            self._walked(walked)
         if self._failures and all(total.candidate.watts is None for total in totals):
             raise next(iter(self._failures.values()))
         readings = [reading for total in totals if (reading := await self._reading(total)) is not None]
         await self._describe(now_ns)
         parts: list[Reading] = []
-        if self._extras.components and self._plan is not None:
-            parts = await self._extras.parts(self._http, self._plan, self._answers)
+        if self._extras.components and self._planner.plan is not None:
+            parts = await self._extras.parts(self._http, self._planner.plan, self._answers)
         readings += parts + await self._missed(totals, readings, hosts)
         for total in totals:
             # Not before the end: a poll that is cut off must not lose the record.
@@ -128,15 +109,20 @@ class RedfishReader:
         self._rediscovery.end(stood_in=stood_in)
         return self._result(totals, hosts, tuple(readings), self._http.requests - before)
 
+    def _walked(self, walked: Walked | None) -> None:
+        if walked is not None:
+            self._description.walked(walked.info)
+            self._fresh = walked.fresh
+
     async def _source_limit_s(self) -> float | None:
         """Return how long to wait for the source, seconds, if it is doubted and the BMC answers; else None.
 
         Raises:
             BmcError: The BMC does not answer.
         """
-        if self._plan is None or not self._rediscovery.is_source_doubted:
+        if self._planner.plan is None or not self._rediscovery.is_source_doubted:
             return None
-        host = self._plan.totals[0].host
+        host = self._planner.plan.totals[0].host
         try:
             answer = await self._http.get(host or ROOT, anonymous=host is None)
         except HttpStatusError as error:
@@ -176,65 +162,8 @@ class RedfishReader:
         host = hosts[totals[0].plan.node]
         return await self._backfill.readings(self._http, readings[0], place.paths[0], host=host)
 
-    async def _renew(self, now_ns: int, latency_s: float) -> None:
-        """Look again for the best source, a few requests per poll, at no risk for the reading at hand."""
-        try:
-            async with asyncio.timeout(RENEWAL_LIMIT_S + RENEWAL_REQUESTS * latency_s):
-                await self._discover(now_ns, allowance=RENEWAL_REQUESTS)
-        except (WalkPausedError, TimeoutError):
-            # The next poll goes on with it.
-            return
-        except BmcAuthError:
-            # A refused log-in is never passed over in silence: somebody counts them.
-            raise
-        except BmcError as error:
-            _log.debug("%s: renewal of what is known put off: %s", self._server, error)
-            self._walk = None
-            self._rediscovery.put_off(now_ns)
-
-    async def _discover(self, now_ns: int, *, allowance: int | None = None) -> None:
-        # A walk that the deadline of an earlier poll cut off goes on; its documents are not this poll's.
-        walk = self._walk
-        if walk is None or now_ns - walk.begun_ns > (WALK_NS if allowance is None else RENEWAL_NS):
-            walk = self._walk = Walk(self._http, now_ns)
-        walk.leave_out(self._failures)
-        walk.allowance = allowance
-        walk.differing = frozenset() if self._plan is None else self._plan.differing
-        kept = self._facts.get("nodes")
-        known = [node for node in kept if isinstance(node, str)] if isinstance(kept, list) else []
-        found = await discover(
-            walk,
-            known_nodes=known,
-            now_ns=now_ns,
-            before=self._plan,
-            components=self._extras.components,
-        )
-        self._walk = None
-        self._description.walked(found.info)
-        self._fresh = {
-            path: answer
-            for path, answer in walk.answers.items()
-            if answer is not None and answer.sent_ns >= now_ns
-        }
-        if not found.plan.totals:
-            self._raise_if_hindered(walk)
-        self._plan = self._rediscovery.adopt(
-            self._plan, found.plan, valid=found.valid, hindered=bool(walk.problems), now_ns=now_ns
-        )
-        self._facts["plan"] = plans.as_facts(self._plan)
-        self._facts["best_source"] = self._rediscovery.best_source
-        nodes = [t.node for t in self._plan.totals if t.node is not None]
-        if nodes:
-            self._facts["nodes"] = sorted({*known, *nodes})
-
-    def _raise_if_hindered(self, walk: Walk) -> None:
-        """Raise what kept the walk from finding anything, so that nothing is concluded from it."""
-        for problem in walk.problems:
-            if self._plan is None or problem.reason == "busy":
-                raise problem
-
     async def _totals(self, limit_s: float | None) -> tuple[list[Total], dict[str | None, str]]:
-        plan = self._plan
+        plan = self._planner.plan
         if plan is None or not plan.totals:
             raise _nothing(plan)
         found = Totals(self._http, self._clock, plan.effects, self._fresh, self._meter)
@@ -247,7 +176,7 @@ class RedfishReader:
         for index, expected in enumerate(plan.totals):
             total, place = found.take(expected, expected.place)
             if place is not expected.place:
-                self._learn(index, place)
+                self._planner.learn(index, place)
             state = await self._hosts.state(self._http, total, self._fresh)
             hosts[expected.node] = state
             total = judged(total, state)
@@ -257,13 +186,6 @@ class RedfishReader:
         if found.retry_after_s:
             self._spared_until_ns = self._clock() + int(min(found.retry_after_s, MAX_RETRY_AFTER_S) * 1e9)
         return totals, hosts
-
-    def _learn(self, index: int, place: Place) -> None:
-        if self._plan is not None:
-            totals = list(self._plan.totals)
-            totals[index] = replace(totals[index], place=place)
-            self._plan = replace(self._plan, totals=tuple(totals))
-            self._facts["plan"] = plans.as_facts(self._plan)
 
     def _result(
         self,
@@ -288,12 +210,14 @@ class RedfishReader:
 
     async def _describe(self, now_ns: int) -> None:
         """Look at what the answers at hand tell of the server, and once an hour at its inlet temperature."""
-        if self._plan is None:
+        if self._planner.plan is None:
             return
-        place = self._plan.totals[0].place
+        place = self._planner.plan.totals[0].place
         if place.form in {"power", "supplies", "environment"} and place.paths[0] in self._answers:
             self._description.total(self._answers[place.paths[0]].document)
-        shown_c = await self._extras.inlet(self._http, self._plan.inlet, now_ns=now_ns, fresh=self._fresh)
+        shown_c = await self._extras.inlet(
+            self._http, self._planner.plan.inlet, now_ns=now_ns, fresh=self._fresh
+        )
         if shown_c is not None:
             self._description.inlet(shown_c)
 
@@ -304,7 +228,7 @@ class RedfishReader:
             learned = self._learner.observe(
                 total.plan.node, value.source, watts=value.watts, at_s=total.sampled_at_ns / 1e9
             )
-        effects = self._plan.effects if self._plan is not None else quirks.Effects()
+        effects = self._planner.plan.effects if self._planner.plan is not None else quirks.Effects()
         refresh_s, told_by = value.refresh_s, value.refresh_from
         if refresh_s is None:
             refresh_s, told_by = learned.refresh_s, "learned"
