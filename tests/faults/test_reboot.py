@@ -25,7 +25,7 @@ id = "ilo"
 protocol = "ilo5"
 power = { formula = "300 + 50*sin(t/40)" }
 """
-GONE_S, STARTING_S, FORGOT_TIME_S = 12.0, 3.0, 12.0
+GONE_S, STARTING_S, FORGOT_TIME_S = 22.0, 3.0, 12.0
 RECORD_S = 10.0
 
 
@@ -48,7 +48,7 @@ def _restart(sim):
 
 
 @pytest.mark.e2e
-def test_a_bmc_that_restarts_is_read_again_and_its_records_go_on(tmp_path):
+def test_a_bmc_that_restarts_is_read_again_without_a_hole_in_its_records(tmp_path):
     """The collector is not restarted; each reason is told; no value is from 1970; records come out once."""
     spec = tmp_path / "sim.toml"
     spec.write_text(FLEET + BMCS, encoding="utf-8")
@@ -74,11 +74,7 @@ def test_a_bmc_that_restarts_is_read_again_and_its_records_go_on(tmp_path):
     records = [at for at, fields in run.of("ilo", "server_power") if fields["clock"] == "bmc"]
     # The iLO's clock is known to a second.
     apart_s = [(later - earlier) / 1e9 for earlier, later in itertools.pairwise(records)]
-    steps = [round(apart / RECORD_S) for apart in apart_s]
-    assert all(abs(apart - RECORD_S * step) <= 2 for apart, step in zip(apart_s, steps, strict=True)), apart_s
-    # Of an iLO back in 1970 the newest record alone counts: one is lost if the next came before it was read.
-    assert sorted(steps)[:-1] == [1] * (len(steps) - 1), apart_s
-    assert max(steps) <= 2, apart_s
+    assert all(RECORD_S - 2 <= apart <= RECORD_S + 2 for apart in apart_s), apart_s
     assert records[-1] > began_ns + (GONE_S + STARTING_S + FORGOT_TIME_S - 5) * 1e9
     assert {fields["watts"] for _, fields in run.of("dell", "server_power")} == {300.0}
     assert all(at > began_ns - 60 * 10**9 for at, _ in run.of("dell") + run.of("dell", "server_power"))

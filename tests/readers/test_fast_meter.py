@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,7 @@ CASE = Path(__file__).parents[1] / "testcases/ilo/hpe-dl360-gen9-ilo4-2.40/respo
 
 
 def _time(seconds):
-    minutes, second = divmod(seconds, 60)
-    return f"2023-11-14T{22 + minutes // 60:02d}:{minutes % 60:02d}:{second:02d}Z"
+    return datetime.fromtimestamp(START_S + seconds - 800, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _ring(*seconds):
@@ -95,6 +95,23 @@ def test_what_is_new(last, now, expected):
 def test_what_is_new_after_the_clock_was_set_forward(moved_s, expected):
     """What was written out has other times now; where it was set back the ring itself decides."""
     found = new_records(_ring(800, 810, 820, 830, 840, 850), _time(830), None, moved_s)
+    assert [record.raw for record in found] == [_time(s) for s in expected]
+
+
+@pytest.mark.parametrize(
+    ("moved_s", "expected"),
+    [
+        # As much as the ring is deep tells nothing: what was written before may still be in it.
+        (-3600, [850]),
+        (-3601, [840, 850]),
+        (-50 * 365 * 86400, [840, 850]),
+    ],
+)
+def test_what_is_new_after_the_clock_was_set_back(moved_s, expected):
+    """All that came since then, though the ring holds records of the time before as well."""
+    before = [830 - moved_s - 10 * number for number in range(10)]
+    ring = _ring(800, 810, 820, 830, 840, 850, *reversed(before))
+    found = new_records(ring, _time(before[0]), START_S + 50.0, moved_s)
     assert [record.raw for record in found] == [_time(s) for s in expected]
 
 

@@ -36,6 +36,9 @@ CLOCK_SET_BACK_S = 60.0
 STALE_S = 60.0
 """A meter without a record younger than this has stopped."""
 
+SET_BACK_FAR_S = 3600.0
+"""A clock that is set back by more than this calls all that the ring held before, 20 minutes, the future."""
+
 OFFSET_IGNORED_S = 2.0
 """An offset of the iLO's clock up to this is none."""
 
@@ -117,17 +120,29 @@ def _parts(item: Json, watts: float) -> tuple[tuple[str, float], ...]:
 def seen_until_s(last_raw: str | None, moved_s: float = 0.0) -> float | None:
     """Return the end of the last record that was written out, by the iLO's clock as it goes now.
 
-    An iLO that began in 1970 goes on in today's time once it knows that: its older records are not new then.
+    An iLO that begins in 1970 goes on in today's time once it knows that: what was new by one clock is not
+    new by the other as well.
 
     Args:
         last_raw: Time of that record as the iLO wrote it; None: none was written out.
-        moved_s: By how much the clock was set forward since then, seconds.
+        moved_s: By how much the clock was set forward since then, seconds; negative: back. One that is set
+            back by less than `SET_BACK_FAR_S` counts as not moved: the ring holds records of both times then.
     """
     end_s = epoch_s(last_raw)
-    if end_s is None or moved_s <= OFFSET_HOLD_S:
+    if end_s is None or -SET_BACK_FAR_S <= moved_s <= OFFSET_HOLD_S:
         return end_s
     # Offsets are whole seconds: half a record is out of doubt.
     return end_s + moved_s + RECORD_S / 2
+
+
+def until_now(records: Sequence[PowerRecord], ilo_now_s: float | None) -> list[PowerRecord]:
+    """Return the records without those that the iLO wrote before its clock was set back.
+
+    Args:
+        records: As `parse_meter` returns them.
+        ilo_now_s: The iLO's own clock, seconds since the Unix epoch; None unknown, then all of them.
+    """
+    return [one for one in records if ilo_now_s is None or one.time_s <= ilo_now_s + FUTURE_S]
 
 
 def new_records(
@@ -139,14 +154,14 @@ def new_records(
         records: As `parse_meter` returns them.
         last_raw: Time of the last record that was written out; None: none was, then the newest alone counts.
         ilo_now_s: The iLO's own clock, seconds since the Unix epoch; None unknown.
-        moved_s: By how much that clock was set forward since the last record, seconds.
+        moved_s: By how much that clock was set forward since the last record, seconds; negative: back.
     """
-    past = [r for r in records if ilo_now_s is None or r.time_s <= ilo_now_s + FUTURE_S]
+    past = until_now(records, ilo_now_s)
     if not past:
         return ()
     last_s, seen_s = epoch_s(last_raw), seen_until_s(last_raw, moved_s)
-    # After the clock was set back (1970 until the first NTP answer) the newest record is the only safe one.
-    if last_s is None or seen_s is None or past[-1].time_s < last_s - CLOCK_SET_BACK_S:
+    # After the clock was set back, nobody knows by how much, the newest record is the only safe one.
+    if last_s is None or seen_s is None or past[-1].time_s < min(last_s, seen_s) - CLOCK_SET_BACK_S:
         return (past[-1],)
     return tuple(record for record in past if record.time_s > seen_s)
 

@@ -1,104 +1,27 @@
-"""The iLO reader on simulated iLOs: each record once, with its own time, through outages and wrong clocks."""
+"""The iLO reader on simulated iLOs: each record once, with its own time, through outages."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from energyrecorder.errors import BmcError
-from energyrecorder.secret import Secret
-from energyrecorder_execd.http import HttpClients, HttpStatusError
-from energyrecorder_execd.readers.base import Context, Memory, Target
 from energyrecorder_execd.readers.ilo import IloReader, discover
 from energyrecorder_execd.readers.ilo.reader import RENEWAL_S, RETURN_S
 from support.bmcsim import simulated
-from support.fake_http import FakeHttp
+from support.ilo_bench import METER, NOW_S, Bench, bmc, tree
 from support.readers import Clock, reading, target
 
 GENERATIONS = ["ilo4-2.10", "ilo4-2.40", "ilo5"]
-NOW_S = 1_700_000_000
-METER = "/redfish/v1/Chassis/1/Power/FastPowerMeter"
-TARGET = Target("b", "127.0.0.1", 1, "http", "u", Secret("p"))
-
-
-def _bmc(generation):
-    return (
-        f'[[bmc]]\nid = "b"\nprotocol = "{generation}"\nscheme = "http"\n'
-        'power = { formula = "300 + 100*sin(t/7)" }\n'
-    )
-
-
-def _stamp(seconds):
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _tree(seconds, watts=lambda s: 100 + s % 50, state="On"):
-    """Return an iLO 5 whose meter has records at these times."""
-
-    def ref(path):
-        return {"@odata.id": path}
-
-    parts = {"CpuWatts": 40, "DimmWatts": 12, "GpuWatts": 0, "AmbTemp": 21}
-    details = [{"Time": _stamp(s), "Average": watts(s), "Minimum": 1, "Peak": 999, **parts} for s in seconds]
-    return {
-        "/redfish/v1": {key: ref(f"/redfish/v1/{key}") for key in ("Chassis", "Systems")},
-        "/redfish/v1/Chassis": {"Members": [ref("/redfish/v1/Chassis/1")]},
-        "/redfish/v1/Chassis/1": {"Power": ref("/redfish/v1/Chassis/1/Power")},
-        "/redfish/v1/Chassis/1/Power": {"Oem": {"Hpe": {"Links": {"FastPowerMeter": ref(METER)}}}},
-        METER: {"PowerDetail": details},
-        "/redfish/v1/Systems": {"Members": [ref("/redfish/v1/Systems/1")]},
-        "/redfish/v1/Systems/1": {"PowerState": state},
-    }
-
-
-class Bench:
-    """A reader of documents that the test changes, and a wall clock that it moves."""
-
-    def __init__(self, now_s=NOW_S, ahead_s=0, facts=None, options=None):
-        self.now_s, self.ahead_s = now_s, ahead_s
-        self.facts = {} if facts is None else facts
-        self.http = FakeHttp({})
-        self.failing, self.hanging = set(), set()
-        self.reader = IloReader(
-            replace(TARGET, options=options or {}),
-            Context(Memory(self.facts), lambda: int(self.now_s * 1e9)),
-            HttpClients(),
-        )
-        self.reader._http = self.http
-
-    def ring(self, count=120, **more):
-        """Give the meter its last records by its own clock, which is ``ahead_s`` ahead."""
-        newest = int(self.now_s) // 10 * 10
-        tree = _tree([newest - 10 * i + self.ahead_s for i in range(count)], **more)
-        self.http.documents = {path.rstrip("/"): body for path, body in tree.items()}
-
-    async def poll(self, *, seconds=0.0):
-        self.now_s += seconds
-        now_ns = int(self.now_s * 1e9)
-        bench_get = FakeHttp.get
-
-        async def get(path, *, anonymous=False):
-            answer = await bench_get(self.http, path, anonymous=anonymous)
-            if path in self.hanging:
-                await asyncio.Event().wait()
-            if path in self.failing:
-                raise HttpStatusError(f"GET {path}: HTTP 500", status=500)
-            date_s = None if self.ahead_s is None else float(int(self.now_s + self.ahead_s))
-            return type(answer)(answer.path, answer.document, now_ns, now_ns, date_s)
-
-        self.http.get = get
-        return await self.reader.poll()
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 async def test_each_generation_gives_its_newest_record(tmp_path, generation):
     """Whatever path and order; afterwards one request per poll, and nothing twice."""
-    async with simulated(tmp_path, _bmc(generation)) as sim, reading(IloReader, target(sim, "b")) as reader:
+    async with simulated(tmp_path, bmc(generation)) as sim, reading(IloReader, target(sim, "b")) as reader:
         begun_s = time.time()
         poll = await reader.poll()
         (newest,) = poll.readings
@@ -142,41 +65,6 @@ async def test_every_record_comes_out_once_and_late_ones_are_marked():
     assert not marked[0]
     assert not marked[-1]
     assert (steps_w[0], steps_w[-1]) == (None, 2.0)
-
-
-@pytest.mark.parametrize("ahead_s", [3600, -3600, 86400 * 365, -NOW_S + 600])
-async def test_a_wrong_clock_is_taken_out(ahead_s):
-    """An hour, a year, or 1970: the reading's time is ours, also after the clock was set right."""
-    bench = Bench(ahead_s=ahead_s)
-    bench.ring(count=20)
-    (newest,) = (await bench.poll()).readings
-    assert abs(newest.sampled_at_ns / 1e9 - NOW_S // 10 * 10) <= 1
-    assert bench.facts["ilo"]["offset_s"] == pytest.approx(ahead_s, abs=1)
-    bench.ahead_s = 0
-    bench.now_s += 10
-    bench.ring(count=20)
-    readings = (await bench.poll()).readings
-    assert abs(readings[-1].sampled_at_ns / 1e9 - bench.now_s // 10 * 10) <= 1
-
-
-async def test_a_clock_a_little_off_is_left_alone():
-    """Up to two seconds are no offset."""
-    bench = Bench(ahead_s=1)
-    bench.ring()
-    await bench.poll()
-    assert bench.facts["ilo"]["offset_s"] == 0
-
-
-async def test_without_a_date_header_the_managers_clock_counts():
-    """One more request then."""
-    bench = Bench(ahead_s=0)
-    bench.ring()
-    bench.http.documents["/redfish/v1"]["Managers"] = {"@odata.id": "/redfish/v1/Managers"}
-    bench.http.documents["/redfish/v1/Managers"] = {"Members": [{"@odata.id": "/redfish/v1/Managers/1"}]}
-    bench.http.documents["/redfish/v1/Managers/1"] = {"DateTime": _stamp(NOW_S + 120)}
-    bench.ahead_s = None
-    await bench.poll()
-    assert bench.facts["ilo"]["offset_s"] == 120
 
 
 async def test_parts_are_series_of_their_own_when_wanted():
@@ -348,7 +236,7 @@ async def test_what_only_describes_the_server_hides_no_meter(monkeypatch, fault)
 
 async def test_a_bmc_without_a_meter_is_unsupported():
     """As is everything that is no iLO."""
-    for documents in ({}, {"/redfish/v1": {}}, {k: v for k, v in _tree([NOW_S]).items() if k != METER}):
+    for documents in ({}, {"/redfish/v1": {}}, {k: v for k, v in tree([NOW_S]).items() if k != METER}):
         bench = Bench()
         bench.http.documents = documents
         with pytest.raises(BmcError) as refused:
@@ -356,39 +244,9 @@ async def test_a_bmc_without_a_meter_is_unsupported():
         assert refused.value.reason == "unsupported"
 
 
-async def test_a_clock_fault_of_the_simulator_does_not_show(tmp_path):
-    """The simulated iLO's clock jumps an hour ahead: times stay ours, no record comes twice."""
-    async with simulated(tmp_path, _bmc("ilo5")) as sim, reading(IloReader, target(sim, "b")) as reader:
-        first = await reader.poll()
-        await sim.order("/fault", {"server": "b", "kind": "clock_skew", "skew_s": 3600, "for_s": 600})
-        second = await reader.poll()
-        for poll in (first, second):
-            for item in poll.readings:
-                assert -3 < time.time() - item.sampled_at_ns / 1e9 < 60
-        times = [item.sampled_at_ns for poll in (first, second) for item in poll.readings]
-        assert len(set(times)) == len(times)
-
-
-async def test_a_clock_that_is_set_right_brings_nothing_out_again(tmp_path):
-    """After a restart in 1970 the ring holds records of both times; those before it were written out then."""
-    facts = {}
-    async with simulated(tmp_path, _bmc("ilo5")) as sim:
-        async with reading(IloReader, target(sim, "b"), facts=facts) as reader:
-            (known,) = (await reader.poll()).readings
-        # As after the last record of the time in which its clock was 50 years behind.
-        behind_s = 50 * 365 * 86400
-        facts["ilo"].update(
-            last=_stamp(known.sampled_at_ns / 1e9 - behind_s), last_offset_s=-behind_s, offset_s=-behind_s
-        )
-        async with reading(IloReader, target(sim, "b"), facts=facts) as reader:
-            poll = await reader.poll()
-        assert all(item.sampled_at_ns > known.sampled_at_ns for item in poll.readings)
-        assert "hole" not in facts["ilo"]
-
-
 async def test_a_cancelled_poll_leaves_the_reader_usable(tmp_path):
     """The deadline of the loop is a cancellation."""
-    slow = _bmc("ilo5") + 'faults = [{ kind = "slow", delay_s = 0.3, path = "*FastPowerMeter", count = 1 }]\n'
+    slow = bmc("ilo5") + 'faults = [{ kind = "slow", delay_s = 0.3, path = "*FastPowerMeter", count = 1 }]\n'
     clock = Clock()
     async with (
         simulated(tmp_path, slow) as sim,

@@ -21,6 +21,7 @@ from energyrecorder_execd.readers.fast_meter import (
     new_records,
     parse_meter,
     seen_until_s,
+    until_now,
 )
 from energyrecorder_execd.readers.hole import (
     HISTORY_ATTEMPTS,
@@ -100,7 +101,7 @@ class IloReader:
         answer = await self._meter()
         records = () if self._includes_share else parse_meter(answer.document, answer.path)
         ilo_now_s = await self._ilo_now_s(answer)
-        moved_s = self._offset_s - self._whole("last_offset_s", self._offset_s)
+        moved_s = self._moved_s(known=ilo_now_s is not None)
         fresh = new_records(records, self._last(), ilo_now_s, moved_s)
         newest = fresh[-1] if fresh else None
         state = await self._host_state(newest, answer.latency_s)
@@ -109,7 +110,7 @@ class IloReader:
             readings += [reading for record in fresh for reading in self._parts(record)]
         # Before the records count as written out: a poll that ends here must not lose them.
         await self._renew()
-        hole = hole_before(records, seen_until_s(self._last(), moved_s))
+        hole = hole_before(until_now(records, ilo_now_s), seen_until_s(self._last(), moved_s))
         keep_hole(self._facts, still_open(kept_hole(self._facts), hole))
         if newest is not None:
             readings += await self._from_history(answer.path, state)
@@ -141,6 +142,15 @@ class IloReader:
     def _offset_s(self) -> int:
         """The iLO's clock minus ours, whole seconds, as it was last found."""
         return self._whole("offset_s", 0)
+
+    def _moved_s(self, *, known: bool) -> int:
+        """Return by how much the iLO's clock was set forward since the last record; negative: back.
+
+        Args:
+            known: The iLO tells its time now; else nothing tells what it wrote before it was set back.
+        """
+        moved_s = self._offset_s - self._whole("last_offset_s", self._offset_s)
+        return moved_s if known else max(moved_s, 0)
 
     def _whole(self, key: str, otherwise: int) -> int:
         known = self._facts.get(key)
