@@ -31,7 +31,8 @@ from energyrecorder_execd.readers.hole import (
     kept_hole,
     still_open,
 )
-from energyrecorder_execd.readers.host_state import HostMemory, limit_s, must_verify, told_state, verified
+from energyrecorder_execd.readers.host_request import ask_state
+from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
 from energyrecorder_execd.readers.ilo.discover import Meter, find_meter
 from energyrecorder_execd.readers.ilo.history import HISTORY_RECORD_S, history_path, hole_before, inside
 from energyrecorder_execd.readers.json_values import epoch_s
@@ -256,15 +257,7 @@ class IloReader:
         seen = self._host.lowest_on_w if newest is None else watts
         if not must_verify(self._host, watts=seen, source=SOURCE, now_ns=now_ns):
             return self._host.state
-        try:
-            async with asyncio.timeout(limit_s(latency_s)):
-                state = told_state((await self._http.get(path)).document)
-        except BmcAuthError:
-            raise
-        except HttpStatusError as error:
-            state = None if error.absent else "unknown"
-        except (BmcError, TimeoutError):
-            state = "unknown"
+        state = await ask_state(self._http, path, latency_s=latency_s)
         self._host = verified(self._host, state, watts=watts, source=SOURCE, now_ns=now_ns)
         return self._host.state
 

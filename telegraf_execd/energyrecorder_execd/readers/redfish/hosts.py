@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from energyrecorder.clock import Clock
-from energyrecorder.errors import BmcAuthError, BmcError
-from energyrecorder_execd.http import Answer, BmcHttp, HttpStatusError
-from energyrecorder_execd.readers.host_state import HostMemory, limit_s, must_verify, verified
-from energyrecorder_execd.readers.redfish.resources import parse_system
+from energyrecorder_execd.http import Answer, BmcHttp
+from energyrecorder_execd.readers.host_request import ask_state
+from energyrecorder_execd.readers.host_state import HostMemory, must_verify, verified
 from energyrecorder_execd.readers.redfish.totals import Total
 
 
@@ -54,16 +52,6 @@ class Hosts:
         at_hand = fresh.get(path)
         if at_hand is None and not must_verify(memory, watts=watts, source=source, now_ns=now_ns):
             return memory.state
-        try:
-            async with asyncio.timeout(limit_s(total.latency_s)):
-                answer = at_hand or await http.get(path)
-            system = parse_system(answer.document, path)
-            state = system.state if system.tells_state else None
-        except BmcAuthError:
-            raise
-        except HttpStatusError as error:
-            state = None if error.absent else "unknown"
-        except (BmcError, TimeoutError):
-            state = "unknown"
+        state = await ask_state(http, path, latency_s=total.latency_s, at_hand=at_hand)
         self._known[path] = verified(memory, state, watts=watts, source=source, now_ns=now_ns)
         return state or "unknown"
