@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
+from http import HTTPStatus
 
 import click
 
@@ -81,7 +83,7 @@ def init_influxdb(
     from energyrecorder.errors import EnergyError
     from energyrecorder.secret import Secret
     from energyrecorder_annotator.influx import setup  # loads `requests`
-    from energyrecorder_annotator.influx.client import InfluxClient  # loads `requests`
+    from energyrecorder_annotator.influx.client import InfluxAwayError, InfluxClient  # loads `requests`
     from energyrecorder_annotator.influx.settings import InfluxSettings
 
     settings = InfluxSettings(url=url, database=database)
@@ -92,26 +94,25 @@ def init_influxdb(
     )
     password = os.environ.get("ENERGY_INFLUX_PASSWORD")
     user, secret = admin or None, Secret(password) if password else None
-    anybody = InfluxClient(settings)
-    setup.refuse_others(anybody)
-    if admin is None and users and users[0].name == ADMIN:
-        user, secret = ADMIN, users[0].password
-        if setup.first_admin(anybody, users[0]):
-            click.echo(f"user {ADMIN}")
-            users = users[1:]
-    client = InfluxClient(dataclasses.replace(settings, user=user, password=secret))
-    try:
-        for line in setup.set_up(
-            client, users, raw_retention=raw_retention, rollup_retention=rollup_retention
-        ):
-            click.echo(line)
+    with contextlib.closing(InfluxClient(settings)) as anybody:
+        setup.refuse_others(anybody)
+        if admin is None and users and users[0].name == ADMIN:
+            user, secret = ADMIN, users[0].password
+            if setup.first_admin(anybody, users[0]):
+                click.echo(f"user {ADMIN}")
+                users = users[1:]
+        by_user = dataclasses.replace(settings, user=user, password=secret)
+        try:
+            with contextlib.closing(InfluxClient(by_user)) as client:
+                for line in setup.set_up(
+                    client, users, raw_retention=raw_retention, rollup_retention=rollup_retention
+                ):
+                    click.echo(line)
+        except InfluxAwayError as error:
+            if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+                raise EnergyError(f"{error}; {WHO_MAY}") from None
+            raise
         if user is not None and not setup.asks_for_passwords(anybody):
             click.echo(f"W! {OPEN}")
-    except EnergyError as error:
-        wants_admin = any(status in str(error) for status in ("HTTP 401", "HTTP 403"))
-        raise EnergyError(f"{error}; {WHO_MAY}" if wants_admin else str(error)) from None
-    finally:
-        client.close()
-        anybody.close()
     if raw_retention:
         click.echo(setup.changes(raw_retention))

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 from energyrecorder.errors import EnergyError
 from energyrecorder.schema import SERVER_BMC, SERVER_POWER
 from energyrecorder_annotator.doctor.finding import Finding, compared_clock
-from energyrecorder_annotator.influx.client import InfluxClient, InfluxRefusedError, NoDatabaseError
+from energyrecorder_annotator.influx.client import (
+    InfluxAwayError,
+    InfluxClient,
+    InfluxRefusedError,
+    NoDatabaseError,
+)
 from energyrecorder_annotator.influx.influxql import identifier, in_span, table
 from energyrecorder_annotator.influx.settings import InfluxSettings
 from energyrecorder_annotator.influx.setup import mapping_command
@@ -71,12 +77,12 @@ def _tried(what: str, call: Callable[[], object], settings: InfluxSettings) -> F
 
 
 def _advice(error: EnergyError, settings: InfluxSettings) -> str:
-    told = str(error)
     if isinstance(error, NoDatabaseError):
-        return _what_to_make(told, settings)
-    if "HTTP 401" in told:
+        return _what_to_make(str(error), settings)
+    status = error.status if isinstance(error, InfluxAwayError) else None
+    if status == HTTPStatus.UNAUTHORIZED:
         return "correct 'user' and 'password', or 'token', in [influxdb]"
-    if "HTTP 403" in told:
+    if status == HTTPStatus.FORBIDDEN:
         return f"its user or token needs reading and writing on {settings.bucket or settings.database!r}"
     return "see docs/operations.md"
 

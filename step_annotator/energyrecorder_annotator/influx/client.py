@@ -28,11 +28,15 @@ class InfluxAwayError(EnergyError):
     Args:
         message: One line.
         retry_after_s: Pause that the server asked for; None if it did not.
+        status: HTTP status of its answer; None if there was none, or none of HTTP's.
     """
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, status: int | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.status = status
 
 
 class InfluxRefusedError(EnergyError):
@@ -241,7 +245,7 @@ def _failure(answer: requests.Response, doing: str) -> EnergyError:
     if status in {400, 422}:
         return InfluxRefusedError(message)
     # 401 and 403 too: somebody will mend the credentials, and until then nothing may be lost.
-    return InfluxAwayError(message, retry_after_s=retry_after_s(answer.headers))
+    return InfluxAwayError(message, retry_after_s=retry_after_s(answer.headers), status=status)
 
 
 def _series(result: Mapping[str, Any], peer: str) -> list[Series]:
