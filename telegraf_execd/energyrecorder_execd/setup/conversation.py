@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from energyrecorder.errors import BmcDataError, BmcError
 from energyrecorder_execd.emit import Outcome
@@ -25,6 +25,7 @@ from energyrecorder_execd.readers.redfish import RedfishReader
 from energyrecorder_execd.readers.registry import Registry
 
 logger = logging.getLogger(__name__)
+Found = TypeVar("Found")
 
 _OK = 200
 _SURVEY_SHARE = 4
@@ -109,11 +110,14 @@ async def _converse(server: Server, folder: Path, polls: int, every_s: float) ->
             if outcome.poll is None:
                 break
             if outcome.protocol == "ipmi":
-                await _look_around(made[-1], talk)
+                # What a slow one does not get done goes on after the next poll.
+                sighting = await _surveyed(talk, made[-1].survey())
+                talk.sightings += [] if sighting is None else [sighting]
+                talk.log_ins = made[-1].log_ins
             if number + 1 < polls:
                 await asyncio.sleep(max(0.0, began_s + every_s - time.monotonic()))
         if talk.protocol == "redfish":
-            await _ask_everywhere(redfish[-1], talk)
+            await _surveyed(talk, redfish[-1].survey())
     finally:
         await poller.close()
         await registry.close()
@@ -123,23 +127,14 @@ async def _converse(server: Server, folder: Path, polls: int, every_s: float) ->
     return talk
 
 
-async def _ask_everywhere(reader: RedfishReader, talk: Conversation) -> None:
-    """Ask all sources of a Redfish BMC once: a poll asks only for what it needs."""
+async def _surveyed(talk: Conversation, survey: Coroutine[Any, Any, Found]) -> Found | None:
+    """Return what a look at all sources of a BMC found; None: it did not come to its end."""
     try:
         async with asyncio.timeout(_SURVEY_SHARE * talk.server.target.timeout_s):
-            await reader.survey()
+            return await survey
     except (TimeoutError, BmcError) as error:
         logger.info("%s: not all sources were read: %s", talk.server.id, str(error) or "it took too long")
-
-
-async def _look_around(reader: IpmiReader, talk: Conversation) -> None:
-    """Ask all sources of an IPMI BMC; what a slow one does not get done goes on after the next poll."""
-    try:
-        async with asyncio.timeout(_SURVEY_SHARE * talk.server.target.timeout_s):
-            talk.sightings.append(await reader.survey())
-    except (TimeoutError, BmcError) as error:
-        logger.info("%s: not all sources were read: %s", talk.server.id, str(error) or "it took too long")
-    talk.log_ins = reader.log_ins
+        return None
 
 
 def _tools(
